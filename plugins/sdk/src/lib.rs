@@ -1,0 +1,22 @@
+//! What a plugin of `dr` is made of: a [`Plugin`] describes itself by a [`Manifest`] and answers
+//! [`Call`]s. The engine decides when to call; a plugin only acts and reports what it knows.
+//!
+//! A plugin knows this crate and nothing else of `dr`.
+
+mod call;
+mod cancel;
+mod effect;
+mod error;
+mod host;
+mod manifest;
+mod plugin;
+mod secret;
+
+pub use call::{Call, CallKey, Input};
+pub use cancel::{Cancel, CancelLevel};
+pub use effect::Effect;
+pub use error::{CallError, ErrorClass};
+pub use host::{Become, Host};
+pub use manifest::{ActionManifest, HostNeed, Keyed, Kind, Manifest, PROTOCOL};
+pub use plugin::{Checked, Context, Plugin, Preview, PreviewStatus, Progress, Stream};
+pub use secret::{MASK, Secret, Secrets, resolve_secrets};
