@@ -1,1 +1,12 @@
-//! x
+//! `dr` executes disaster recovery from reviewed text. See `docs/ARCHITECTURE.md` for the way
+//! through the code: text → runbook → plan → run → events → views.
+
+pub mod catalog;
+pub mod event;
+pub mod id;
+pub mod machine;
+pub mod plan;
+pub mod runbook;
+pub mod text;
+pub mod time;
+pub mod words;

@@ -1,1 +1,3 @@
+//! The `dr` program.
+
 fn main() {}

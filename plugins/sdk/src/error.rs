@@ -39,7 +39,7 @@ impl ErrorClass {
 pub struct CallError {
     /// Decides retry, check or question.
     pub class: ErrorClass,
-    /// Stable, snake_case.
+    /// Stable, in snake case.
     pub code: String,
     /// What happened, without secrets.
     pub message: String,
@@ -91,7 +91,7 @@ impl CallError {
 
     /// The same error with an underlying cause appended.
     #[must_use]
-    pub fn with_cause(mut self, cause: impl ToString) -> Self {
+    pub fn with_cause(mut self, cause: &impl ToString) -> Self {
         self.causes.push(cause.to_string());
         self
     }

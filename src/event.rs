@@ -1,0 +1,653 @@
+//! The vocabulary of the journal: facts about a run, ids and JSON only.
+//!
+//! Everything that is ever shown, resumed, reported or proved is a fold over these.
+
+use std::collections::BTreeMap;
+
+use dr_plugin::CallError;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::id::{Digest, RequestId, RunId, ServiceId, StepId};
+use crate::time::Timestamp;
+use crate::words::{Mode, Style};
+
+/// Version of the journal's format.
+pub const FORMAT: u32 = 1;
+
+/// A fact, with the moment it was decided. The journal adds `seq`, `batch` and the sums.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Wall clock, UTC.
+    pub at: Timestamp,
+    /// Milliseconds since the run's start, over all sessions.
+    pub elapsed_ms: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// A durable event: its number in the journal and what it says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Position in the journal, from 1.
+    pub seq: u64,
+    /// The event.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What can happen in a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum EventKind {
+    /// The first session of the run begins.
+    RunStarted(RunStarted),
+    /// A further session begins. Blocked and cancelled steps are pending again.
+    RunResumed {
+        /// Number of the session, from 2.
+        session: u32,
+        /// Who resumed it.
+        by: Actor,
+        /// Whether somebody sits at the terminal and can answer.
+        attended: bool,
+        /// Free text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// The session ends without a verdict: only decisions of people are missing (exit code 7).
+    RunPaused {
+        /// Steps that wait for somebody.
+        waiting: Vec<StepId>,
+    },
+    /// What the preflight found, one line a step that is not plainly ok.
+    PreflightFinished {
+        /// The findings.
+        findings: Vec<Finding>,
+    },
+    /// A step is passed over by decision.
+    StepSkipped {
+        /// The step.
+        step: StepId,
+        /// Whose decision.
+        reason: SkipReason,
+        /// Who, if a person.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Actor>,
+        /// Why, in their words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+    },
+    /// A step cannot run because of what became of others.
+    StepBlocked {
+        /// The step.
+        step: StepId,
+        /// The steps that prevent it: unmet needs, or the step that halted the service or run.
+        by: Vec<StepId>,
+    },
+    /// A cancel prevented the step.
+    StepCancelled {
+        /// The step.
+        step: StepId,
+    },
+    /// A person is asked before the step's action.
+    ApprovalRequested {
+        /// The step.
+        step: StepId,
+        /// Names this request.
+        request: RequestId,
+        /// The rendered question.
+        message: String,
+        /// How many different people must approve.
+        approvers: u32,
+        /// When the gate is rejected by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "Option<String>")]
+        deadline: Option<Timestamp>,
+    },
+    /// One person's answer, or the deadline's.
+    ApprovalAnswered {
+        /// The step.
+        step: StepId,
+        /// Approved or rejected.
+        approved: bool,
+        /// Who; absent when the deadline passed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Actor>,
+        /// The request that carried the answer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Option<RequestId>,
+        /// Why, in their words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// Whether this answer settles the gate.
+        settled: bool,
+    },
+    /// A person must say how the step goes on.
+    QuestionAsked {
+        /// The step.
+        step: StepId,
+        /// What is not known or went wrong.
+        question: Question,
+        /// The text for people.
+        message: String,
+        /// Accepted answers.
+        options: Vec<RequestKind>,
+    },
+    /// A request of a person about one step was accepted.
+    RequestAccepted {
+        /// What was asked.
+        request: Request,
+    },
+    /// A request could not be followed.
+    RequestRefused {
+        /// What was asked.
+        request: Request,
+        /// Why not.
+        why: String,
+    },
+    /// An attempt is about to be launched. Durable before the launch.
+    AttemptStarted {
+        /// The step.
+        step: StepId,
+        /// Number of the attempt of this purpose, from 1.
+        attempt: u32,
+        /// What it is for.
+        purpose: Purpose,
+        /// How often this very attempt has been launched, from 1: more than once only after a
+        /// crash, with the same key.
+        launch: u32,
+        /// What the step rendered, once: retries and resumes reuse it. Secrets are references.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        input: Option<Value>,
+        /// When the attempt is given up.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "Option<String>")]
+        deadline: Option<Timestamp>,
+    },
+    /// An attempt came back, and what follows from it. Everything decided is in this one event, so
+    /// that no prefix of a batch loses a decision.
+    AttemptFinished(AttemptFinished),
+    /// A step is over.
+    StepFinished(StepFinished),
+    /// A person put a finished, failed or unknown step back (`--retry`, `--redo`).
+    StepReset {
+        /// The step.
+        step: StepId,
+        /// Whether the action itself is repeated (`--redo`) or only the part that failed.
+        redo: bool,
+        /// Who.
+        by: Actor,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// All steps of a service that count for it are over.
+    ServiceFinished {
+        /// The service.
+        service: ServiceId,
+        /// Whether all of it succeeded, validation included.
+        recovered: bool,
+        /// Achieved recovery time in milliseconds from the declaration; absent if not recovered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rta_ms: Option<u64>,
+    },
+    /// Somebody asked the run to stop.
+    CancelRequested {
+        /// Who.
+        by: Actor,
+        /// How.
+        level: CancelRequest,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// The wall clock moved against the monotonic one.
+    ClockMoved {
+        /// By how much, in milliseconds; positive is forward.
+        by_ms: i64,
+    },
+    /// The session is over; the journal's close record.
+    RunFinished(RunFinished),
+}
+
+/// The first event of every run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunStarted {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The run.
+    pub run: RunId,
+    /// Name of the runbook.
+    pub runbook: String,
+    /// Name of the environment.
+    pub environment: String,
+    /// Live or drill.
+    pub mode: Mode,
+    /// Graceful or ungraceful.
+    pub style: Style,
+    /// Digest of the plan that is carried out.
+    pub plan_digest: Digest,
+    /// Start of the RTA clock.
+    #[schemars(with = "String")]
+    pub declared_at: Timestamp,
+    /// Start of the loss: RPA = this − recovery point.
+    #[schemars(with = "String")]
+    pub incident_at: Timestamp,
+    /// Who started it.
+    pub by: Actor,
+    /// Whether somebody sits at the terminal and can answer.
+    pub attended: bool,
+    /// Version of `dr`.
+    pub version: String,
+}
+
+/// An attempt's end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AttemptFinished {
+    /// The step.
+    pub step: StepId,
+    /// Number of the attempt of this purpose, from 1.
+    pub attempt: u32,
+    /// What it was for.
+    pub purpose: Purpose,
+    /// What is known about it.
+    pub outcome: Outcome,
+    /// Duration in milliseconds.
+    pub duration_ms: u64,
+    /// Why it did not succeed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<CallError>,
+    /// Captured outputs, once the step's action or its reading has succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<BTreeMap<String, Value>>,
+    /// What follows.
+    pub next: Next,
+}
+
+/// What follows from an attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Next {
+    /// The step goes to its next part (from the action to `repeat`), or is over: its
+    /// `step_finished` follows.
+    Proceed,
+    /// The same attempt is launched (again) with the same key.
+    Launch,
+    /// Another attempt of the same purpose starts at `at`.
+    Again {
+        /// Absolute time.
+        #[schemars(with = "String")]
+        at: Timestamp,
+    },
+    /// The outcome is unknown and is now checked.
+    Check,
+    /// The outcome is unknown and a person is asked.
+    Ask,
+}
+
+/// A step's end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StepFinished {
+    /// The step.
+    pub step: StepId,
+    /// Final state: `succeeded`, `warned`, `failed`, `timed_out`, `cancelled`.
+    pub state: StepState,
+    /// Duration since it became ready, in milliseconds.
+    pub duration_ms: u64,
+    /// Of that, time spent waiting for people.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub gate_ms: u64,
+    /// Captured outputs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, Value>,
+    /// Expectations that only warn, and other remarks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<CallError>,
+    /// The moment the recovered data is from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub recovery_point: Option<Timestamp>,
+    /// Who said that it was done or has failed, if a person did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Actor>,
+    /// Why, in their words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
+/// A session's end, with what was achieved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RunFinished {
+    /// Number of the session, from 1.
+    pub session: u32,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// One sentence for people.
+    pub reason: String,
+    /// What was achieved, in the order of the runbook.
+    pub services: Vec<Achieved>,
+    /// How many records the journal has, this one included.
+    pub count: u64,
+}
+
+/// Objectives and what was achieved, for one service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Achieved {
+    /// The service.
+    pub name: ServiceId,
+    /// Recovery time objective in milliseconds.
+    pub rto_ms: Option<u64>,
+    /// Achieved recovery time: from the declaration to the end of the service's last step.
+    pub rta_ms: Option<u64>,
+    /// Absent without an objective.
+    pub met_rto: Option<bool>,
+    /// Recovery point objective in milliseconds.
+    pub rpo_ms: Option<u64>,
+    /// Achieved recovery point: the incident time less the recovery point.
+    pub rpa_ms: Option<i64>,
+    /// Absent without an objective.
+    pub met_rpo: Option<bool>,
+    /// Why a figure is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A line of the preflight's table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Finding {
+    /// The step it is about.
+    pub step: StepId,
+    /// `would_change`, `already_so`, `unreachable`, `denied`, `not_yet`.
+    pub status: String,
+    /// Lines for people.
+    pub lines: Vec<String>,
+}
+
+/// A person or a mechanism that acted on a run.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct Actor {
+    /// Login name.
+    pub user: String,
+    /// Host name.
+    pub host: String,
+    /// How it reached the run: `terminal`, `inbox`, `signal`, `command line`.
+    pub via: String,
+}
+
+impl std::fmt::Display for Actor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}@{}", self.user, self.host)
+    }
+}
+
+/// Something a person asks of a run: on the command line of `execute` and `resume`, through the
+/// inbox, or at the terminal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Request {
+    /// Names it: a second copy is ignored.
+    pub id: RequestId,
+    /// The step it is about; absent for the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepId>,
+    /// What is asked.
+    pub ask: RequestKind,
+    /// Who asks.
+    pub by: Actor,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What a person can ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestKind {
+    /// Let the gate open.
+    Approve,
+    /// Keep the gate shut: the step fails or is skipped, as the gate says.
+    Reject,
+    /// Go on at the part of the step that failed.
+    Retry,
+    /// Run the step's action again.
+    Redo,
+    /// Pass the step over. What needs a failed step stays blocked.
+    Skip,
+    /// The action was in fact done.
+    AssumeDone,
+    /// The action was in fact not done: it is launched again.
+    AssumeNotDone,
+    /// Count the step as failed.
+    Fail,
+    /// Stop the run: start nothing new, let running steps finish.
+    Cancel,
+    /// Stop the run's attempts now.
+    CancelNow,
+}
+
+/// How a run is asked to stop.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelRequest {
+    /// Start nothing new; running steps finish.
+    Drain,
+    /// Stop running attempts as well.
+    Stop,
+}
+
+/// Why a step is passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipReason {
+    /// Its own `when` is false.
+    When,
+    /// Its phase is not taken.
+    Phase,
+    /// A person said so.
+    Person,
+    /// Its gate was rejected, and says `on_reject: skip`.
+    Rejected,
+}
+
+/// What a person is asked about a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    /// Nobody can tell whether it was applied.
+    OutcomeUnknown,
+    /// It failed and says `on_failure: ask`.
+    Failed,
+}
+
+/// What an attempt is for.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// The step's action.
+    Apply,
+    /// Finding out whether the action was done.
+    Check,
+    /// A reading of `repeat`.
+    Repeat,
+    /// A reading of a service's validation.
+    Validate,
+    /// Compensation.
+    Undo,
+}
+
+impl Purpose {
+    /// The word used in keys and events.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Apply => "apply",
+            Self::Check => "check",
+            Self::Repeat => "repeat",
+            Self::Validate => "validate",
+            Self::Undo => "undo",
+        }
+    }
+}
+
+/// What is known about an attempt that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It did what it should.
+    Succeeded,
+    /// It did not.
+    Failed,
+    /// Its time was up.
+    TimedOut,
+    /// It was stopped.
+    Cancelled,
+    /// It may or may not have been applied.
+    Unknown,
+}
+
+/// Where a step stands.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum StepState {
+    /// Something it names is not over.
+    Pending,
+    /// It could start; a slot is missing.
+    Ready,
+    /// It waits for a person or for a moment.
+    Waiting,
+    /// An attempt is under way.
+    Running,
+    /// Done.
+    Succeeded,
+    /// Done, with a remark, or failed under `on_failure: warn`.
+    Warned,
+    /// It failed.
+    Failed,
+    /// It failed because its time was up.
+    TimedOut,
+    /// Passed over by decision.
+    Skipped,
+    /// Prevented by what became of others.
+    Blocked,
+    /// Prevented or stopped by a cancel.
+    Cancelled,
+    /// Nobody knows whether it was applied; a person is asked.
+    Unknown,
+    /// Taken back.
+    Undone,
+    /// Could not be taken back.
+    UndoFailed,
+}
+
+impl StepState {
+    /// Whether the step is over.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        !matches!(self, Self::Pending | Self::Ready | Self::Waiting | Self::Running | Self::Unknown)
+    }
+
+    /// Whether a need on the step is met: succeeded, warned, or passed over by decision.
+    #[must_use]
+    pub fn is_met(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Warned | Self::Skipped)
+    }
+
+    /// The word used in expressions, events and on screens.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Ready => "ready",
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Warned => "warned",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed_out",
+            Self::Skipped => "skipped",
+            Self::Blocked => "blocked",
+            Self::Cancelled => "cancelled",
+            Self::Unknown => "unknown",
+            Self::Undone => "undone",
+            Self::UndoFailed => "undo_failed",
+        }
+    }
+}
+
+/// How a session of a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Everything that was to be done was done, in time.
+    Succeeded,
+    /// Everything was done, but an objective was missed.
+    ObjectiveMissed,
+    /// A step failed.
+    Failed,
+    /// A step failed, and everything was taken back.
+    Unwound,
+    /// Somebody stopped it.
+    Cancelled,
+    /// An undo, closing or cleanup step failed: something is half done.
+    Stuck,
+}
+
+impl Verdict {
+    /// The word used in events and on screens.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::ObjectiveMissed => "objective_missed",
+            Self::Failed => "failed",
+            Self::Unwound => "unwound",
+            Self::Cancelled => "cancelled",
+            Self::Stuck => "stuck",
+        }
+    }
+
+    /// Whether the run is over for good: nothing may follow.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Succeeded | Self::ObjectiveMissed)
+    }
+}
+
+/// What passes by and is never journaled: it may be dropped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Volatile {
+    /// Where an attempt stands.
+    Progress {
+        /// The step.
+        step: StepId,
+        /// A line for people.
+        message: String,
+        /// Share done, where known.
+        share: Option<f32>,
+    },
+    /// Output of an attempt, lossily as text, secrets masked.
+    Output {
+        /// The step.
+        step: StepId,
+        /// `stdout` or `stderr`.
+        stream: dr_plugin::Stream,
+        /// The text.
+        text: String,
+    },
+}

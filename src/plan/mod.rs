@@ -1,0 +1,13 @@
+//! The plan as data: what would be done for one environment, in which order, and when it would be
+//! done. Owned, serializable, deterministic; it never refers back to the runbook's file.
+
+mod digest;
+mod model;
+mod project;
+
+pub use digest::digest;
+pub use model::{
+    Check, EdgeReason, EstimateSource, Expectation, FORMAT, Gate, Notice, OnReject, Output, Place,
+    Plan, PluginUse, Pool, Repeat, Retry, Rule, SecretSource, Service, Step, Tally, Urgency, Uses,
+};
+pub use project::{Progress, Projection, project};

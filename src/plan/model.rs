@@ -1,0 +1,465 @@
+use std::collections::BTreeMap;
+
+use dr_plugin::{Effect, Host, Keyed};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::id::{Digest, ServiceId, StepId};
+use crate::text::{Expr, Templated};
+use crate::words::{Class, Mode, OnFailure, OnUnknown, Phase, Severity, Style};
+
+/// Version of the plan's format.
+pub const FORMAT: u32 = 1;
+
+/// What would be done for one environment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Plan {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Name of the runbook.
+    pub runbook: String,
+    /// Its description.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Who owns it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Name of the environment.
+    pub environment: String,
+    /// Whether the environment asks for confirmation and refuses drills.
+    pub protected: bool,
+    /// Live or drill.
+    pub mode: Mode,
+    /// Graceful or ungraceful.
+    pub style: Style,
+    /// The phases taken.
+    pub phases: Vec<Phase>,
+    /// Digest over what it would do.
+    pub digest: Digest,
+    /// Predicted time from start to end, milliseconds.
+    pub makespan_ms: u64,
+    /// No plan of these steps can be shorter, milliseconds.
+    pub lower_bound_ms: u64,
+    /// The longest chain of steps, in order.
+    pub critical_path: Vec<StepId>,
+    /// Resolved inputs.
+    pub inputs: BTreeMap<String, Value>,
+    /// Resolved values.
+    pub values: BTreeMap<String, Value>,
+    /// Hosts by name.
+    #[schemars(with = "BTreeMap<String, Host>")]
+    pub hosts: BTreeMap<String, Host>,
+    /// Where each secret comes from, tried in order. Never a value.
+    pub secrets: BTreeMap<String, Vec<SecretSource>>,
+    /// Plugins that its steps use.
+    pub plugins: BTreeMap<String, PluginUse>,
+    /// Capacities by name: `run` (steps at once), `host:NAME`, and the runbook's own.
+    pub pools: BTreeMap<String, Pool>,
+    /// Services in the order of the runbook.
+    pub services: Vec<Service>,
+    /// Steps in the order of the runbook; a service's validation follows its last step.
+    pub steps: Vec<Step>,
+    /// What a reviewer should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<Notice>,
+}
+
+/// A remark of the planner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Notice {
+    /// `DR2xxx`.
+    pub code: String,
+    /// For people.
+    pub message: String,
+}
+
+/// Where a secret comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum SecretSource {
+    /// An environment variable.
+    Env(String),
+    /// A file's content without its final newline.
+    File(String),
+    /// The standard output of a command, without its final newline.
+    Command(Vec<String>),
+}
+
+/// A plugin that the plan needs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PluginUse {
+    /// Its version when planned.
+    pub version: String,
+    /// Digest of its manifest when planned.
+    pub manifest: Digest,
+    /// The runbook's settings for it.
+    #[schemars(with = "Value")]
+    pub settings: Templated,
+}
+
+/// How much of something there is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Pool {
+    /// Units that can be taken at once.
+    pub capacity: u32,
+}
+
+/// A service, its objectives, and what is predicted for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Service {
+    /// Its name.
+    pub name: ServiceId,
+    /// `database`, `filesystem`, `application`: a label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Its class.
+    pub priority: Class,
+    /// The number that orders it within its class.
+    pub priority_number: u32,
+    /// Recovery time objective, milliseconds.
+    pub rto_ms: Option<u64>,
+    /// Recovery point objective, milliseconds.
+    pub rpo_ms: Option<u64>,
+    /// Services that must have recovered first.
+    pub depends_on: Vec<ServiceId>,
+    /// Whether it has validation.
+    pub validated: bool,
+    /// Predicted recovery, milliseconds after the start.
+    pub predicted_ms: Option<u64>,
+    /// Half of all runs are faster.
+    pub p50_ms: Option<u64>,
+    /// Nine of ten runs are faster.
+    pub p90_ms: Option<u64>,
+    /// Nineteen of twenty runs are faster.
+    pub p95_ms: Option<u64>,
+    /// No plan of these steps can recover it earlier.
+    pub lower_bound_ms: Option<u64>,
+    /// Whether the prediction meets the RTO; absent without one.
+    pub meets_rto: Option<bool>,
+}
+
+/// One node of the plan's graph.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Step {
+    /// Full id.
+    pub id: StepId,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The service it belongs to.
+    pub service: Option<ServiceId>,
+    /// Its phase.
+    pub phase: Option<Phase>,
+    /// Set if it is part of the validation of its service: the validation's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validates: Option<String>,
+    /// The action or probe it calls; absent for gates, guards and computed steps.
+    pub uses: Option<Uses>,
+    /// Counts other steps instead of calling an action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tally: Option<Tally>,
+    /// Arguments of the action.
+    #[schemars(with = "Value")]
+    #[serde(default)]
+    pub with: Templated,
+    /// Name of the host it acts on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Steps that must have succeeded, implicit ones included.
+    pub needs: Vec<StepId>,
+    /// Steps that must be over, implicit ones included.
+    pub after: Vec<StepId>,
+    /// Where those of `needs` and `after` come from that the step does not name itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub because: BTreeMap<StepId, EdgeReason>,
+    /// Decided when the step becomes ready; already decided ones are in `skip`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<Expr>,
+    /// Already passed over by the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip: Option<crate::event::SkipReason>,
+    /// Asks before the action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approve: Option<Gate>,
+    /// Captured or computed values, in order: later ones may read earlier ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<Output>,
+    /// What must hold once the action has succeeded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expect: Vec<Expectation>,
+    /// The moment the recovered data is from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery_point: Option<Expr>,
+    /// After this there is no way back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub point_of_no_return: bool,
+    /// What repeating it would do: the step's own word, else the action's.
+    pub effect: Effect,
+    /// The action's own effect, where the step's is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action_effect: Option<Effect>,
+    /// Whether a second call with the same key joins the first.
+    pub keyed: Keyed,
+    /// Whether the action itself can tell what became of an attempt.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub action_checks: bool,
+    /// Tells, by another action, whether it was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<Check>,
+    /// What happens when nobody can tell.
+    pub on_unknown: OnUnknown,
+    /// What its failure does to the run.
+    pub on_failure: OnFailure,
+    /// Limit of each attempt, milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// Further attempts.
+    pub retry: Retry,
+    /// Re-runs it until something holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<Repeat>,
+    /// Units of pools that it holds while it runs, `run` and its host's included.
+    pub takes: BTreeMap<String, u32>,
+    /// Its place in the order of dispatch.
+    pub urgency: Urgency,
+    /// Expected duration, milliseconds.
+    pub estimate_ms: u64,
+    /// Where the estimate comes from.
+    pub estimate_source: EstimateSource,
+    /// Predicted start, milliseconds after the start of the run.
+    pub start_ms: u64,
+    /// Predicted end.
+    pub finish_ms: u64,
+    /// How much later it could start without making anything late.
+    pub slack_ms: i64,
+    /// Whether it lies on the critical path.
+    pub critical: bool,
+    /// Where it is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+}
+
+/// Names an action: `ssh.command`.
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct Uses {
+    /// Before the dot.
+    pub plugin: String,
+    /// After the dot.
+    pub action: String,
+}
+
+impl TryFrom<String> for Uses {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.split_once('.') {
+            Some((plugin, action)) if !plugin.is_empty() && !action.is_empty() => {
+                Ok(Self { plugin: plugin.to_owned(), action: action.to_owned() })
+            }
+            _ => Err(format!("`{text}` is not of the form `plugin.action`")),
+        }
+    }
+}
+
+impl From<Uses> for String {
+    fn from(uses: Uses) -> Self {
+        uses.to_string()
+    }
+}
+
+impl std::fmt::Display for Uses {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.plugin, self.action)
+    }
+}
+
+/// Succeeds when a share of other steps has succeeded: a validation with a threshold below 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Tally {
+    /// The steps that are counted.
+    pub of: Vec<StepId>,
+    /// Share in `0.0..=1.0` that must have succeeded.
+    pub threshold: f64,
+}
+
+/// Why an edge exists that the step does not name itself.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum EdgeReason {
+    /// `in_order`: the step before.
+    Order,
+    /// A service waits for the services it depends on.
+    Service,
+    /// A validation waits for its service's steps.
+    Validation,
+}
+
+/// Asks people before the action.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Gate {
+    /// The question.
+    #[schemars(with = "Value")]
+    pub message: Templated,
+    /// How many different people must approve.
+    pub approvers: u32,
+    /// Rejected by itself this long after the request, milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// What a rejection does.
+    pub on_reject: OnReject,
+}
+
+/// What a rejected gate does to its step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnReject {
+    /// The step fails.
+    Fail,
+    /// The step is skipped.
+    Skip,
+}
+
+/// A value that a step gives to others.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Output {
+    /// Its name.
+    pub name: String,
+    /// How it is computed.
+    pub value: Expr,
+}
+
+/// What must hold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Expectation {
+    /// The condition.
+    pub that: Expr,
+    /// Said when it does not hold.
+    #[schemars(with = "Option<Value>")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Templated>,
+    /// What follows then.
+    pub severity: Rule,
+}
+
+/// A severity, or an expression that gives one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// Always this.
+    Fixed(Severity),
+    /// An expression giving `fail` or `warn`.
+    Computed(Expr),
+}
+
+/// Tells by another action whether the step's action was done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Check {
+    /// The probe.
+    pub uses: Uses,
+    /// Host it acts on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Its arguments.
+    #[schemars(with = "Value")]
+    #[serde(default)]
+    pub with: Templated,
+    /// True: it was done.
+    pub done: Expr,
+    /// True: it is still going. Asked after `done`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<Expr>,
+    /// Limit of each check, milliseconds.
+    pub timeout_ms: u64,
+}
+
+/// Further attempts after an error.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Retry {
+    /// Attempts in all, the first included.
+    pub attempts: u32,
+    /// Wait before the second attempt, milliseconds; doubles each time.
+    pub backoff_ms: u64,
+    /// Longest wait, milliseconds.
+    pub max_backoff_ms: u64,
+    /// Narrows what is retried, over `error`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<Expr>,
+    /// Whether the runbook says so; otherwise only transient errors are retried.
+    pub written: bool,
+}
+
+/// Re-runs a pure step until something holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Repeat {
+    /// The condition, over `result` and `outputs`. Absent for validations: their expectations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Expr>,
+    /// Pause between readings, milliseconds.
+    pub every_ms: u64,
+    /// Limit of all readings together, milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// Readings in a row for which it must hold.
+    pub stable: u32,
+    /// Readings at least.
+    pub at_least: u32,
+    /// Readings at most.
+    pub at_most: Option<u32>,
+    /// Errors, over `error`, that only mean "not yet". Absent: transient ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tolerate: Option<Expr>,
+}
+
+/// The order in which ready steps are started: class, then latest start, then declaration.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub struct Urgency {
+    /// Its service's class, or a more urgent one inherited from what depends on it.
+    pub class: Class,
+    /// Latest start that keeps every objective it serves, milliseconds after the start.
+    pub latest_start_ms: i64,
+    /// Position in the runbook.
+    pub order: u32,
+}
+
+/// Where an estimate comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EstimateSource {
+    /// `estimate:` of the step.
+    Declared,
+    /// Earlier runs of this step in this environment.
+    History,
+    /// The action's typical time.
+    Typical,
+    /// It does nothing that takes time.
+    None,
+}
+
+/// A place in a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Place {
+    /// The file, relative to the runbook's folder.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u32,
+}
+
+impl Plan {
+    /// The step with this id.
+    #[must_use]
+    pub fn step(&self, id: &str) -> Option<&Step> {
+        self.steps.iter().find(|step| step.id.as_str() == id)
+    }
+
+    /// The service with this name.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<&Service> {
+        self.services.iter().find(|service| service.name.as_str() == name)
+    }
+}

@@ -1,0 +1,14 @@
+use std::sync::Arc;
+
+use super::Document;
+
+/// A runbook that was read without an error of form.
+#[derive(Debug, Clone)]
+pub struct Runbook {
+    /// What it says.
+    pub document: Document,
+    /// Name of its file as the user gave it.
+    pub file: String,
+    /// Its text, for showing places.
+    pub text: Arc<str>,
+}
