@@ -1,0 +1,373 @@
+//! The command line, as clap reads it. `--help` is written for somebody who has not used `dr` before.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::words::{Mode, Phase, Style};
+
+/// Disaster recovery from reviewed text: check, plan, execute and prove a runbook.
+#[derive(Debug, Parser)]
+#[command(
+    name = "dr",
+    version,
+    max_term_width = 100,
+    after_help = "\
+Exit codes: 0 done · 1 internal error · 2 usage · 3 the runbook or plan is invalid · 4 not ready\n\
+5 the run failed or was cancelled · 6 it succeeded but missed an objective · 7 paused for a decision\n\
+8 evidence does not verify · 9 locked by another run\n\n\
+State is kept in `.dr` at the top of the runbook's git repository, else beside the runbook."
+)]
+pub struct Cli {
+    /// Where runs are kept.
+    #[arg(long, global = true, env = "DR_STATE_DIR", value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Say more on stderr: once for what happens, twice for why (`DR_LOG` sets a filter).
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// When to use colour.
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    pub color: Colour,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Find every problem of runbooks, without running anything
+    Check(Check),
+    /// Show what would be done, when, and whether it meets the objectives
+    ///
+    /// Touches nothing, contacts nothing, starts no process.
+    Plan(Plan),
+    /// Carry a runbook out
+    ///
+    /// Writes a journal ahead of everything it does: after a crash, a lost connection or Ctrl-C,
+    /// `dr resume` goes on where it stopped. The first Ctrl-C starts nothing new and lets running
+    /// steps finish; the second stops them.
+    Execute(Execute),
+    /// Go on with a run that was interrupted, paused, cancelled or has failed
+    ///
+    /// On a run that is still alive the options are handed to it.
+    Resume(Resume),
+    /// Open a gate that waits for a decision, or reject it
+    Approve(Approve),
+    /// Stop a run: nothing new starts, running steps finish
+    Cancel(Cancel),
+    /// List the runs
+    Runs(Runs),
+    /// Follow a run from another terminal
+    Watch(Watch),
+    /// What a run is doing, what went wrong, what to do now
+    Show(Show),
+    /// Output of a run's commands
+    Logs(Logs),
+    /// The report of a run
+    Report(Report),
+    /// JSON Schemas of what `dr` reads and writes
+    Schema(Schema),
+    /// Completions for a shell
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What selects and parametrizes a plan.
+#[derive(Debug, Args)]
+pub struct Selection {
+    /// Environment to plan for. Default: the runbook's default environment.
+    #[arg(long, short = 'e', value_name = "NAME")]
+    pub env: Option<String>,
+    /// An input of the runbook.
+    #[arg(long = "input", short = 'i', value_name = "NAME=VALUE", value_parser = key_value)]
+    pub inputs: Vec<(String, String)>,
+    /// Take exactly these phases, and the steps without a phase that they need.
+    #[arg(long = "phase", value_name = "PHASE", value_delimiter = ',')]
+    pub phases: Vec<Phase>,
+    /// The real thing, or a drill on systems of its own.
+    #[arg(long, default_value = "live", value_name = "MODE")]
+    pub mode: Mode,
+    /// Whether the primary answers (graceful) or is gone (ungraceful).
+    #[arg(long, value_name = "STYLE")]
+    pub style: Option<Style>,
+    /// Steps at once, whole run.
+    #[arg(long, value_name = "N")]
+    pub parallelism: Option<u32>,
+}
+
+/// `dr check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Runbooks, or folders in which every `*.yaml` and `*.yml` is one.
+    #[arg(default_value = ".", value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Warnings are errors.
+    #[arg(long)]
+    pub strict: bool,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+    pub format: CheckFormat,
+}
+
+/// Formats of `dr check`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// For people.
+    Text,
+    /// A list of problems.
+    Json,
+}
+
+/// `dr plan`
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// The runbook.
+    pub runbook: PathBuf,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would take it for the text of --help")]
+    pub selection: Selection,
+    /// Exit with 4 if the plan misses an RTO.
+    #[arg(long)]
+    pub require_rto: bool,
+    /// Take estimates from past runs (`.dr` by default), from another state folder, or not at all.
+    #[arg(long, value_name = "none|DIR")]
+    pub history: Option<String>,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+    pub format: PlanFormat,
+}
+
+/// Formats of `dr plan`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// For people.
+    Text,
+    /// The whole plan as data.
+    Json,
+}
+
+/// `dr execute`
+#[derive(Debug, Args)]
+pub struct Execute {
+    /// The runbook.
+    pub runbook: PathBuf,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would take it for the text of --help")]
+    pub selection: Selection,
+    /// When the disaster was declared: the RTA clock starts here. `14:05`, `-25m` or RFC 3339.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub declared_at: Option<String>,
+    /// When the incident happened: the loss is measured from here. Default: the declaration.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub incident_at: Option<String>,
+    /// Pass a step over. What needs it goes on.
+    #[arg(long = "skip", value_name = "STEP")]
+    pub skips: Vec<String>,
+    /// Count a step as done without running it. Needs `--reason`.
+    #[arg(long = "assume", value_name = "STEP=done", value_parser = key_value)]
+    pub assumes: Vec<(String, String)>,
+    /// Why steps are skipped or assumed done.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Start without asking the targets whether they answer.
+    #[arg(long)]
+    pub skip_preflight: bool,
+    /// Confirm a protected environment. Never answers a gate.
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+    /// How to show the run: live or plain text, plain lines, or one event a line.
+    #[arg(long, value_enum, default_value_t = RunFormat::Text)]
+    pub format: RunFormat,
+}
+
+/// How a run is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RunFormat {
+    /// Live on a terminal, plain lines elsewhere.
+    Text,
+    /// Plain lines.
+    Lines,
+    /// One event a line on stdout.
+    Json,
+}
+
+/// `dr resume`
+#[derive(Debug, Args)]
+pub struct Resume {
+    /// The run: its id, a unique beginning of it, or `last`.
+    pub run: String,
+    /// Go on at the part of a step that failed.
+    #[arg(long = "retry", value_name = "STEP")]
+    pub retries: Vec<String>,
+    /// Run a step's action again.
+    #[arg(long = "redo", value_name = "STEP")]
+    pub redos: Vec<String>,
+    /// Pass a step over. What needs a failed step stays blocked.
+    #[arg(long = "skip", value_name = "STEP")]
+    pub skips: Vec<String>,
+    /// Say what became of a step whose outcome is unknown, or that a failed one was done by hand.
+    #[arg(long = "assume", value_name = "STEP=done|not-done", value_parser = key_value)]
+    pub assumes: Vec<(String, String)>,
+    /// Why. Needed for `--assume STEP=done`.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Go on although the journal is damaged: what is not certain becomes unknown.
+    #[arg(long)]
+    pub accept_loss: bool,
+    /// How to show the run.
+    #[arg(long, value_enum, default_value_t = RunFormat::Text)]
+    pub format: RunFormat,
+}
+
+/// `dr approve`
+#[derive(Debug, Args)]
+pub struct Approve {
+    /// The run: its id, a unique beginning of it, or `last`.
+    pub run: String,
+    /// The step whose gate it is.
+    pub step: String,
+    /// Keep the gate shut, and why.
+    #[arg(long, value_name = "REASON")]
+    pub reject: Option<String>,
+}
+
+/// `dr cancel`
+#[derive(Debug, Args)]
+pub struct Cancel {
+    /// The run: its id, a unique beginning of it, or `last`.
+    pub run: String,
+    /// Stop running steps as well.
+    #[arg(long)]
+    pub now: bool,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// `dr runs`
+#[derive(Debug, Args)]
+pub struct Runs {
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+    pub format: ListFormat,
+}
+
+/// Formats of lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ListFormat {
+    /// For people.
+    Text,
+    /// Data.
+    Json,
+}
+
+/// `dr watch`
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// The run: its id, a unique beginning of it, or `last`.
+    #[arg(default_value = "last")]
+    pub run: String,
+    /// How to show the run.
+    #[arg(long, value_enum, default_value_t = RunFormat::Text)]
+    pub format: RunFormat,
+}
+
+/// `dr show`
+#[derive(Debug, Args)]
+pub struct Show {
+    /// The run: its id, a unique beginning of it, or `last`.
+    #[arg(default_value = "last")]
+    pub run: String,
+    /// One step of it, in detail.
+    pub step: Option<String>,
+}
+
+/// `dr logs`
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// The run: its id, a unique beginning of it, or `last`.
+    #[arg(default_value = "last")]
+    pub run: String,
+    /// Only this step.
+    pub step: Option<String>,
+    /// Go on as output arrives, until the run is over.
+    #[arg(long, short = 'f')]
+    pub follow: bool,
+}
+
+/// `dr report`
+#[derive(Debug, Args)]
+pub struct Report {
+    /// The run: its id, a unique beginning of it, or `last`.
+    #[arg(default_value = "last")]
+    pub run: String,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = ReportFormat::Markdown)]
+    pub format: ReportFormat,
+}
+
+/// Formats of reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For people.
+    Markdown,
+    /// The evidence as data.
+    Json,
+}
+
+/// `dr schema`
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// Which one.
+    #[arg(value_enum, default_value_t = SchemaName::Runbook)]
+    pub name: SchemaName,
+    /// Write all of them, and the plugins' manifests, into this folder instead.
+    #[arg(long, value_name = "DIR")]
+    pub all: Option<PathBuf>,
+}
+
+/// What has a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaName {
+    /// The language.
+    Runbook,
+    /// `dr plan --format json` and `plan.json`.
+    Plan,
+    /// The lines of a journal.
+    Event,
+    /// `evidence.json`.
+    Evidence,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write it as NAME=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}
