@@ -1,3 +1,4 @@
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -6,7 +7,7 @@ use crate::{CallError, Host, Secrets, resolve_secrets};
 
 /// Names one attempt for ever: `(run, step, item, attempt)`. A call repeated after a crash carries
 /// the same key, so a job or an API with client tokens recognises it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct CallKey {
     /// The run.
     pub run: String,

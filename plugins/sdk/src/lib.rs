@@ -10,7 +10,9 @@ mod error;
 mod host;
 mod manifest;
 mod plugin;
+pub mod protocol;
 mod secret;
+mod serve;
 
 pub use call::{Call, CallKey, Input};
 pub use cancel::{Cancel, CancelLevel};
@@ -20,3 +22,4 @@ pub use host::{Become, Host};
 pub use manifest::{ActionManifest, HostNeed, Keyed, Kind, Manifest, PROTOCOL};
 pub use plugin::{Checked, Context, Plugin, Preview, PreviewStatus, Progress, Stream};
 pub use secret::{MASK, Secret, Secrets, resolve_secrets};
+pub use serve::main;

@@ -1,0 +1,164 @@
+//! Where state lives, and how a run is named.
+
+use std::path::{Path, PathBuf};
+
+use crate::id::RunId;
+
+/// The folder that holds runs, locks and history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateDir(PathBuf);
+
+impl StateDir {
+    /// The folder given, else `.dr` at the top of the git repository that holds `near`, else `.dr`
+    /// beside it.
+    ///
+    /// `near` is a runbook's file, or the current folder where no runbook is named.
+    #[must_use]
+    pub fn resolve(given: Option<&Path>, near: &Path) -> Self {
+        if let Some(given) = given {
+            return Self(given.to_owned());
+        }
+        let near = near.canonicalize().unwrap_or_else(|_| near.to_owned());
+        let folder =
+            if near.is_dir() { near.as_path() } else { near.parent().unwrap_or(Path::new(".")) };
+        let top = folder.ancestors().find(|folder| folder.join(".git").exists());
+        Self(top.unwrap_or(folder).join(".dr"))
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The folder of one run.
+    #[must_use]
+    pub fn run(&self, run: &RunId) -> PathBuf {
+        self.runs().join(run.as_str())
+    }
+
+    /// The folder that holds the runs.
+    #[must_use]
+    pub fn runs(&self) -> PathBuf {
+        self.0.join("runs")
+    }
+
+    /// Every run, oldest first (ids begin with the time of the start).
+    #[must_use]
+    pub fn list(&self) -> Vec<RunId> {
+        let Ok(entries) = std::fs::read_dir(self.runs()) else { return Vec::new() };
+        let mut runs: Vec<RunId> = entries
+            .filter_map(Result::ok)
+            .filter(|entry| entry.path().join("plan.json").is_file())
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .map(RunId::from)
+            .collect();
+        runs.sort();
+        runs
+    }
+
+    /// The run that `name` means: an id, a unique beginning of one, or `last`.
+    ///
+    /// # Errors
+    /// No such run, or several.
+    pub fn find(&self, name: &str) -> Result<RunId, NoRun> {
+        let runs = self.list();
+        if name == "last" {
+            return runs.last().cloned().ok_or_else(|| NoRun::Empty(self.0.clone()));
+        }
+        if let Some(run) = runs.iter().find(|run| run.as_str() == name) {
+            return Ok(run.clone());
+        }
+        let mut matching = runs.iter().filter(|run| run.as_str().starts_with(name));
+        match (matching.next(), matching.next()) {
+            (Some(run), None) => Ok(run.clone()),
+            (None, _) => Err(NoRun::Unknown { name: name.to_owned(), folder: self.0.clone() }),
+            (Some(first), Some(second)) => Err(NoRun::Several {
+                name: name.to_owned(),
+                first: first.clone(),
+                second: second.clone(),
+            }),
+        }
+    }
+}
+
+/// Why a name means no run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
+pub enum NoRun {
+    /// There are no runs at all.
+    #[error("no run was ever started here: {} holds none", .0.display())]
+    #[diagnostic(code(DR3001), help("`--state-dir` names another folder"))]
+    Empty(PathBuf),
+    /// None of that name.
+    #[error("there is no run `{name}` in {}", folder.display())]
+    #[diagnostic(code(DR3001), help("`dr runs` lists them; `--state-dir` names another folder"))]
+    Unknown {
+        /// As given.
+        name: String,
+        /// Where it was sought.
+        folder: PathBuf,
+    },
+    /// The beginning is not unique.
+    #[error("`{name}` may mean {first} or {second}")]
+    #[diagnostic(code(DR3001), help("give more of the id"))]
+    Several {
+        /// As given.
+        name: String,
+        /// One that matches.
+        first: RunId,
+        /// Another that matches.
+        second: RunId,
+    },
+}
+
+/// A new run's id: when it starts, what it runs, and four random hexadecimal digits.
+#[must_use]
+pub fn new_run_id(at: crate::time::Timestamp, runbook: &str, random: u16) -> RunId {
+    let time = at.strftime("%Y%m%dT%H%M%SZ");
+    RunId::from(format!("{time}-{runbook}-{random:04x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_folder_is_found() {
+        let temp = tempfile::tempdir().expect("a folder");
+        let deep = temp.path().join("repo/runbooks");
+        std::fs::create_dir_all(&deep).expect("folders");
+        std::fs::create_dir(temp.path().join("repo/.git")).expect("a folder");
+        std::fs::write(deep.join("a.yaml"), "").expect("a file");
+        let real = temp.path().canonicalize().expect("a path");
+        let resolve = |given: Option<&str>, near: &Path| {
+            StateDir::resolve(given.map(Path::new), near).path().to_owned()
+        };
+        assert_eq!(resolve(None, &deep.join("a.yaml")), real.join("repo/.dr"));
+        assert_eq!(resolve(Some("x"), &deep.join("a.yaml")), Path::new("x"));
+        let lone = temp.path().join("lone.yaml");
+        std::fs::write(&lone, "").expect("a file");
+        assert_eq!(resolve(None, &lone), real.join(".dr"));
+    }
+
+    #[test]
+    fn runs_are_found_by_their_beginning() {
+        let temp = tempfile::tempdir().expect("a folder");
+        let state = StateDir::resolve(Some(temp.path()), Path::new("."));
+        assert!(matches!(state.find("last"), Err(NoRun::Empty(_))));
+        for run in ["20260101T000000Z-a-0001", "20260102T000000Z-a-0002"] {
+            let folder = state.runs().join(run);
+            std::fs::create_dir_all(&folder).expect("a folder");
+            std::fs::write(folder.join("plan.json"), "{}").expect("a file");
+        }
+        assert_eq!(state.find("last").expect("a run").as_str(), "20260102T000000Z-a-0002");
+        assert_eq!(state.find("20260101").expect("a run").as_str(), "20260101T000000Z-a-0001");
+        assert!(matches!(state.find("2026"), Err(NoRun::Several { .. })));
+        assert!(matches!(state.find("x"), Err(NoRun::Unknown { .. })));
+    }
+
+    #[test]
+    fn ids_sort_by_start() {
+        let at: crate::time::Timestamp = "2026-11-20T03:12:07.25Z".parse().expect("a timestamp");
+        assert_eq!(new_run_id(at, "shop", 0x4f3a).as_str(), "20261120T031207Z-shop-4f3a");
+    }
+}
