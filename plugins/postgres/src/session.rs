@@ -17,6 +17,9 @@ use crate::error::{Mode, Stage};
 use crate::params::{self, Param};
 use crate::rows::Rows;
 
+/// So many ends of a statement are tried, counted from the last.
+const MAX_SEMICOLONS: usize = 32;
+
 /// A connection that is logged in.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -172,8 +175,24 @@ impl Session {
         if statement.columns().is_empty() {
             return Ok(Way::Count(statement, params));
         }
-        let reader = self.client.prepare(&as_text(work.sql, statement.columns().len())).await?;
+        let reader = self.reader(work.sql, statement.columns().len()).await?;
         Ok(Way::Rows(statement, reader, params))
+    }
+
+    /// A statement, known to be a single valid one, with all its columns as text. What may follow
+    /// it, a semicolon and comments, has no place in the middle of another: it is cut off at the
+    /// last semicolon with which the whole parses.
+    async fn reader(&self, sql: &str, columns: usize) -> Result<Statement, Error> {
+        let mut first = None;
+        let ends = std::iter::once(sql.len()).chain(sql.rmatch_indices(';').map(|(end, _)| end));
+        for end in ends.take(MAX_SEMICOLONS) {
+            match self.client.prepare(&as_text(&sql[..end], columns)).await {
+                Ok(reader) => return Ok(reader),
+                Err(error) if error.code() != Some(&SqlState::SYNTAX_ERROR) => return Err(error),
+                Err(error) => first = first.or(Some(error)),
+            }
+        }
+        Err(first.expect("the loop ran at least once"))
     }
 
     async fn run(&self, sql: &str, way: &Way) -> Result<Done, Cause> {
@@ -227,6 +246,5 @@ fn as_text(sql: &str, columns: usize) -> String {
     let list = |suffix: &str| {
         (1..=columns).map(|n| format!("c{n}{suffix}")).collect::<Vec<_>>().join(", ")
     };
-    let sql = sql.trim_end().trim_end_matches(';');
     format!("with dr_rows({}) as (\n{sql}\n) select {} from dr_rows", list(""), list("::text"))
 }
