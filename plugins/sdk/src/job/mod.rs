@@ -16,6 +16,7 @@ mod marker;
 mod outcome;
 mod quote;
 mod request;
+mod script;
 mod task;
 mod transport;
 
@@ -26,5 +27,6 @@ pub use marker::{Marker, MarkerFilter};
 pub use outcome::{CommandOutput, Ended, finish, not_executed};
 pub use quote::{any_shell_line, quote};
 pub use request::{Request, folder_name, job_dir, shell_args};
+pub use script::{default_interpreter, refuse_secrets, script_argv};
 pub use task::{Payload, Task};
 pub use transport::{Transport, TransportError};

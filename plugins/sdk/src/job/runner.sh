@@ -164,10 +164,20 @@ dr_report() {
 # Takes the key and goes to its folder; fails if it is taken.
 dr_claim() { mkdir -- "$dr_dir" 2>/dev/null && cd -- "$dr_dir"; }
 
+# Takes the claim in the working directory away from one that never got to the exec.
+dr_take_away() {
+  dr_turn=void
+  dr_create turn void || { dr_turn=go; read -r dr_turn <turn; }
+  if [ "$dr_turn" = void ] && [ . -ef "$dr_dir" ]; then
+    mv -- "$dr_dir" "$dr_jobs/.void.$dr_key.$$" && rm -rf -- "$dr_jobs/.void.$dr_key.$$"
+  fi
+}
+
 # Starts the supervisor, which outlives this process. $1: checksum, $2: umask.
 dr_start() {
   (dr_supervise "$1" "$2") </dev/null >/dev/null 2>note &
-  dr_look "$!" && dr_create owner "$! $dr_p_start $dr_p_group $dr_boot_id"
+  if dr_look "$!"; then dr_create owner "$! $dr_p_start $dr_p_group $dr_boot_id"; fi
+  return 0
 }
 
 # Runs the command to its end and records it. $1: checksum, $2: umask.
@@ -315,21 +325,18 @@ launch) # CHECKSUM WAIT OUT ERR LIMIT; on stdin: dr_prog=… and dr_feed=…, en
     dr_sync "$dr_jobs/.." "$dr_jobs/../.."
   fi
   [ -O "$dr_jobs" ] && chmod 700 "$dr_jobs" 2>/dev/null && [ -w "$dr_jobs" ] || dr_fail job_dir
-  if dr_claim; then
-    dr_start "$1" "$dr_umask"
-  elif cd -- "$dr_dir" 2>/dev/null; then
-    dr_judge
-    if [ "$dr_state" = unstarted ]; then
-      dr_turn=
-      dr_create turn void || read -r dr_turn <turn
-      if [ "${dr_turn:-void}" = void ] && [ . -ef "$dr_dir" ]; then
-        mv -- "$dr_dir" "$dr_jobs/.void.$dr_key.$$" && rm -rf -- "$dr_jobs/.void.$dr_key.$$"
-      fi
-      if dr_claim; then dr_start "$1" "$dr_umask"; else cd -- "$dr_dir" || dr_fail job_dir; fi
+  dr_n=0 dr_slept=0
+  until dr_claim && dr_start "$1" "$dr_umask"; do
+    [ "$dr_n" -lt 30 ] || dr_fail job_dir
+    dr_n=$((dr_n + 1))
+    if cd -- "$dr_dir" 2>/dev/null; then
+      dr_judge
+      [ "$dr_state" = unstarted ] || break
+      # Whoever has just claimed it is about to say so.
+      if [ -f owner ] || [ "$dr_slept" -ge 300 ]; then dr_take_away; fi
     fi
-  else
-    dr_fail job_dir
-  fi
+    dr_nap "$dr_n"
+  done
   dr_report "$2" "$3" "$4" "$5"
   ;;
 poll) # WAIT OUT ERR LIMIT
