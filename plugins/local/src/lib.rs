@@ -1,1 +1,12 @@
-//! The `local` plugin.
+//! The `local` plugin: commands and scripts on the machine that runs `dr`.
+//!
+//! What may be repeated is executed directly; everything else is a job that survives `dr`.
+
+mod direct;
+mod group;
+mod input;
+mod job;
+mod plugin;
+
+pub use input::{CommandInput, ScriptInput, Settings};
+pub use plugin::plugin;

@@ -8,6 +8,7 @@ mod cancel;
 mod effect;
 mod error;
 mod host;
+pub mod job;
 mod manifest;
 mod period;
 mod plugin;
