@@ -156,7 +156,7 @@ pub enum EventKind {
         /// What it is for.
         purpose: Purpose,
         /// How often this very attempt has been launched, from 1: more than once only after a
-        /// crash, with the same key.
+        /// crash or a lost connection, with the same key.
         launch: u32,
         /// What the step rendered, once: retries and resumes reuse it. Secrets are references.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -256,12 +256,24 @@ pub struct AttemptFinished {
     pub outcome: Outcome,
     /// Duration in milliseconds.
     pub duration_ms: u64,
-    /// Why it did not succeed.
+    /// Why it did not succeed. With the outcome `succeeded`: the action is done, but one of the
+    /// step's outputs or expectations failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<CallError>,
     /// Captured outputs, once the step's action or its reading has succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<BTreeMap<String, Value>>,
+    /// What the action gave, kept only where it may be needed again: the action is done and must
+    /// not be repeated, but an output or expectation failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Value>,
+    /// Expectations that only warn, and other remarks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// The moment the recovered data is from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub recovery_point: Option<Timestamp>,
     /// What follows.
     pub next: Next,
 }
@@ -270,18 +282,25 @@ pub struct AttemptFinished {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Next {
-    /// The step goes to its next part (from the action to `repeat`), or is over: its
-    /// `step_finished` follows.
+    /// The step is over: its `step_finished` follows, or the question what to do about its failure.
     Proceed,
-    /// The same attempt is launched (again) with the same key.
-    Launch,
+    /// The action is launched again.
+    Launch {
+        /// Absolute time; absent: at once.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "Option<String>")]
+        at: Option<Timestamp>,
+        /// As a further attempt with a key of its own; otherwise the same attempt, with its key.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        fresh: bool,
+    },
     /// Another attempt of the same purpose starts at `at`.
     Again {
         /// Absolute time.
         #[schemars(with = "String")]
         at: Timestamp,
     },
-    /// The outcome is unknown and is now checked.
+    /// The outcome is unknown and is now checked, or checked in the next way.
     Check,
     /// The outcome is unknown and a person is asked.
     Ask,

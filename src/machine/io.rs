@@ -1,7 +1,7 @@
 use dr_plugin::{CallError, Checked, Host};
 use serde_json::Value;
 
-use crate::event::{Actor, CancelRequest, Event, Purpose, Request, RunStarted, Verdict};
+use crate::event::{Actor, CancelRequest, Event, EventKind, Purpose, Request, RunStarted, Verdict};
 use crate::id::StepId;
 use crate::plan::Uses;
 use crate::time::Timestamp;
@@ -13,6 +13,9 @@ pub enum Input {
     Replayed(Box<Event>),
     /// A session begins: the first one if nothing was replayed.
     Start(Box<Session>),
+    /// A fact that the driver contributes (`preflight_finished`, `clock_moved`): it is appended like
+    /// the machine's own events. Only after [`Input::Start`].
+    Noted(Box<EventKind>),
     /// A launched attempt came back.
     AttemptDone {
         /// Which.
@@ -52,9 +55,11 @@ pub struct Session {
 pub enum Effect {
     /// Write this.
     Append(Box<Event>),
-    /// Start this attempt. Its `attempt_started` precedes it in the same batch.
+    /// Start this attempt. Its `attempt_started` precedes it in the same batch; of the readings of a
+    /// `repeat`, which only read, that of the first one speaks for all.
     Launch(Box<Launch>),
-    /// Call back at this time (immediately, if it has passed).
+    /// Call back at this time (immediately, if it has passed). Replaces an earlier timer of the same
+    /// name.
     SetTimer {
         /// Which.
         timer: Timer,
