@@ -2,7 +2,9 @@
 //! that needs no environment.
 
 mod document;
+mod graph;
 mod loaded;
+mod nearest;
 mod problem;
 mod shorthand;
 
@@ -11,5 +13,7 @@ pub use document::{
     OutputDoc, PoolDoc, PriorityDoc, RepeatDoc, RetryDoc, SecretSourceDoc, ServiceDoc, SeverityDoc,
     StepDoc, TierDoc, ValidationCheckDoc, ValidationDoc,
 };
+pub use graph::{Edge, EdgeKind, Graph, Node, NodeKind, Reason, codes as graph_codes};
 pub use loaded::Runbook;
+pub use nearest::nearest;
 pub use problem::{DocPath, Level, Problem};

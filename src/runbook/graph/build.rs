@@ -1,0 +1,395 @@
+use std::collections::{HashMap, HashSet};
+
+use petgraph::graph::{DiGraph, NodeIndex};
+
+use super::cycles;
+use super::model::{Edge, EdgeKind, Graph, Node, NodeKind, Reason, codes};
+use crate::id::StepId;
+use crate::runbook::nearest::nearest;
+use crate::runbook::{DocPath, Document, Problem, StepDoc};
+use crate::words::Phase;
+
+type Index = NodeIndex<u32>;
+
+/// More edges than this between two sets of nodes, and they meet in a join instead.
+const DIRECT_EDGES: usize = 256;
+
+impl Graph {
+    /// The graph of a runbook and everything that is wrong with it: unknown names and cycles. With
+    /// problems the graph is still fit for questions, not for planning.
+    #[must_use]
+    pub fn build(document: &Document) -> (Self, Vec<Problem>) {
+        let mut builder = Builder::new(document);
+        builder.add_nodes();
+        builder.add_written_edges();
+        builder.add_service_edges();
+        builder.finish()
+    }
+}
+
+/// The part of a recovery that a step belongs to: services wait for each other part by part.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Recover,
+    Failback,
+    /// Backups and cleanups: nothing waits for them by service.
+    Aside,
+}
+
+fn part(step: &StepDoc) -> Part {
+    match step.phase {
+        None | Some(Phase::Failover | Phase::Restore | Phase::Validate) => Part::Recover,
+        Some(Phase::Failback) => Part::Failback,
+        Some(Phase::Backup | Phase::Cleanup) => Part::Aside,
+    }
+}
+
+struct Builder<'a> {
+    document: &'a Document,
+    graph: DiGraph<Node, Edge, u32>,
+    by_id: HashMap<StepId, Index>,
+    /// Node of each declared step.
+    steps: Vec<Index>,
+    /// Service of each declared step.
+    service_of: Vec<Option<usize>>,
+    services: Vec<ServiceNodes>,
+    problems: Vec<Problem>,
+}
+
+#[derive(Default)]
+struct ServiceNodes {
+    /// Its declared steps.
+    steps: Vec<usize>,
+    /// Nodes that its validation consists of.
+    checks: Vec<Index>,
+    /// Nodes that decide its validation: single checks and tallies.
+    verdicts: Vec<Index>,
+    depends_on: Vec<usize>,
+    /// `SERVICE!steps` and `SERVICE!recovered`, once made.
+    steps_join: Option<Index>,
+    recovered_join: Option<Index>,
+    failback_join: Option<Index>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(document: &'a Document) -> Self {
+        let mut builder = Self {
+            document,
+            graph: DiGraph::with_capacity(document.steps.len(), document.steps.len() * 3),
+            by_id: HashMap::with_capacity(document.steps.len()),
+            steps: Vec::with_capacity(document.steps.len()),
+            service_of: Vec::with_capacity(document.steps.len()),
+            services: Vec::new(),
+            problems: Vec::new(),
+        };
+        builder.services.resize_with(document.services.len(), ServiceNodes::default);
+        builder
+    }
+
+    fn service_named(&mut self, name: &str, at: impl FnOnce() -> DocPath) -> Option<usize> {
+        let found = self.document.services.get_index_of(name);
+        if found.is_none() {
+            let mut problem = Problem::error(
+                codes::UNKNOWN_SERVICE,
+                at(),
+                format!("there is no service `{name}`"),
+            );
+            if let Some(near) = nearest(name, self.document.services.keys().map(String::as_str)) {
+                problem = problem.with_help(format!("did you mean `{near}`?"));
+            }
+            self.problems.push(problem);
+        }
+        found
+    }
+
+    fn add_nodes(&mut self) {
+        let document = self.document;
+        for (position, step) in document.steps.iter().enumerate() {
+            let service = step.service.as_deref().and_then(|name| {
+                self.service_named(name, || DocPath::step(position).field("service"))
+            });
+            self.service_of.push(service);
+            if let Some(service) = service {
+                self.services[service].steps.push(position);
+            }
+        }
+        // Node order is plan order: a service's validation follows the last of its steps.
+        let mut validated_after: HashMap<usize, Vec<usize>> = HashMap::new();
+        let mut without_steps = Vec::new();
+        for (service, nodes) in self.services.iter().enumerate() {
+            match nodes.steps.last() {
+                Some(last) => validated_after.entry(*last).or_default().push(service),
+                None => without_steps.push(service),
+            }
+        }
+        for (position, step) in document.steps.iter().enumerate() {
+            let node = self
+                .add_node(StepId::from(step.id.value.as_str()), NodeKind::Step { step: position });
+            self.steps.push(node);
+            for service in validated_after.remove(&position).unwrap_or_default() {
+                self.add_validation(service);
+            }
+        }
+        for service in without_steps {
+            self.add_validation(service);
+        }
+    }
+
+    fn add_node(&mut self, id: StepId, kind: NodeKind) -> Index {
+        let index = self.graph.add_node(Node { id: id.clone(), kind });
+        self.by_id.entry(id).or_insert(index);
+        index
+    }
+
+    fn add_validation(&mut self, service: usize) {
+        let document = self.document;
+        let Some((name, written)) = document.services.get_index(service) else { return };
+        for (validation, doc) in written.validation.iter().enumerate() {
+            let id = format!("{name}!validation/{}", validation + 1);
+            let single = doc.checks.len() == 1;
+            let mut checks = Vec::with_capacity(doc.checks.len());
+            for check in 0..doc.checks.len() {
+                let id = if single { id.clone() } else { format!("{id}/{}", check + 1) };
+                let kind = NodeKind::Check { service, validation, check };
+                checks.push(self.add_node(StepId::from(id), kind));
+            }
+            let tallied = !single && doc.threshold.is_some_and(|share| share < 1.0);
+            if tallied {
+                let tally =
+                    self.add_node(StepId::from(id), NodeKind::Tally { service, validation });
+                for check in &checks {
+                    self.add_edge(*check, tally, EdgeKind::After, Reason::Validation);
+                }
+                self.services[service].verdicts.push(tally);
+            } else {
+                self.services[service].verdicts.extend(&checks);
+            }
+            self.services[service].checks.extend(checks);
+        }
+    }
+
+    fn add_edge(&mut self, from: Index, to: Index, kind: EdgeKind, reason: Reason) {
+        self.graph.add_edge(from, to, Edge { kind, reason });
+    }
+
+    fn add_written_edges(&mut self) {
+        let document = self.document;
+        for (position, step) in document.steps.iter().enumerate() {
+            let to = self.steps[position];
+            let mut named = HashSet::new();
+            for (names, kind, field) in
+                [(&step.needs, EdgeKind::Needs, "needs"), (&step.after, EdgeKind::After, "after")]
+            {
+                for (item, name) in names.iter().flatten().enumerate() {
+                    let known = self
+                        .by_id
+                        .get(name.as_str())
+                        .copied()
+                        .filter(|node| matches!(self.graph[*node].kind, NodeKind::Step { .. }));
+                    if let Some(from) = known {
+                        // Written in both lists: the stricter one counts, and it comes first.
+                        if named.insert(from) {
+                            self.add_edge(from, to, kind, Reason::Written);
+                        }
+                    } else {
+                        let at = DocPath::step(position).field(field).index(item);
+                        self.problems.push(self.unknown_step(name, at));
+                    }
+                }
+            }
+            let names_nothing = step.needs.is_none() && step.after.is_none();
+            if document.in_order && names_nothing && position > 0 {
+                self.add_edge(self.steps[position - 1], to, EdgeKind::Needs, Reason::Order);
+            }
+        }
+    }
+
+    fn unknown_step(&self, name: &str, at: DocPath) -> Problem {
+        let problem = Problem::error(codes::UNKNOWN_STEP, at, format!("there is no step `{name}`"));
+        if self.document.services.contains_key(name) {
+            return problem.with_help(format!(
+                "`{name}` is a service: name one of its steps, or let this step's service depend \
+                 on it (`depends_on`)"
+            ));
+        }
+        let steps = self.document.steps.iter().map(|step| step.id.value.as_str());
+        match nearest(name, steps) {
+            Some(near) => problem.with_help(format!("did you mean `{near}`?")),
+            None => problem,
+        }
+    }
+
+    fn add_service_edges(&mut self) {
+        let document = self.document;
+        for (service, (name, doc)) in document.services.iter().enumerate() {
+            for (item, on) in doc.depends_on.iter().enumerate() {
+                let at = || DocPath(format!("services.{name}.depends_on")).index(item);
+                if let Some(on) = self.service_named(on, at)
+                    && !self.services[service].depends_on.contains(&on)
+                {
+                    self.services[service].depends_on.push(on);
+                }
+            }
+        }
+        let depends_on: Vec<Vec<usize>> =
+            self.services.iter().map(|nodes| nodes.depends_on.clone()).collect();
+        if let Some(problem) = cycles::among_services(document, &depends_on) {
+            // The steps of such services wait for each other too: once said is enough.
+            self.problems.push(problem);
+            return;
+        }
+        for service in 0..self.services.len() {
+            let targets = self.services[service].checks.clone();
+            if !targets.is_empty() {
+                let sources = self.last_steps(service, Part::Recover);
+                self.link(&sources, &targets, service, Part::Recover, Reason::Validation, false);
+            }
+        }
+        for (service, depends_on) in depends_on.iter().enumerate() {
+            for part in [Part::Recover, Part::Failback] {
+                let targets = self.first_nodes(service, part);
+                if targets.is_empty() {
+                    continue;
+                }
+                for &on in depends_on {
+                    let sources = self.recovered(on, part);
+                    self.link(&sources, &targets, on, part, Reason::Service { on }, true);
+                }
+            }
+        }
+    }
+
+    /// Steps of a service's part that no other step of that part waits for directly.
+    fn last_steps(&self, service: usize, wanted: Part) -> Vec<Index> {
+        self.edge_steps(service, wanted, petgraph::Direction::Outgoing, |_| true)
+    }
+
+    /// Where a service's part begins: its steps, unless `early`, that wait for no other such step
+    /// directly. Without any: its validation.
+    fn first_nodes(&self, service: usize, wanted: Part) -> Vec<Index> {
+        let first = self.edge_steps(service, wanted, petgraph::Direction::Incoming, |step| {
+            !self.document.steps[step].early
+        });
+        if first.is_empty() && wanted == Part::Recover {
+            return self.services[service].checks.clone();
+        }
+        first
+    }
+
+    fn edge_steps(
+        &self,
+        service: usize,
+        wanted: Part,
+        direction: petgraph::Direction,
+        counts: impl Fn(usize) -> bool,
+    ) -> Vec<Index> {
+        let belongs = |step: usize| {
+            self.service_of[step] == Some(service)
+                && part(&self.document.steps[step]) == wanted
+                && counts(step)
+        };
+        self.services[service]
+            .steps
+            .iter()
+            .filter(|step| belongs(**step))
+            .map(|step| self.steps[*step])
+            .filter(|node| {
+                !self.graph.neighbors_directed(*node, direction).any(|other| {
+                    matches!(self.graph[other].kind, NodeKind::Step { step } if belongs(step))
+                })
+            })
+            .collect()
+    }
+
+    /// The nodes that must have succeeded for a part of a service to be done. A service without
+    /// steps and validation is as far as those it depends on. Services must not be cyclic.
+    fn recovered(&self, service: usize, part: Part) -> Vec<Index> {
+        let mut found = Vec::new();
+        let mut seen = vec![false; self.services.len()];
+        let mut open = vec![service];
+        while let Some(service) = open.pop() {
+            if std::mem::replace(&mut seen[service], true) {
+                continue;
+            }
+            let nodes = &self.services[service];
+            let own = if part == Part::Recover && !nodes.verdicts.is_empty() {
+                nodes.verdicts.clone()
+            } else {
+                self.last_steps(service, part)
+            };
+            if own.is_empty() {
+                open.extend(&nodes.depends_on);
+            } else {
+                found.extend(own);
+            }
+        }
+        found
+    }
+
+    /// Lets every target wait for every source; through a join where that would be many edges.
+    fn link(
+        &mut self,
+        sources: &[Index],
+        targets: &[Index],
+        service: usize,
+        part: Part,
+        reason: Reason,
+        recovered: bool,
+    ) {
+        let few = sources.len() * targets.len() <= DIRECT_EDGES;
+        if few || sources.len() == 1 || targets.len() == 1 {
+            for &to in targets {
+                // What is written counts, whatever else would ask for it.
+                let named: HashSet<Index> =
+                    self.graph.neighbors_directed(to, petgraph::Direction::Incoming).collect();
+                for &from in sources {
+                    if !named.contains(&from) {
+                        self.add_edge(from, to, EdgeKind::Needs, reason);
+                    }
+                }
+            }
+            return;
+        }
+        let join = self.join(sources, service, part, recovered);
+        for &to in targets {
+            self.add_edge(join, to, EdgeKind::Needs, reason);
+        }
+    }
+
+    fn join(&mut self, sources: &[Index], service: usize, part: Part, recovered: bool) -> Index {
+        let name = self.document.services.get_index(service).map_or("", |(name, _)| name.as_str());
+        let (made, id) = match (part, recovered) {
+            (Part::Failback, _) => (self.services[service].failback_join, "failed_back"),
+            (_, true) => (self.services[service].recovered_join, "recovered"),
+            (_, false) => (self.services[service].steps_join, "steps"),
+        };
+        if let Some(join) = made {
+            return join;
+        }
+        let join = self.add_node(StepId::from(format!("{name}!{id}")), NodeKind::Join { service });
+        for &from in sources {
+            self.add_edge(from, join, EdgeKind::Needs, Reason::Join);
+        }
+        let nodes = &mut self.services[service];
+        match (part, recovered) {
+            (Part::Failback, _) => nodes.failback_join = Some(join),
+            (_, true) => nodes.recovered_join = Some(join),
+            (_, false) => nodes.steps_join = Some(join),
+        }
+        join
+    }
+
+    fn finish(mut self) -> (Graph, Vec<Problem>) {
+        let order = cycles::topological(&self.graph);
+        if order.len() < self.graph.node_count() {
+            let found = cycles::among_steps(self.document, &self.graph, &self.steps);
+            self.problems.extend(found);
+        }
+        let mut rank = vec![u32::MAX; self.graph.node_count()];
+        for (position, node) in order.iter().enumerate() {
+            rank[node.index()] = position as u32;
+        }
+        let graph = Graph { inner: self.graph, by_id: self.by_id, rank, order };
+        (graph, self.problems)
+    }
+}
