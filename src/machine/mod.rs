@@ -1,6 +1,29 @@
 //! All run logic as one pure state machine: inputs in, effects out. It reads no clock, no file and
 //! no environment, and starts nothing; a fresh run is the replay of an empty journal.
+//!
+//! `state` and `step` fold events and are all that is durable; `machine` keeps what belongs to one
+//! session and does what the other files decide: `start` a session, `advance` a step, launch its
+//! `attempts`, `readings` and `checks`, and follow `people`. `rules` are the single decisions, each
+//! in a file of its own.
 
+mod advance;
+mod attempts;
+mod checks;
+mod graph;
 mod io;
+#[expect(clippy::module_inception, reason = "the machine itself")]
+mod machine;
+mod names;
+mod people;
+mod queue;
+mod readings;
+mod rules;
+mod start;
+mod state;
+mod step;
+#[cfg(test)]
+mod tests;
 
+pub use graph::PlanFault;
 pub use io::{AttemptResult, Effect, Ending, Input, Launch, LaunchKind, Session, Ticket, Timer};
+pub use machine::Machine;

@@ -1,0 +1,350 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dr_plugin::CallError;
+use serde_json::Value;
+
+use super::graph::Index;
+use super::io::{Effect, Timer};
+use super::machine::Machine;
+use super::names::Scope;
+use super::rules::finish::{self, Finish, not_evaluated};
+use super::rules::{request, tally};
+use super::step::Stage;
+use crate::event::{
+    Actor, EventKind, Outcome, Purpose, Question, SkipReason, StepFinished, StepState,
+};
+use crate::id::RequestId;
+use crate::plan::OnReject;
+use crate::words::OnFailure;
+
+impl Machine {
+    /// Goes on with a step from where the journal says that it stands.
+    pub(super) fn advance(&mut self, step: Index) {
+        if self.session.live[step as usize].ticket.is_some() {
+            return;
+        }
+        if self.state.record(step).decision.is_some() {
+            self.carry_out(step);
+            return;
+        }
+        match self.state.stage(step) {
+            Stage::Idle if self.session.live[step as usize].holds => self.begin(step),
+            Stage::Idle => self.consider(step),
+            Stage::Gate => self.watch_gate(step),
+            Stage::Running(_) => {
+                if self.has_slots(step) {
+                    self.interrupted(step);
+                }
+            }
+            Stage::Wait(purpose, at) => {
+                if self.is_stopped() && purpose == Purpose::Check {
+                    return;
+                }
+                if self.is_stopping() && purpose != Purpose::Check {
+                    self.stop_waiting(step);
+                } else if self.has_slots(step) {
+                    self.wait(step, at);
+                    if !self.session.polls.contains_key(&step) {
+                        self.watch_repeat(step);
+                    }
+                }
+            }
+            Stage::Relaunch { at, .. } => {
+                if !self.is_stopped() && self.has_slots(step) {
+                    match at {
+                        Some(at) => self.wait(step, at),
+                        None => self.relaunch(step),
+                    }
+                }
+            }
+            Stage::Check => {
+                if !self.is_stopped() && self.has_slots(step) {
+                    self.start_check(step);
+                }
+            }
+            Stage::Ask(question) => {
+                let message = self.question(step, question);
+                self.ask_people(step, question, message);
+            }
+            Stage::Asked(_) => self.free_slots(step),
+            Stage::Judge => self.judge(step),
+            Stage::Decided => self.conclude(step),
+            Stage::Over(_) => {}
+        }
+    }
+
+    fn wait(&mut self, step: Index, at: crate::time::Timestamp) {
+        let timer = Timer::Next(self.graph.id(step));
+        self.ask(Effect::SetTimer { timer, at });
+    }
+
+    /// The moment has come that the step waited for.
+    pub(super) fn due(&mut self, step: Index) {
+        if !self.session.live[step as usize].holds {
+            return;
+        }
+        match self.state.stage(step) {
+            Stage::Wait(Purpose::Check, _) => self.start_check(step),
+            Stage::Wait(Purpose::Repeat | Purpose::Validate, _)
+                if self.graph.step(step).repeat.is_some() =>
+            {
+                self.next_reading(step);
+            }
+            Stage::Wait(..) => self.launch(step, true),
+            Stage::Relaunch { .. } => self.relaunch(step),
+            _ => {}
+        }
+    }
+
+    /// Nothing is under way: may the step start?
+    fn consider(&mut self, step: Index) {
+        let graph = Arc::clone(&self.graph);
+        let node = graph.node(step);
+        if self.block(step) || self.session.live[step as usize].waiting > 0 {
+            return;
+        }
+        let plan = graph.step(step);
+        if self.is_stopping() {
+            self.emit(EventKind::StepCancelled { step: plan.id.clone() });
+            return;
+        }
+        debug_assert!(node.needs.iter().all(|&need| self.state.record(need).is_met()));
+        let record = self.state.record(step);
+        let gate = record.gate.as_ref().and_then(|gate| gate.settled);
+        if gate == Some(false) {
+            self.rejected(step);
+            return;
+        }
+        if let Some(when) = plan.when.as_ref().filter(|_| record.gates + record.attempt == 0) {
+            match when.decide(&Scope::new(&graph, &self.state, self.now, step)) {
+                Ok(true) => {}
+                Ok(false) => {
+                    let (step, reason) = (plan.id.clone(), SkipReason::When);
+                    self.emit(EventKind::StepSkipped { step, reason, by: None, note: None });
+                    return;
+                }
+                Err(error) => {
+                    self.fail(step, not_evaluated("`when`", when.source(), &error));
+                    return;
+                }
+            }
+        }
+        if plan.approve.is_some() && gate.is_none() {
+            self.ask_approval(step);
+        } else if plan.uses.is_none() {
+            self.compute(step);
+        } else if self.has_slots(step) {
+            self.begin(step);
+        }
+    }
+
+    /// Blocks the step if it can never run as things stand.
+    fn block(&mut self, step: Index) -> bool {
+        let graph = Arc::clone(&self.graph);
+        let unmet = |&need: &Index| {
+            let record = self.state.record(need);
+            record.stage.is_over() && !record.is_met()
+        };
+        let mut by: Vec<Index> = graph.node(step).needs.iter().copied().filter(unmet).collect();
+        if by.is_empty() {
+            by.extend(self.halted(step));
+        }
+        if by.is_empty() {
+            return false;
+        }
+        let by = by.into_iter().map(|other| graph.id(other)).collect();
+        self.emit(EventKind::StepBlocked { step: graph.id(step), by });
+        true
+    }
+
+    /// A gate, guard, computed or counting step: nothing is launched.
+    fn compute(&mut self, step: Index) {
+        let graph = Arc::clone(&self.graph);
+        let plan = graph.step(step);
+        if let Some(counted) = &plan.tally
+            && let Err(error) = tally::tally(&graph, &self.state, counted)
+        {
+            self.fail(step, error);
+            return;
+        }
+        let scope = Scope::new(&graph, &self.state, self.now, step);
+        self.finish(step, finish::finish(plan, &scope));
+    }
+
+    /// What follows from a result is decided again.
+    fn judge(&mut self, step: Index) {
+        let graph = Arc::clone(&self.graph);
+        let plan = graph.step(step);
+        let record = self.state.record(step);
+        let scope = Scope {
+            result: record.result.as_ref(),
+            ..Scope::new(&graph, &self.state, self.now, step)
+        };
+        let finish = if record.result.is_some() || !finish::needs_result(plan) {
+            finish::finish(plan, &scope)
+        } else {
+            // Its outputs were captured when it was done.
+            finish::judge(plan, record.outputs.clone(), &scope)
+        };
+        self.finish(step, finish);
+    }
+
+    fn finish(&mut self, step: Index, finish: Finish) {
+        match finish.error {
+            Some(error) => self.fail_with(step, error, finish.outputs, finish.warnings),
+            None => self.over_with(step, Outcome::Succeeded, finish),
+        }
+    }
+
+    /// The step fails without an attempt.
+    pub(super) fn fail(&mut self, step: Index, error: CallError) {
+        self.fail_with(step, error, BTreeMap::new(), Vec::new());
+    }
+
+    fn fail_with(
+        &mut self,
+        step: Index,
+        error: CallError,
+        outputs: BTreeMap<String, Value>,
+        warnings: Vec<String>,
+    ) {
+        if self.graph.step(step).on_failure == OnFailure::Ask {
+            self.ask_people(step, Question::Failed, error.message);
+            return;
+        }
+        let finish = Finish { outputs, warnings, error: Some(error), ..Finish::default() };
+        self.over_with(step, Outcome::Failed, finish);
+    }
+
+    /// Everything is decided: the end is written.
+    fn conclude(&mut self, step: Index) {
+        let record = self.state.record(step);
+        let finish = Finish {
+            outputs: record.outputs.clone(),
+            warnings: record.warnings.clone(),
+            recovery_point: record.recovery_point,
+            error: record.error.as_deref().cloned(),
+            undecided: false,
+        };
+        let outcome = record.outcome.unwrap_or(Outcome::Failed);
+        self.over_with(step, outcome, finish);
+    }
+
+    pub(super) fn over_with(&mut self, step: Index, outcome: Outcome, finish: Finish) {
+        self.finished(step, outcome, finish, None, None);
+    }
+
+    /// Writes the end of a step, its policy applied.
+    pub(super) fn finished(
+        &mut self,
+        step: Index,
+        outcome: Outcome,
+        finish: Finish,
+        by: Option<Actor>,
+        reason: Option<String>,
+    ) {
+        let plan = self.graph.step(step);
+        let record = self.state.record(step);
+        let state = match (&finish.error, outcome) {
+            (None, _) if finish.warnings.is_empty() => StepState::Succeeded,
+            (None, _) => StepState::Warned,
+            (Some(_), Outcome::Cancelled) => StepState::Cancelled,
+            (Some(_), _) if plan.on_failure == OnFailure::Warn => StepState::Warned,
+            (Some(_), Outcome::TimedOut) => StepState::TimedOut,
+            (Some(_), _) => StepState::Failed,
+        };
+        let since = record.people_since.map_or(0, |ms| self.now.elapsed_ms.saturating_sub(ms));
+        let finished = StepFinished {
+            step: plan.id.clone(),
+            state,
+            duration_ms: self.since_ready(step),
+            gate_ms: record.people_ms + since,
+            outputs: finish.outputs,
+            warnings: finish.warnings,
+            error: finish.error,
+            recovery_point: finish.recovery_point,
+            by,
+            reason,
+        };
+        self.emit(EventKind::StepFinished(finished));
+    }
+
+    fn ask_people(&mut self, step: Index, question: Question, message: String) {
+        let options = request::options(&self.graph, step, question);
+        let id = self.graph.id(step);
+        self.emit(EventKind::QuestionAsked { step: id, question, message, options });
+        self.free_slots(step);
+    }
+
+    fn question(&self, step: Index, question: Question) -> String {
+        let id = &self.graph.step(step).id;
+        let error = self.state.record(step).error.as_ref();
+        let why = error.map_or("it did not come back", |error| error.message.as_str());
+        match question {
+            Question::OutcomeUnknown => {
+                format!("it is not known whether `{id}` was done: {why}. Look, then say what is so")
+            }
+            Question::Failed => why.to_owned(),
+        }
+    }
+
+    fn ask_approval(&mut self, step: Index) {
+        let graph = Arc::clone(&self.graph);
+        let Some(gate) = &graph.step(step).approve else { return };
+        let scope = Scope::new(&graph, &self.state, self.now, step);
+        let message = match gate.message.render_text(&scope) {
+            Ok(message) => message,
+            Err(error) => {
+                self.fail(step, not_evaluated("text", "approve.message", &error));
+                return;
+            }
+        };
+        let id = graph.id(step);
+        let request = RequestId::from(format!("{id}#{}", self.state.record(step).gates + 1));
+        self.emit(EventKind::ApprovalRequested {
+            step: id,
+            request,
+            message,
+            approvers: gate.approvers,
+            deadline: gate.timeout_ms.map(|ms| self.after_ms(ms)),
+        });
+        self.later(step);
+    }
+
+    /// The gate is shut.
+    fn rejected(&mut self, step: Index) {
+        let graph = Arc::clone(&self.graph);
+        let record = self.state.record(step);
+        let gate = record.gate.as_deref();
+        let by = gate.and_then(|gate| gate.rejected_by.clone());
+        let reason = gate.and_then(|gate| gate.reason.clone());
+        let on_reject = graph.step(step).approve.as_ref().map(|gate| gate.on_reject);
+        if on_reject == Some(OnReject::Skip) {
+            let (step, note) = (graph.id(step), reason);
+            self.emit(EventKind::StepSkipped { step, reason: SkipReason::Rejected, by, note });
+            return;
+        }
+        let message = match (&by, &reason) {
+            (Some(by), Some(reason)) => format!("rejected by {by}: {reason}"),
+            (Some(by), None) => format!("rejected by {by}"),
+            (None, _) => "nobody approved in time".to_owned(),
+        };
+        self.fail(step, CallError::permanent("rejected", message));
+    }
+
+    fn watch_gate(&mut self, step: Index) {
+        if self.block(step) {
+            return;
+        }
+        if self.is_stopping() {
+            self.emit(EventKind::StepCancelled { step: self.graph.id(step) });
+            return;
+        }
+        let gate = self.state.record(step).gate.as_ref();
+        if let Some(at) = gate.and_then(|gate| gate.deadline) {
+            let timer = Timer::Gate(self.graph.id(step));
+            self.ask(Effect::SetTimer { timer, at });
+        }
+    }
+}

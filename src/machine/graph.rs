@@ -1,0 +1,343 @@
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use dr_plugin::Host;
+
+use crate::id::{ServiceId, StepId};
+use crate::plan::{Plan, Step};
+use crate::words::Phase;
+
+/// Position of a step in the machine's tables.
+pub(super) type Index = u32;
+
+/// Why a plan cannot be carried out. The planner refuses such a plan with its own diagnostics; here
+/// it only guards against a plan that was made or changed by other means.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanFault {
+    /// Two steps have the same id.
+    #[error("two steps have the id `{0}`")]
+    Duplicate(StepId),
+    /// An edge or a tally names a step that does not exist.
+    #[error("step `{step}` names `{name}`, which is no step of the plan")]
+    UnknownStep {
+        /// The step that names it.
+        step: StepId,
+        /// The name.
+        name: StepId,
+    },
+    /// A step belongs to a service that does not exist.
+    #[error("step `{step}` belongs to `{service}`, which is no service of the plan")]
+    UnknownService {
+        /// The step.
+        step: StepId,
+        /// Its service.
+        service: ServiceId,
+    },
+    /// A step acts on a host that does not exist.
+    #[error("step `{step}` acts on `{host}`, which is no host of the plan")]
+    UnknownHost {
+        /// The step.
+        step: StepId,
+        /// Its host.
+        host: String,
+    },
+    /// A step takes from a pool that does not exist, or more than the pool has.
+    #[error("step `{step}` takes {demand} of pool `{pool}`, which has {capacity}")]
+    Capacity {
+        /// The step.
+        step: StepId,
+        /// The pool.
+        pool: String,
+        /// What the step takes.
+        demand: u32,
+        /// What there is.
+        capacity: u32,
+    },
+    /// Steps wait for each other.
+    #[error("steps wait for each other: {}", chain(.0))]
+    Cycle(Vec<StepId>),
+    /// A step that changes things would be run again and again.
+    #[error("step `{0}` repeats an action that is not pure")]
+    Repeats(StepId),
+}
+
+fn chain(steps: &[StepId]) -> String {
+    steps.iter().map(StepId::as_str).collect::<Vec<_>>().join(" -> ")
+}
+
+/// The plan as the machine reads it: positions instead of ids. Never changes during a run.
+#[derive(Debug)]
+pub(super) struct Graph {
+    pub(super) plan: Arc<Plan>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) services: Vec<ServiceNode>,
+    /// Capacity of each pool.
+    pub(super) pools: Vec<u32>,
+    /// Distinct demands: pool and units, in order of pools.
+    pub(super) demands: Vec<Vec<(u32, u32)>>,
+    /// Positions in an order in which every step follows what it waits for.
+    pub(super) order: Vec<Index>,
+    /// Position of the step that is started before all others, then the next one, and so on.
+    pub(super) by_rank: Vec<Index>,
+    /// Hosts as expressions see them.
+    pub(super) hosts: BTreeMap<String, serde_json::Value>,
+    index: HashMap<StepId, Index>,
+}
+
+/// One step and its neighbours.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// What must have succeeded.
+    pub(super) needs: Vec<Index>,
+    /// What must be over, `needs` included, each once.
+    pub(super) waits: Vec<Index>,
+    /// Who waits for this step, and whether it needs it.
+    pub(super) dependents: Vec<(Index, bool)>,
+    /// Place in the order of dispatch.
+    pub(super) rank: u32,
+    /// Which of [`Graph::demands`] it has.
+    pub(super) demand: u32,
+    /// Its service.
+    pub(super) service: Option<u32>,
+    /// Whether the recovery of its service waits for it.
+    pub(super) counts: bool,
+}
+
+/// One service.
+#[derive(Debug, Default)]
+pub(super) struct ServiceNode {
+    /// All its steps.
+    pub(super) steps: Vec<Index>,
+    /// Those that its recovery waits for.
+    pub(super) counted: Vec<Index>,
+    /// Services that depend on it.
+    pub(super) dependents: Vec<u32>,
+}
+
+impl Graph {
+    pub(super) fn new(plan: Arc<Plan>) -> Result<Self, PlanFault> {
+        let mut index = HashMap::with_capacity(plan.steps.len());
+        for (position, step) in plan.steps.iter().enumerate() {
+            if index.insert(step.id.clone(), position as Index).is_some() {
+                return Err(PlanFault::Duplicate(step.id.clone()));
+            }
+        }
+        let service_index: HashMap<&ServiceId, u32> =
+            plan.services.iter().enumerate().map(|(i, s)| (&s.name, i as u32)).collect();
+        let mut services: Vec<ServiceNode> =
+            plan.services.iter().map(|_| ServiceNode::default()).collect();
+        for (position, service) in plan.services.iter().enumerate() {
+            for dependency in &service.depends_on {
+                if let Some(&on) = service_index.get(dependency) {
+                    services[on as usize].dependents.push(position as u32);
+                }
+            }
+        }
+        let pool_index: HashMap<&str, u32> =
+            plan.pools.keys().enumerate().map(|(i, name)| (name.as_str(), i as u32)).collect();
+        let pools: Vec<u32> = plan.pools.values().map(|pool| pool.capacity).collect();
+
+        let mut demands = Demands::default();
+        let mut nodes: Vec<Node> = Vec::with_capacity(plan.steps.len());
+        for (position, step) in plan.steps.iter().enumerate() {
+            let find = |name: &StepId| {
+                index.get(name).copied().ok_or_else(|| PlanFault::UnknownStep {
+                    step: step.id.clone(),
+                    name: name.clone(),
+                })
+            };
+            for counted in step.tally.iter().flat_map(|tally| &tally.of) {
+                find(counted)?;
+            }
+            check(&plan, step)?;
+            let mut needs = step.needs.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+            needs.sort_unstable();
+            needs.dedup();
+            let mut waits = step.after.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+            waits.extend(&needs);
+            waits.sort_unstable();
+            waits.dedup();
+            let service = match &step.service {
+                None => None,
+                Some(name) => Some(service_index.get(name).copied().ok_or_else(|| {
+                    PlanFault::UnknownService { step: step.id.clone(), service: name.clone() }
+                })?),
+            };
+            let counts = service.is_some() && counts(step);
+            if let Some(service) = service {
+                let service = &mut services[service as usize];
+                service.steps.push(position as Index);
+                if counts {
+                    service.counted.push(position as Index);
+                }
+            }
+            let demand = demands.of(step, &pool_index, &pools)?;
+            nodes.push(Node {
+                needs,
+                waits,
+                dependents: Vec::new(),
+                rank: 0,
+                demand,
+                service,
+                counts,
+            });
+        }
+        for position in 0..nodes.len() {
+            let waits = std::mem::take(&mut nodes[position].waits);
+            for &on in &waits {
+                let needed = nodes[position].needs.binary_search(&on).is_ok();
+                nodes[on as usize].dependents.push((position as Index, needed));
+            }
+            nodes[position].waits = waits;
+        }
+        let mut by_rank: Vec<Index> = (0..nodes.len() as Index).collect();
+        by_rank.sort_by_key(|&position| (plan.steps[position as usize].urgency, position));
+        for (rank, &position) in by_rank.iter().enumerate() {
+            nodes[position as usize].rank = rank as u32;
+        }
+        let order = order(&plan, &nodes)?;
+        let hosts = plan
+            .hosts
+            .iter()
+            .map(|(name, host)| (name.clone(), serde_json::to_value(host).unwrap_or_default()))
+            .collect();
+        let demands = demands.list;
+        Ok(Self { plan, nodes, services, pools, demands, order, by_rank, hosts, index })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub(super) fn step(&self, position: Index) -> &Step {
+        &self.plan.steps[position as usize]
+    }
+
+    pub(super) fn node(&self, position: Index) -> &Node {
+        &self.nodes[position as usize]
+    }
+
+    pub(super) fn id(&self, position: Index) -> StepId {
+        self.step(position).id.clone()
+    }
+
+    pub(super) fn find(&self, id: &str) -> Option<Index> {
+        self.index.get(id).copied()
+    }
+
+    pub(super) fn host(&self, name: Option<&String>) -> Option<Host> {
+        name.and_then(|name| self.plan.hosts.get(name)).cloned()
+    }
+
+    /// A service and all that depend on it, directly or not.
+    pub(super) fn downstream(&self, service: u32) -> Vec<u32> {
+        let mut found = vec![service];
+        let mut next = 0;
+        while let Some(&service) = found.get(next) {
+            next += 1;
+            for dependent in &self.services[service as usize].dependents {
+                if !found.contains(dependent) {
+                    found.push(*dependent);
+                }
+            }
+        }
+        found
+    }
+}
+
+/// What its service's recovery does not wait for: preparation, the way home, and tidying up.
+fn counts(step: &Step) -> bool {
+    step.validates.is_some()
+        || matches!(step.phase, None | Some(Phase::Failover | Phase::Restore | Phase::Validate))
+}
+
+fn check(plan: &Plan, step: &Step) -> Result<(), PlanFault> {
+    let checked_on = step.check.as_ref().and_then(|check| check.host.as_ref());
+    for host in step.host.iter().chain(checked_on) {
+        if !plan.hosts.contains_key(host) {
+            return Err(PlanFault::UnknownHost { step: step.id.clone(), host: host.clone() });
+        }
+    }
+    if step.repeat.is_some() && !step.effect.is_repeatable() {
+        return Err(PlanFault::Repeats(step.id.clone()));
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Demands {
+    known: HashMap<Vec<(u32, u32)>, u32>,
+    list: Vec<Vec<(u32, u32)>>,
+}
+
+impl Demands {
+    fn of(
+        &mut self,
+        step: &Step,
+        index: &HashMap<&str, u32>,
+        pools: &[u32],
+    ) -> Result<u32, PlanFault> {
+        let mut demand = Vec::with_capacity(step.takes.len());
+        for (name, &units) in &step.takes {
+            let pool = index.get(name.as_str()).copied();
+            let capacity = pool.map_or(0, |pool| pools[pool as usize]);
+            match pool {
+                Some(pool) if units <= capacity => {
+                    if units > 0 {
+                        demand.push((pool, units));
+                    }
+                }
+                _ => {
+                    return Err(PlanFault::Capacity {
+                        step: step.id.clone(),
+                        pool: name.clone(),
+                        demand: units,
+                        capacity,
+                    });
+                }
+            }
+        }
+        demand.sort_unstable();
+        if let Some(&known) = self.known.get(&demand) {
+            return Ok(known);
+        }
+        let number = self.list.len() as u32;
+        self.known.insert(demand.clone(), number);
+        self.list.push(demand);
+        Ok(number)
+    }
+}
+
+fn order(plan: &Plan, nodes: &[Node]) -> Result<Vec<Index>, PlanFault> {
+    let mut left: Vec<usize> = nodes.iter().map(|node| node.waits.len()).collect();
+    let mut ready: VecDeque<Index> =
+        (0..nodes.len() as Index).filter(|&i| left[i as usize] == 0).collect();
+    let mut order = Vec::with_capacity(nodes.len());
+    while let Some(position) = ready.pop_front() {
+        order.push(position);
+        for &(dependent, _) in &nodes[position as usize].dependents {
+            left[dependent as usize] -= 1;
+            if left[dependent as usize] == 0 {
+                ready.push_back(dependent);
+            }
+        }
+    }
+    if order.len() == nodes.len() {
+        return Ok(order);
+    }
+    // Whoever still waits has somebody to wait for: following that leads into a cycle.
+    let waits_for = |position: Index| {
+        nodes[position as usize].waits.iter().copied().find(|&on| left[on as usize] > 0)
+    };
+    let mut path: Vec<Index> =
+        (0..nodes.len() as Index).filter(|&i| left[i as usize] > 0).take(1).collect();
+    while let Some(next) = path.last().and_then(|&last| waits_for(last)) {
+        if let Some(start) = path.iter().position(|&seen| seen == next) {
+            path.drain(..start);
+            path.push(next);
+            break;
+        }
+        path.push(next);
+    }
+    Err(PlanFault::Cycle(path.iter().map(|&i| plan.steps[i as usize].id.clone()).collect()))
+}

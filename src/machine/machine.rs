@@ -1,0 +1,501 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::graph::{Graph, Index, PlanFault};
+use super::io::{Effect, Ending, Input, Ticket, Timer};
+use super::queue::Queue;
+use super::rules::repeat::Poll;
+use super::rules::verdict;
+use super::state::{State, step_of};
+use super::step::Stage;
+use crate::event::{CancelRequest, Event, EventKind, Purpose, RunFinished, StepState, Verdict};
+use crate::plan::Plan;
+use crate::time::{Now, Timestamp};
+use crate::words::OnFailure;
+
+/// A run of one plan.
+///
+/// What is durable of it lives in [`State`], which only events change: living through a run and
+/// replaying its journal give the same state. The rest belongs to one session and is made anew from
+/// the state when a session starts.
+#[derive(Debug)]
+pub struct Machine {
+    pub(super) graph: Arc<Graph>,
+    pub(super) state: State,
+    pub(super) session: Session,
+    pub(super) now: Now,
+    effects: Vec<Effect>,
+}
+
+/// What belongs to one session.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) stand: Stand,
+    pub(super) live: Vec<Live>,
+    pub(super) queue: Queue,
+    /// Steps that are not over.
+    pub(super) open: usize,
+    /// For each service, steps that count for it and are not over.
+    pub(super) left: Vec<usize>,
+    pub(super) flights: HashMap<Ticket, Flight>,
+    pub(super) polls: HashMap<Index, Poll>,
+    /// Failed steps that stop others, with the services that they stop; without any, all.
+    pub(super) halting: BTreeMap<Index, Vec<u32>>,
+    /// Steps that wait for a moment.
+    pub(super) timed: BTreeSet<Index>,
+    /// Steps that wait for people, without a deadline.
+    pub(super) people: BTreeSet<Index>,
+    tickets: u64,
+    todo: VecDeque<Index>,
+}
+
+/// Where the machine stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stand {
+    /// Before [`Input::Start`].
+    Replaying,
+    /// A session is under way.
+    Running,
+    /// It is over: nothing more happens.
+    Ended,
+}
+
+/// A step in this session.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Live {
+    /// What it waits for that is not over.
+    pub(super) waiting: u32,
+    /// Whether it holds its slots.
+    pub(super) holds: bool,
+    pub(super) queued: bool,
+    pub(super) ticket: Option<Ticket>,
+    /// Tries of the way of checking that is under way.
+    pub(super) tries: u32,
+}
+
+/// A launched attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Flight {
+    pub(super) step: Index,
+    pub(super) kind: FlightKind,
+    pub(super) launched_ms: u64,
+}
+
+/// What it was launched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FlightKind {
+    /// The action.
+    Action,
+    /// A reading of its `repeat`.
+    Reading,
+    /// The action's own check.
+    ActionCheck,
+    /// The step's `check`.
+    StepCheck,
+}
+
+impl Machine {
+    /// A machine that will carry out this plan, before its first event.
+    ///
+    /// # Errors
+    /// A plan that cannot be carried out.
+    pub fn new(plan: Arc<Plan>) -> Result<Self, PlanFault> {
+        let graph = Arc::new(Graph::new(plan)?);
+        let state = State::new(&graph);
+        let session = Session {
+            stand: Stand::Replaying,
+            live: vec![Live::default(); graph.len()],
+            queue: Queue::new(&graph),
+            open: 0,
+            left: vec![0; graph.services.len()],
+            flights: HashMap::new(),
+            polls: HashMap::new(),
+            halting: BTreeMap::new(),
+            timed: BTreeSet::new(),
+            people: BTreeSet::new(),
+            tickets: 0,
+            todo: VecDeque::new(),
+        };
+        let now = Now { at: Timestamp::UNIX_EPOCH, elapsed_ms: 0 };
+        Ok(Self { graph, state, session, now, effects: Vec::new() })
+    }
+
+    /// Takes an input in, and says what is to be done, in order.
+    #[must_use]
+    pub fn handle(&mut self, now: Now, input: Input) -> Vec<Effect> {
+        self.now = now;
+        match (self.session.stand, input) {
+            (Stand::Replaying, Input::Replayed(event)) => {
+                self.state.fold(&self.graph, &event);
+                return Vec::new();
+            }
+            (Stand::Replaying, Input::Start(session)) => self.start(*session),
+            (Stand::Running, Input::Noted(kind)) => self.emit(*kind),
+            (Stand::Running, Input::AttemptDone { ticket, result }) => {
+                self.attempt_done(ticket, result);
+            }
+            (Stand::Running, Input::TimerFired(timer)) => self.timer_fired(&timer),
+            (Stand::Running, Input::Answer(request)) => self.request(request),
+            (Stand::Running, Input::Cancel { by, level, reason }) => {
+                self.cancel(by, level, reason);
+            }
+            _ => return Vec::new(),
+        }
+        self.work();
+        self.end_if_over();
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Number of records that the journal has, as far as the machine knows.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.state.count
+    }
+
+    /// Adds a fact: it becomes part of the state and of the journal.
+    pub(super) fn emit(&mut self, kind: EventKind) {
+        let event = Event { at: self.now.at, elapsed_ms: self.now.elapsed_ms, kind };
+        let about = step_of(&event.kind).and_then(|step| self.graph.find(step.as_str()));
+        let was = about.map(|step| self.state.stage(step));
+        let reopened = self.state.fold(&self.graph, &event);
+        self.effects.push(Effect::Append(Box::new(event)));
+        if self.session.stand != Stand::Running {
+            return;
+        }
+        self.reopened(&reopened);
+        let Some((step, was)) = about.zip(was) else { return };
+        self.classify(step);
+        let is = self.state.stage(step);
+        if is.is_over() && !was.is_over() {
+            self.over(step);
+        } else if is.is_over()
+            && was != is
+            && let Some(service) = self.graph.node(step).service
+        {
+            self.announce(service);
+        }
+    }
+
+    /// Asks the driver for something that is no fact.
+    pub(super) fn ask(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    /// A number for an attempt that is about to be launched.
+    pub(super) fn ticket(&mut self, step: Index, kind: FlightKind) -> Ticket {
+        self.session.tickets += 1;
+        let ticket = Ticket(self.session.tickets);
+        let flight = Flight { step, kind, launched_ms: self.now.elapsed_ms };
+        self.session.flights.insert(ticket, flight);
+        self.session.live[step as usize].ticket = Some(ticket);
+        ticket
+    }
+
+    /// Goes on with a step once what is being done is done.
+    pub(super) fn later(&mut self, step: Index) {
+        self.session.todo.push_back(step);
+    }
+
+    /// A moment so many milliseconds from now.
+    pub(super) fn after_ms(&self, ms: u64) -> Timestamp {
+        let ms = i64::try_from(ms).unwrap_or(i64::MAX);
+        self.now.at.checked_add(jiff::SignedDuration::from_millis(ms)).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Makes what belongs to a session from the state.
+    pub(super) fn rebuild(&mut self) {
+        let graph = Arc::clone(&self.graph);
+        self.session.stand = Stand::Running;
+        for step in 0..graph.len() as Index {
+            let node = graph.node(step);
+            if !self.state.stage(step).is_over() {
+                self.session.open += 1;
+                if let Some(service) = node.service.filter(|_| node.counts) {
+                    self.session.left[service as usize] += 1;
+                }
+            }
+            self.session.live[step as usize].waiting = self.unfinished(step);
+            self.classify(step);
+            self.note_halt(step);
+        }
+    }
+
+    fn unfinished(&self, step: Index) -> u32 {
+        let waits = self.graph.node(step).waits.iter();
+        waits.filter(|&&on| !self.state.stage(on).is_over()).count() as u32
+    }
+
+    /// Steps that were over are pending again.
+    fn reopened(&mut self, steps: &[Index]) {
+        if steps.is_empty() {
+            return;
+        }
+        let graph = Arc::clone(&self.graph);
+        let anew: BTreeSet<Index> = steps.iter().copied().collect();
+        for &step in &anew {
+            let node = graph.node(step);
+            self.session.open += 1;
+            if let Some(service) = node.service.filter(|_| node.counts) {
+                self.session.left[service as usize] += 1;
+            }
+            self.session.live[step as usize].waiting = self.unfinished(step);
+            for &(dependent, _) in &node.dependents {
+                if !anew.contains(&dependent) && !self.state.stage(dependent).is_over() {
+                    self.session.live[dependent as usize].waiting += 1;
+                    self.leave_queue(dependent);
+                }
+            }
+            self.session.polls.remove(&step);
+            self.classify(step);
+            self.later(step);
+        }
+    }
+
+    /// Notes what the step waits for, if not for others.
+    fn classify(&mut self, step: Index) {
+        let record = self.state.record(step);
+        let (timed, people) = match record.stage {
+            Stage::Gate => {
+                let limited = record.gate.as_ref().is_some_and(|gate| gate.deadline.is_some());
+                (limited, !limited)
+            }
+            Stage::Asked(_) => (false, true),
+            Stage::Wait(..) | Stage::Relaunch { at: Some(_), .. } => (true, false),
+            _ => (false, false),
+        };
+        if timed {
+            self.session.timed.insert(step);
+        } else {
+            self.session.timed.remove(&step);
+        }
+        if people {
+            self.session.people.insert(step);
+        } else {
+            self.session.people.remove(&step);
+        }
+    }
+
+    /// Whether the step has its slots; if not, it gets in line.
+    pub(super) fn has_slots(&mut self, step: Index) -> bool {
+        let live = &mut self.session.live[step as usize];
+        if live.holds {
+            return true;
+        }
+        if !live.queued {
+            live.queued = true;
+            self.session.queue.push(&self.graph, step);
+        }
+        false
+    }
+
+    fn leave_queue(&mut self, step: Index) {
+        let live = &mut self.session.live[step as usize];
+        if std::mem::take(&mut live.queued) {
+            self.session.queue.remove(&self.graph, step);
+        }
+    }
+
+    /// Gives the step's slots back, or its place in line.
+    pub(super) fn free_slots(&mut self, step: Index) {
+        self.leave_queue(step);
+        let live = &mut self.session.live[step as usize];
+        if std::mem::take(&mut live.holds) {
+            self.session.queue.release(&self.graph, step);
+        }
+    }
+
+    /// Does what there is to do, then gives free slots to the most urgent steps, until nothing
+    /// changes any more.
+    pub(super) fn work(&mut self) {
+        loop {
+            while let Some(step) = self.session.todo.pop_front() {
+                self.advance(step);
+            }
+            let Some(step) = self.session.queue.pop(&self.graph) else { break };
+            let live = &mut self.session.live[step as usize];
+            live.queued = false;
+            live.holds = true;
+            self.later(step);
+        }
+    }
+
+    /// A step is over: what waits for it may go on, or never will.
+    fn over(&mut self, step: Index) {
+        let graph = Arc::clone(&self.graph);
+        let node = graph.node(step);
+        self.free_slots(step);
+        self.session.polls.remove(&step);
+        self.session.open -= 1;
+        if let Some(service) = node.service.filter(|_| node.counts) {
+            self.session.left[service as usize] -= 1;
+        }
+        let met = self.state.record(step).is_met();
+        for &(dependent, needs) in &node.dependents {
+            if self.state.stage(dependent).is_over() {
+                continue;
+            }
+            let live = &mut self.session.live[dependent as usize];
+            live.waiting -= 1;
+            if live.waiting == 0 || (needs && !met) {
+                self.later(dependent);
+            }
+        }
+        if self.note_halt(step) {
+            for other in self.halted_by(step) {
+                if matches!(self.state.stage(other), Stage::Idle | Stage::Gate) {
+                    self.later(other);
+                }
+            }
+        }
+        if let Some(service) = node.service {
+            self.announce(service);
+        }
+    }
+
+    /// Notes a step that failed in a way that stops others: its service and those that depend on
+    /// it; without a service, all.
+    fn note_halt(&mut self, step: Index) -> bool {
+        let halts = self.halts(step);
+        if halts {
+            let service = self.graph.node(step).service;
+            let services = service.map(|service| self.graph.downstream(service));
+            self.session.halting.insert(step, services.unwrap_or_default());
+        }
+        halts
+    }
+
+    fn halts(&self, step: Index) -> bool {
+        self.state.record(step).is_failed()
+            && matches!(
+                self.graph.step(step).on_failure,
+                OnFailure::Halt | OnFailure::Undo | OnFailure::Ask
+            )
+    }
+
+    fn halted_by(&self, halting: Index) -> Vec<Index> {
+        match self.session.halting.get(&halting) {
+            Some(services) if !services.is_empty() => {
+                let of = |service: &u32| self.graph.services[*service as usize].steps.clone();
+                services.iter().flat_map(of).collect()
+            }
+            _ => (0..self.graph.len() as Index).collect(),
+        }
+    }
+
+    /// The failed step that stops this one, if one does.
+    pub(super) fn halted(&self, step: Index) -> Option<Index> {
+        let own = self.graph.node(step).service;
+        let stops = |services: &Vec<u32>| {
+            services.is_empty() || own.is_some_and(|own| services.contains(&own))
+        };
+        let halting = self.session.halting.iter();
+        let mut stopping = halting.filter(|(_, services)| stops(services)).map(|(&by, _)| by);
+        stopping.find(|&by| by != step && self.halts(by))
+    }
+
+    /// Tells the end of a service once its last step is over.
+    pub(super) fn announce(&mut self, service: u32) {
+        let position = service as usize;
+        let node = &self.graph.services[position];
+        if node.counted.is_empty()
+            || self.session.left[position] > 0
+            || self.state.announced[position]
+        {
+            return;
+        }
+        let achieved = verdict::of_service(&self.graph, &self.state, position);
+        self.emit(EventKind::ServiceFinished {
+            service: achieved.name,
+            recovered: achieved.rta_ms.is_some(),
+            rta_ms: achieved.rta_ms,
+        });
+    }
+
+    fn end_if_over(&mut self) {
+        if self.session.stand != Stand::Running
+            || !self.session.flights.is_empty()
+            || !self.session.queue.is_empty()
+        {
+            return;
+        }
+        if self.session.open > 0 {
+            match self.state.cancel {
+                // What was begun before the cancel is found out first, if that can be.
+                Some(CancelRequest::Drain) if !self.session.timed.is_empty() => return,
+                Some(_) => {}
+                None if self.state.attended || !self.session.timed.is_empty() => return,
+                None => return self.pause(),
+            }
+        }
+        let services = verdict::achieved(&self.graph, &self.state);
+        let (verdict, reason) = verdict::verdict(&self.graph, &self.state, &services);
+        self.emit(EventKind::RunFinished(RunFinished {
+            session: self.state.session,
+            verdict,
+            reason,
+            services,
+            count: self.state.count + 1,
+        }));
+        self.end(Ending::Verdict(verdict));
+    }
+
+    fn pause(&mut self) {
+        let people: Vec<Index> = self.session.people.iter().copied().collect();
+        let waiting: Vec<_> = people.iter().map(|&step| self.graph.id(step)).collect();
+        self.emit(EventKind::RunPaused { waiting: waiting.clone() });
+        self.end(Ending::Paused(waiting));
+    }
+
+    /// Nothing more happens in this session.
+    pub(super) fn end(&mut self, ending: Ending) {
+        self.session.stand = Stand::Ended;
+        self.ask(Effect::Finish(ending));
+    }
+
+    /// The verdict after which nothing may follow, if there is one.
+    pub(super) fn final_verdict(&self) -> Option<Verdict> {
+        self.state.verdict.filter(|verdict| verdict.is_final())
+    }
+
+    fn timer_fired(&mut self, timer: &Timer) {
+        let (Timer::Next(id) | Timer::Gate(id) | Timer::Repeat(id)) = timer;
+        let Some(step) = self.graph.find(id.as_str()) else { return };
+        match (timer, self.state.stage(step)) {
+            (Timer::Next(_), Stage::Wait(..) | Stage::Relaunch { .. })
+                if self.session.live[step as usize].ticket.is_none() =>
+            {
+                self.due(step);
+            }
+            (Timer::Gate(_), Stage::Gate) => self.gate_expired(step),
+            (
+                Timer::Repeat(_),
+                Stage::Wait(Purpose::Repeat | Purpose::Validate, _)
+                | Stage::Running(Purpose::Repeat | Purpose::Validate),
+            ) => self.repeat_expired(step),
+            _ => {}
+        }
+    }
+
+    /// Whether nobody may start anything new.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.state.cancel.is_some()
+    }
+
+    /// Whether running attempts are being stopped as well.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.state.cancel == Some(CancelRequest::Stop)
+    }
+
+    /// Milliseconds from when the step could start to now.
+    pub(super) fn since_ready(&self, step: Index) -> u64 {
+        let waits = self.graph.node(step).waits.iter();
+        let over = waits.filter_map(|&on| self.state.record(on).over).map(|(_, ms)| ms);
+        self.now.elapsed_ms.saturating_sub(over.max().unwrap_or(0))
+    }
+
+    /// Word for a step that is over, for tests and reports of the driver.
+    #[must_use]
+    pub fn step_state(&self, id: &str) -> Option<StepState> {
+        Some(self.state.record(self.graph.find(id)?).state())
+    }
+}

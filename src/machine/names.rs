@@ -1,0 +1,140 @@
+//! What expressions and texts of a run may read, built from the plan and the journal's fold.
+
+use std::collections::BTreeMap;
+
+use dr_plugin::CallError;
+use serde_json::{Map, Value, json};
+
+use super::graph::{Graph, Index};
+use super::state::State;
+use crate::text::Names;
+use crate::time::{Now, Timestamp};
+
+/// The names of one step at one moment.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'a> {
+    pub(super) graph: &'a Graph,
+    pub(super) state: &'a State,
+    pub(super) now: Now,
+    pub(super) step: Index,
+    pub(super) result: Option<&'a Value>,
+    pub(super) outputs: Option<&'a BTreeMap<String, Value>>,
+    pub(super) error: Option<&'a CallError>,
+    pub(super) iteration: Option<u32>,
+    pub(super) previous: Option<&'a BTreeMap<String, Value>>,
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn new(graph: &'a Graph, state: &'a State, now: Now, step: Index) -> Self {
+        Self {
+            graph,
+            state,
+            now,
+            step,
+            result: None,
+            outputs: None,
+            error: None,
+            iteration: None,
+            previous: None,
+        }
+    }
+
+    pub(super) fn error(mut self, error: &'a CallError) -> Self {
+        self.error = Some(error);
+        self
+    }
+
+    fn run(&self, member: &str) -> Option<Value> {
+        let started = self.state.started.as_ref()?;
+        Some(match member {
+            "id" => json!(started.run),
+            "mode" => json!(started.mode),
+            "style" => json!(started.style),
+            "environment" => json!(started.environment),
+            "declared_at" => time(started.declared_at),
+            "incident_at" => time(started.incident_at),
+            "now" => time(self.now.at),
+            _ => return None,
+        })
+    }
+
+    fn step(&self, id: &str) -> Option<Value> {
+        let position = self.graph.find(id)?;
+        let record = self.state.record(position);
+        let mut step = Map::new();
+        step.insert("outputs".to_owned(), json!(record.outputs));
+        step.insert("status".to_owned(), json!(record.state().as_str()));
+        let started = record.started.or(record.over);
+        if let Some((at, _)) = started {
+            step.insert("started_at".to_owned(), time(at));
+        }
+        if let (Some((_, from)), Some((at, to))) = (started, record.over) {
+            step.insert("finished_at".to_owned(), time(at));
+            step.insert("duration_ms".to_owned(), json!(to.saturating_sub(from)));
+        }
+        Some(Value::Object(step))
+    }
+
+    fn member(&self, root: &str, member: &str) -> Option<Value> {
+        match root {
+            "run" => self.run(member),
+            "values" => self.graph.plan.values.get(member).cloned(),
+            "inputs" => self.graph.plan.inputs.get(member).cloned(),
+            "hosts" => self.graph.hosts.get(member).cloned(),
+            "steps" => self.step(member),
+            _ => None,
+        }
+    }
+}
+
+impl Names for Scope<'_> {
+    fn get(&self, root: &str, member: Option<&str>) -> Option<Value> {
+        if let ("run" | "values" | "inputs" | "hosts" | "steps", Some(member)) = (root, member) {
+            return self.member(root, member);
+        }
+        match root {
+            "run" => {
+                let members =
+                    ["id", "mode", "style", "environment", "declared_at", "incident_at", "now"];
+                let named = members.iter().filter_map(|&name| Some((name.into(), self.run(name)?)));
+                Some(Value::Object(named.collect()))
+            }
+            "values" => Some(json!(self.graph.plan.values)),
+            "inputs" => Some(json!(self.graph.plan.inputs)),
+            "hosts" => Some(json!(self.graph.hosts)),
+            "steps" => {
+                let steps = self.graph.plan.steps.iter();
+                let named = steps
+                    .filter_map(|step| Some((step.id.to_string(), self.step(step.id.as_str())?)));
+                Some(Value::Object(named.collect()))
+            }
+            "host" => {
+                let host = self.graph.step(self.step).host.as_ref()?;
+                self.graph.hosts.get(host).cloned()
+            }
+            "result" => self.result.cloned(),
+            "outputs" => self.outputs.map(|outputs| json!(outputs)),
+            "error" => self
+                .error
+                .map(|e| json!({ "class": e.class, "code": e.code, "message": e.message })),
+            "iteration" => self.iteration.map(|iteration| json!(iteration)),
+            "previous" => match (self.iteration, self.previous) {
+                (_, Some(previous)) => Some(json!(previous)),
+                // Before the first reading there is none, and an expression can ask for that.
+                (Some(_), None) => Some(Value::Null),
+                (None, None) => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// A moment, as data carries it.
+pub(super) fn time(at: Timestamp) -> Value {
+    json!({ "$time": at.to_string() })
+}
+
+/// The moment that data carries, if it is one.
+pub(super) fn as_time(value: &Value) -> Option<Timestamp> {
+    value.get("$time")?.as_str()?.parse().ok()
+}

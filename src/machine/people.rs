@@ -1,0 +1,176 @@
+use super::graph::Index;
+use super::io::Effect;
+use super::machine::Machine;
+use super::rules::finish::Finish;
+use super::rules::gate::{Approval, approve};
+use super::rules::request::refuse;
+use super::step::Stage;
+use crate::event::{
+    Actor, CancelRequest, EventKind, Outcome, Purpose, Request, RequestKind, SkipReason, StepState,
+};
+use dr_plugin::CallError;
+
+impl Machine {
+    /// Follows a request of a person, or says why not.
+    pub(super) fn request(&mut self, request: Request) {
+        if self.state.seen.contains(&request.id) {
+            return;
+        }
+        let level = match request.ask {
+            RequestKind::Cancel => Some(CancelRequest::Drain),
+            RequestKind::CancelNow => Some(CancelRequest::Stop),
+            _ => None,
+        };
+        if let Some(level) = level {
+            let (by, reason) = (request.by.clone(), request.reason.clone());
+            self.emit(EventKind::RequestAccepted { request: Request { step: None, ..request } });
+            self.cancel(by, level, reason);
+            return;
+        }
+        let Some(id) = &request.step else {
+            let why = "it names no step".to_owned();
+            self.emit(EventKind::RequestRefused { request, why });
+            return;
+        };
+        let Some(step) = self.graph.find(id.as_str()) else {
+            let why = format!("the plan has no step `{id}`");
+            self.emit(EventKind::RequestRefused { request, why });
+            return;
+        };
+        let busy = self.session.live[step as usize].ticket.is_some();
+        if let Some(why) = refuse(&self.graph, &self.state, step, busy, &request) {
+            self.emit(EventKind::RequestRefused { request, why });
+        } else if matches!(request.ask, RequestKind::Approve | RequestKind::Reject) {
+            self.answer_gate(step, request);
+        } else {
+            self.emit(EventKind::RequestAccepted { request });
+            self.later(step);
+        }
+    }
+
+    fn answer_gate(&mut self, step: Index, request: Request) {
+        let record = self.state.record(step);
+        let approvers = self.graph.step(step).approve.as_ref().map_or(1, |gate| gate.approvers);
+        let Some(gate) = &record.gate else { return };
+        let approved = request.ask == RequestKind::Approve;
+        let settled = match approve(gate, &request.by, approvers) {
+            _ if !approved => true,
+            Approval::Opens => true,
+            Approval::Counts => false,
+            Approval::Repeated => {
+                let why = format!("{} has already approved: another person must", request.by.user);
+                self.emit(EventKind::RequestRefused { request, why });
+                return;
+            }
+        };
+        self.emit(EventKind::ApprovalAnswered {
+            step: self.graph.id(step),
+            approved,
+            by: Some(request.by),
+            request: Some(request.id),
+            reason: request.reason,
+            settled,
+        });
+        self.later(step);
+    }
+
+    /// Nobody answered in time.
+    pub(super) fn gate_expired(&mut self, step: Index) {
+        self.emit(EventKind::ApprovalAnswered {
+            step: self.graph.id(step),
+            approved: false,
+            by: None,
+            request: None,
+            reason: None,
+            settled: true,
+        });
+        self.later(step);
+    }
+
+    /// Does what a person decided.
+    pub(super) fn carry_out(&mut self, step: Index) {
+        let Some(request) = self.state.record(step).decision.clone() else { return };
+        let Request { by, reason, ask, .. } = *request;
+        let id = self.graph.id(step);
+        let record = self.state.record(step);
+        match ask {
+            RequestKind::Retry | RequestKind::Redo => {
+                let redo = ask == RequestKind::Redo;
+                self.emit(EventKind::StepReset { step: id, redo, by, reason });
+                self.later(step);
+            }
+            RequestKind::Skip => self.emit(EventKind::StepSkipped {
+                step: id,
+                reason: SkipReason::Person,
+                by: Some(by),
+                note: reason,
+            }),
+            RequestKind::AssumeDone => {
+                let finish = Finish {
+                    outputs: record.outputs.clone(),
+                    recovery_point: record.recovery_point,
+                    ..Finish::default()
+                };
+                self.finished(step, Outcome::Succeeded, finish, Some(by), reason);
+            }
+            RequestKind::Fail => {
+                let said = || CallError::permanent("said_failed", format!("{by} said it failed"));
+                let error = record.error.as_deref().cloned().unwrap_or_else(said);
+                let finish = Finish {
+                    outputs: record.outputs.clone(),
+                    error: Some(error),
+                    ..Finish::default()
+                };
+                self.finished(step, Outcome::Failed, finish, Some(by), reason);
+            }
+            RequestKind::AssumeNotDone
+            | RequestKind::Approve
+            | RequestKind::Reject
+            | RequestKind::Cancel
+            | RequestKind::CancelNow => {}
+        }
+    }
+
+    /// Somebody asks the run to stop.
+    pub(super) fn cancel(&mut self, by: Actor, level: CancelRequest, reason: Option<String>) {
+        if self.state.cancel >= Some(level) {
+            return;
+        }
+        self.emit(EventKind::CancelRequested { by, level, reason });
+        for step in 0..self.graph.len() as Index {
+            self.cancel_step(step, level);
+        }
+    }
+
+    fn cancel_step(&mut self, step: Index, level: CancelRequest) {
+        if let Some(ticket) = self.session.live[step as usize].ticket {
+            if level == CancelRequest::Stop {
+                self.ask(Effect::StopAttempt(ticket));
+            }
+            return;
+        }
+        if self.state.record(step).decision.is_some() {
+            return;
+        }
+        match self.state.stage(step) {
+            Stage::Idle | Stage::Gate => {
+                self.emit(EventKind::StepCancelled { step: self.graph.id(step) });
+            }
+            Stage::Wait(purpose, _) if purpose != Purpose::Check => self.stop_waiting(step),
+            _ if level == CancelRequest::Stop => self.free_slots(step),
+            _ => {}
+        }
+    }
+
+    /// A step between two attempts, none of which was applied, is not tried again.
+    pub(super) fn stop_waiting(&mut self, step: Index) {
+        let record = self.state.record(step);
+        let error = record.error.as_deref().cloned();
+        let finish = Finish {
+            error: Some(error.unwrap_or_else(|| CallError::cancelled("not tried again"))),
+            ..Finish::default()
+        };
+        debug_assert!(!matches!(record.stage, Stage::Over(StepState::Succeeded)));
+        self.over_with(step, Outcome::Cancelled, finish);
+    }
+}

@@ -1,0 +1,190 @@
+//! What a run achieved, and how it ended.
+
+use crate::event::{Achieved, SkipReason, StepState, Verdict};
+use crate::machine::graph::{Graph, Index};
+use crate::machine::state::State;
+use crate::machine::step::{Record, Stage};
+use crate::time::{Millis, Timestamp};
+
+/// What became of each service, in the order of the plan.
+pub(in crate::machine) fn achieved(graph: &Graph, state: &State) -> Vec<Achieved> {
+    (0..graph.services.len()).map(|service| of_service(graph, state, service)).collect()
+}
+
+/// What became of one service.
+pub(in crate::machine) fn of_service(graph: &Graph, state: &State, service: usize) -> Achieved {
+    let plan = &graph.plan.services[service];
+    let taken: Vec<Index> = graph.services[service]
+        .counted
+        .iter()
+        .copied()
+        .filter(|&step| state.record(step).skip != Some(SkipReason::Phase))
+        .collect();
+    let mut achieved = Achieved {
+        name: plan.name.clone(),
+        rto_ms: plan.rto_ms,
+        rta_ms: None,
+        met_rto: None,
+        rpo_ms: plan.rpo_ms,
+        rpa_ms: None,
+        met_rpo: None,
+        reason: None,
+    };
+    if taken.is_empty() {
+        achieved.reason = Some("no step of this run recovers it".to_owned());
+        return achieved;
+    }
+    let mut reasons = Vec::new();
+    match spoiled(graph, state, service, &taken) {
+        Some(reason) => reasons.push(reason),
+        None => achieved.rta_ms = rta(state, &taken),
+    }
+    achieved.met_rto =
+        plan.rto_ms.map(|objective| achieved.rta_ms.is_some_and(|rta| rta <= objective));
+
+    let incident = state.started.as_ref().map(|started| started.incident_at);
+    let point = recovery_point(state, &taken);
+    achieved.rpa_ms = incident
+        .zip(point)
+        .map(|(incident, point)| incident.as_millisecond() - point.as_millisecond());
+    if let Some(objective) = plan.rpo_ms {
+        let measures = taken.iter().any(|&step| graph.step(step).recovery_point.is_some());
+        match achieved.rpa_ms {
+            Some(rpa) => achieved.met_rpo = Some(rpa <= objective as i64),
+            None if measures => {
+                achieved.met_rpo = Some(false);
+                reasons.push("its recovery point is not known".to_owned());
+            }
+            None => reasons.push("no step says what its data is from: RPO not measured".to_owned()),
+        }
+    }
+    if !reasons.is_empty() {
+        achieved.reason = Some(reasons.join("; "));
+    }
+    achieved
+}
+
+/// Why the service cannot be said to have recovered.
+fn spoiled(graph: &Graph, state: &State, service: usize, taken: &[Index]) -> Option<String> {
+    let mut validated = !graph.plan.services[service].validated;
+    for &position in taken {
+        let (step, record) = (graph.step(position), state.record(position));
+        let id = &step.id;
+        match record.stage {
+            Stage::Over(StepState::Succeeded | StepState::Warned) => {
+                validated |= step.validates.is_some();
+            }
+            Stage::Over(StepState::Skipped)
+                if record.failed || record.skip == Some(SkipReason::Person) =>
+            {
+                return Some(format!("`{id}` was skipped by a person"));
+            }
+            Stage::Over(StepState::Skipped) => {}
+            _ => return Some(format!("`{id}` is {}", record.state().as_str())),
+        }
+    }
+    (!validated).then(|| "its validation did not run".to_owned())
+}
+
+/// From the declaration to the end of the last step, in milliseconds: the run's own clock, which
+/// never jumps, shifted by what passed before the run began.
+fn rta(state: &State, taken: &[Index]) -> Option<u64> {
+    let last = taken.iter().filter_map(|&step| state.record(step).over).map(|(_, ms)| ms).max()?;
+    let (began, ms) = state.began?;
+    let declared = state.started.as_ref()?.declared_at;
+    let before = began.as_millisecond() - ms as i64 - declared.as_millisecond();
+    Some((last as i64 + before).max(0) as u64)
+}
+
+/// What the last step says that gives one.
+fn recovery_point(state: &State, taken: &[Index]) -> Option<Timestamp> {
+    let records = taken.iter().map(|&step| (step, state.record(step)));
+    let known = records.filter_map(|(step, record)| {
+        let over = is_done(record).then_some(record.over?.1)?;
+        Some((over, step, record.recovery_point?))
+    });
+    known.max_by_key(|&(over, step, _)| (over, step)).map(|(_, _, point)| point)
+}
+
+fn is_done(record: &Record) -> bool {
+    matches!(record.stage, Stage::Over(StepState::Succeeded | StepState::Warned))
+}
+
+/// How the session ended, and one sentence about it.
+pub(in crate::machine) fn verdict(
+    graph: &Graph,
+    state: &State,
+    achieved: &[Achieved],
+) -> (Verdict, String) {
+    let stopped = |record: &Record| {
+        !record.stage.is_over() || record.stage == Stage::Over(StepState::Cancelled)
+    };
+    if let Some((by, reason)) = &state.cancelled_by
+        && state.records.iter().any(stopped)
+    {
+        let why = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        return (Verdict::Cancelled, format!("cancelled by {by}{why}"));
+    }
+    let failed: Vec<Index> = (0..graph.len() as Index)
+        .filter(|&step| {
+            let record = state.record(step);
+            record.is_failed() || (record.failed && !record.is_met())
+        })
+        .collect();
+    if let Some(&first) = failed.first() {
+        let mut reason = failure(graph, state, first);
+        if failed.len() > 1 {
+            reason = format!("{reason}; and {} more", failed.len() - 1);
+        }
+        return (Verdict::Failed, reason);
+    }
+    let unmet = (0..graph.len() as Index).find(|&step| !state.record(step).is_met());
+    if let Some(step) = unmet {
+        let state = state.record(step).state().as_str();
+        return (Verdict::Failed, format!("`{}` is {state}", graph.step(step).id));
+    }
+    match achieved.iter().find_map(missed) {
+        Some(missed) => (Verdict::ObjectiveMissed, format!("everything is done, but {missed}")),
+        None => (Verdict::Succeeded, "everything is done".to_owned()),
+    }
+}
+
+fn failure(graph: &Graph, state: &State, step: Index) -> String {
+    let record = state.record(step);
+    let id = &graph.step(step).id;
+    let how = match record.stage {
+        Stage::Over(StepState::TimedOut) => "ran out of time",
+        Stage::Over(StepState::Skipped) => "failed and was skipped",
+        _ => "failed",
+    };
+    match &record.error {
+        Some(error) => format!("`{id}` {how}: {}", error.message),
+        None => format!("`{id}` {how}"),
+    }
+}
+
+fn missed(achieved: &Achieved) -> Option<String> {
+    let name = &achieved.name;
+    if achieved.met_rto == Some(false) {
+        return Some(match (achieved.rta_ms, achieved.rto_ms) {
+            (Some(rta), Some(rto)) => {
+                format!("`{name}` took {} of {}", Millis(rta).short(), Millis(rto).short())
+            }
+            _ => format!(
+                "`{name}` has no recovery time: {}",
+                achieved.reason.as_deref().unwrap_or("not known")
+            ),
+        });
+    }
+    if achieved.met_rpo == Some(false) {
+        return Some(match (achieved.rpa_ms, achieved.rpo_ms) {
+            (Some(rpa), Some(rpo)) => format!(
+                "`{name}` lost {} of data, more than {}",
+                Millis(rpa.max(0) as u64).short(),
+                Millis(rpo).short()
+            ),
+            _ => format!("how much data `{name}` lost is not known"),
+        });
+    }
+    None
+}

@@ -1,0 +1,56 @@
+use std::sync::Arc;
+
+use super::graph::Index;
+use super::io::{Ending, Session};
+use super::machine::Machine;
+use super::step::Stage;
+use crate::event::{EventKind, RequestKind};
+
+impl Machine {
+    /// A session begins: the first one if nothing was replayed.
+    pub(super) fn start(&mut self, session: Session) {
+        if let Some(verdict) = self.final_verdict() {
+            self.end(Ending::Verdict(verdict));
+            return;
+        }
+        if self.state.started.is_none() {
+            self.emit(EventKind::RunStarted(session.started));
+        } else {
+            self.emit(EventKind::RunResumed {
+                session: self.state.session + 1,
+                by: session.started.by,
+                attended: session.started.attended,
+                reason: session.reason,
+            });
+        }
+        self.rebuild();
+        let graph = Arc::clone(&self.graph);
+        for step in 0..graph.len() as Index {
+            if let (Some(reason), Stage::Idle) = (graph.step(step).skip, self.state.stage(step)) {
+                let step = graph.id(step);
+                self.emit(EventKind::StepSkipped { step, reason, by: None, note: None });
+            }
+        }
+        // What runs in the world has its slots; everything else gets in line.
+        for &step in &graph.by_rank {
+            if matches!(self.state.stage(step), Stage::Running(_)) {
+                let holds = self.session.queue.take(&graph, step);
+                self.session.live[step as usize].holds = holds;
+            }
+        }
+        // What puts steps back comes first, so that what passes steps over finds them so.
+        let (skips, others): (Vec<_>, Vec<_>) =
+            session.requests.into_iter().partition(|request| request.ask == RequestKind::Skip);
+        for request in others.into_iter().chain(skips) {
+            self.request(request);
+        }
+        for service in 0..graph.services.len() as u32 {
+            self.announce(service);
+        }
+        for &step in &graph.order {
+            if !self.state.stage(step).is_over() {
+                self.later(step);
+            }
+        }
+    }
+}

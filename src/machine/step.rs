@@ -1,0 +1,371 @@
+//! One step's life: where it stands, and what each event makes of that.
+
+use std::collections::BTreeMap;
+
+use dr_plugin::{CallError, Keyed};
+use serde_json::Value;
+
+use super::graph::Index;
+use crate::event::{
+    Actor, AttemptFinished, EventKind, Next, Outcome, Purpose, Question, Request, RequestKind,
+    SkipReason, StepFinished, StepState,
+};
+use crate::id::RequestId;
+use crate::plan::Step;
+use crate::time::Timestamp;
+
+/// Where a step stands, as the journal tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Stage {
+    /// Nothing is under way: it waits for others, for a slot, or to be considered.
+    #[default]
+    Idle,
+    /// People were asked to approve.
+    Gate,
+    /// An attempt was started and has not come back.
+    Running(Purpose),
+    /// Another attempt of this purpose is due.
+    Wait(Purpose, Timestamp),
+    /// The action is to be launched again, with a key of its own if `fresh`.
+    Relaunch { at: Option<Timestamp>, fresh: bool },
+    /// The outcome is unknown and is to be checked.
+    Check,
+    /// A person is to be asked.
+    Ask(Question),
+    /// A person was asked.
+    Asked(Question),
+    /// The action is done; what follows from its result is to be decided again.
+    Judge,
+    /// Everything is decided; only the end is not yet written.
+    Decided,
+    /// It is over.
+    Over(StepState),
+}
+
+impl Stage {
+    /// The life of a step, as one table.
+    #[rustfmt::skip]
+    pub(super) fn next(self, event: &EventKind) -> Self {
+        use EventKind as E;
+        match event {
+            E::ApprovalRequested { .. } => Self::Gate,
+            E::ApprovalAnswered { settled: true, .. } => Self::Idle,
+            E::AttemptStarted { purpose, .. } => Self::Running(*purpose),
+            E::AttemptFinished(AttemptFinished { next, purpose, outcome, .. }) => match next {
+                Next::Proceed => Self::Decided,
+                Next::Launch { at, fresh } => Self::Relaunch { at: *at, fresh: *fresh },
+                Next::Again { at } => Self::Wait(*purpose, *at),
+                Next::Check => Self::Check,
+                Next::Ask => Self::Ask(match outcome {
+                    Outcome::Unknown | Outcome::Cancelled => Question::OutcomeUnknown,
+                    _ => Question::Failed,
+                }),
+            },
+            E::QuestionAsked { question, .. } => Self::Asked(*question),
+            E::StepSkipped { .. } => Self::Over(StepState::Skipped),
+            E::StepBlocked { .. } => Self::Over(StepState::Blocked),
+            E::StepCancelled { .. } => Self::Over(StepState::Cancelled),
+            E::StepFinished(StepFinished { state, .. }) => Self::Over(*state),
+            // What a reset and an accepted request make of a step depends on its record.
+            _ => self,
+        }
+    }
+
+    pub(super) fn is_over(self) -> bool {
+        matches!(self, Self::Over(_))
+    }
+
+    /// Whether an attempt was made and the step has not come to rest since.
+    pub(super) fn is_under_way(self) -> bool {
+        !matches!(self, Self::Idle | Self::Gate | Self::Over(_))
+    }
+}
+
+/// A gate's requests and answers.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct GateRecord {
+    pub(super) request: RequestId,
+    pub(super) deadline: Option<Timestamp>,
+    pub(super) approved_by: Vec<Actor>,
+    /// The decision, and the person and words of a rejection.
+    pub(super) settled: Option<bool>,
+    pub(super) rejected_by: Option<Actor>,
+    pub(super) reason: Option<String>,
+}
+
+/// All that the journal says about one step.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Record {
+    pub(super) stage: Stage,
+    /// Number of the last attempt (or reading) of the action.
+    pub(super) attempt: u32,
+    /// Attempts that no longer count: those before the last reset.
+    pub(super) base: u32,
+    /// How often the last attempt was launched, over all sessions.
+    pub(super) launch: u32,
+    /// Launches again of the last attempt in this session.
+    pub(super) relaunches: u32,
+    /// Number of the last check.
+    pub(super) checks: u32,
+    /// Ways of checking that could not tell.
+    pub(super) way: u32,
+    /// Whether the first reading of a `repeat` was started.
+    pub(super) polling: bool,
+    /// When the attempt, or the whole `repeat`, is given up.
+    pub(super) deadline: Option<Timestamp>,
+    /// Outcome of the last attempt of the action.
+    pub(super) outcome: Option<Outcome>,
+    /// Whether the action is known to be done.
+    pub(super) done: bool,
+    /// Whether it has failed since it was last put back: a skip does not heal that.
+    pub(super) failed: bool,
+    pub(super) skip: Option<SkipReason>,
+    /// How many times people were asked to approve.
+    pub(super) gates: u32,
+    /// When it was first started.
+    pub(super) started: Option<(Timestamp, u64)>,
+    /// When the attempt under way was started, in milliseconds of the run.
+    pub(super) attempt_ms: u64,
+    /// When it was over.
+    pub(super) over: Option<(Timestamp, u64)>,
+    /// Milliseconds spent waiting for people.
+    pub(super) people_ms: u64,
+    /// Since when it waits for people.
+    pub(super) people_since: Option<u64>,
+    pub(super) recovery_point: Option<Timestamp>,
+    pub(super) outputs: BTreeMap<String, Value>,
+    pub(super) warnings: Vec<String>,
+    pub(super) blocked_by: Vec<Index>,
+    pub(super) input: Option<Value>,
+    pub(super) result: Option<Value>,
+    pub(super) error: Option<Box<CallError>>,
+    pub(super) gate: Option<Box<GateRecord>>,
+    /// What a person decided and is not yet carried out.
+    pub(super) decision: Option<Box<Request>>,
+}
+
+impl Record {
+    /// Whether it is over, and a need on it is met.
+    pub(super) fn is_met(&self) -> bool {
+        matches!(self.stage, Stage::Over(state) if state.is_met())
+            && !(self.failed && self.stage == Stage::Over(StepState::Skipped))
+    }
+
+    pub(super) fn is_failed(&self) -> bool {
+        matches!(self.stage, Stage::Over(StepState::Failed | StepState::TimedOut))
+    }
+
+    /// The word for expressions.
+    pub(super) fn state(&self) -> StepState {
+        match self.stage {
+            Stage::Idle => StepState::Pending,
+            Stage::Gate => StepState::Waiting,
+            Stage::Asked(Question::OutcomeUnknown) => StepState::Unknown,
+            Stage::Over(state) => state,
+            _ => StepState::Running,
+        }
+    }
+
+    /// Attempts that count.
+    pub(super) fn used(&self) -> u32 {
+        self.attempt - self.base
+    }
+
+    /// Takes an event about this step in.
+    pub(super) fn fold(&mut self, step: &Step, event: &EventKind, at: Timestamp, elapsed: u64) {
+        let was = self.stage;
+        self.stage = was.next(event);
+        match event {
+            EventKind::ApprovalRequested { request, deadline, .. } => {
+                self.gates += 1;
+                self.gate = Some(Box::new(GateRecord {
+                    request: request.clone(),
+                    deadline: *deadline,
+                    approved_by: Vec::new(),
+                    settled: None,
+                    rejected_by: None,
+                    reason: None,
+                }));
+            }
+            EventKind::ApprovalAnswered { approved, by, settled, reason, .. } => {
+                if let Some(gate) = &mut self.gate {
+                    if *approved {
+                        gate.approved_by.extend(by.clone());
+                    } else {
+                        gate.rejected_by.clone_from(by);
+                        gate.reason.clone_from(reason);
+                    }
+                    if *settled {
+                        gate.settled = Some(*approved);
+                    }
+                }
+            }
+            EventKind::AttemptStarted { attempt, purpose, launch, input, deadline, .. } => {
+                self.started.get_or_insert((at, elapsed));
+                self.attempt_ms = elapsed;
+                if *purpose == Purpose::Check {
+                    self.checks = *attempt;
+                } else {
+                    self.launch = *launch;
+                    self.relaunches =
+                        if *attempt == self.attempt { self.relaunches + 1 } else { 0 };
+                    self.attempt = *attempt;
+                    self.outcome = None;
+                    if let Some(input) = input {
+                        self.input = Some(input.clone());
+                    }
+                    let polls = matches!(purpose, Purpose::Repeat | Purpose::Validate);
+                    if !(polls && self.polling) {
+                        self.deadline = *deadline;
+                    }
+                    self.polling = polls;
+                    self.way = 0;
+                }
+            }
+            EventKind::AttemptFinished(finished) => self.attempt_finished(finished),
+            EventKind::QuestionAsked { question: Question::Failed, message, .. } => {
+                self.error.get_or_insert_with(|| {
+                    Box::new(CallError::permanent("failed", message.clone()))
+                });
+            }
+            EventKind::StepSkipped { reason, .. } => {
+                self.skip = Some(*reason);
+                self.failed |= was.is_under_way();
+            }
+            EventKind::StepFinished(finished) => {
+                self.outputs.clone_from(&finished.outputs);
+                self.warnings.clone_from(&finished.warnings);
+                self.error = finished.error.clone().map(Box::new);
+                self.recovery_point = finished.recovery_point;
+                self.failed = self.is_failed();
+            }
+            EventKind::StepReset { redo, .. } => self.reset(step, *redo, was),
+            EventKind::RequestAccepted { request } => self.request(step, request),
+            _ => {}
+        }
+        self.keep_time(was, at, elapsed);
+    }
+
+    fn attempt_finished(&mut self, finished: &AttemptFinished) {
+        if finished.purpose == Purpose::Check {
+            self.checks = self.checks.max(finished.attempt);
+            if finished.next == Next::Check {
+                self.way += 1;
+            }
+        } else {
+            self.attempt = finished.attempt;
+            self.outcome = Some(finished.outcome);
+        }
+        if matches!(finished.next, Next::Proceed | Next::Ask) {
+            self.outcome = Some(finished.outcome);
+            self.done = finished.outcome == Outcome::Succeeded
+                || (finished.outcome == Outcome::Unknown && finished.error.is_none());
+        }
+        if let Some(outputs) = &finished.outputs {
+            self.outputs.clone_from(outputs);
+        }
+        if finished.result.is_some() {
+            self.result.clone_from(&finished.result);
+        }
+        self.warnings.clone_from(&finished.warnings);
+        self.recovery_point = finished.recovery_point;
+        // A check that goes on says nothing about why it was made.
+        if finished.purpose != Purpose::Check || matches!(finished.next, Next::Proceed | Next::Ask)
+        {
+            self.error = finished.error.clone().map(Box::new);
+        }
+    }
+
+    /// A person puts the step back.
+    fn reset(&mut self, step: &Step, redo: bool, was: Stage) {
+        self.decision = None;
+        self.failed = false;
+        if was == Stage::Asked(Question::OutcomeUnknown) && !redo {
+            self.way = 0;
+            self.stage = Stage::Check;
+            return;
+        }
+        self.stage = Stage::Idle;
+        self.error = None;
+        self.warnings.clear();
+        self.recovery_point = None;
+        self.skip = None;
+        if self.done && !redo && step.effect != dr_plugin::Effect::Pure {
+            self.stage = Stage::Judge;
+            return;
+        }
+        self.fresh();
+        if self.gate.as_ref().is_some_and(|gate| gate.settled != Some(true)) {
+            self.gate = None;
+        }
+    }
+
+    /// Everything about the action is forgotten but its number and what it rendered.
+    fn fresh(&mut self) {
+        self.base = self.attempt;
+        self.way = 0;
+        self.polling = false;
+        self.deadline = None;
+        self.outcome = None;
+        self.done = false;
+        self.outputs.clear();
+        self.result = None;
+    }
+
+    fn request(&mut self, step: &Step, request: &Request) {
+        if request.ask == RequestKind::AssumeNotDone {
+            self.way = 0;
+            // A job that could not tell about itself would not start again under its own name.
+            let fresh = step.keyed == Keyed::Job && matches!(self.stage, Stage::Asked(_));
+            self.stage = Stage::Relaunch { at: None, fresh };
+        } else {
+            self.decision = Some(Box::new(request.clone()));
+        }
+    }
+
+    /// What was prevented or stopped may run again: a session begins, or what prevented it is gone.
+    pub(super) fn reopen(&mut self) {
+        if self.stage == Stage::Over(StepState::Cancelled) {
+            if !self.done {
+                self.fresh();
+            }
+            self.error = None;
+            self.warnings.clear();
+        }
+        self.stage = Stage::Idle;
+        self.blocked_by.clear();
+        self.over = None;
+        if self.gate.as_ref().is_some_and(|gate| gate.settled.is_none()) {
+            self.gate = None;
+        }
+    }
+
+    /// A session begins: checks begin anew.
+    pub(super) fn resume(&mut self) {
+        self.way = 0;
+        self.relaunches = 0;
+        if matches!(self.stage, Stage::Running(Purpose::Check) | Stage::Wait(Purpose::Check, _)) {
+            self.stage = Stage::Check;
+        }
+    }
+
+    fn keep_time(&mut self, was: Stage, at: Timestamp, elapsed: u64) {
+        let with_people = |stage| matches!(stage, Stage::Gate | Stage::Asked(_));
+        match (with_people(was), with_people(self.stage)) {
+            (false, true) => self.people_since = Some(elapsed),
+            (true, false) => {
+                let since = self.people_since.take().unwrap_or(elapsed);
+                self.people_ms += elapsed.saturating_sub(since);
+            }
+            _ => {}
+        }
+        match (was.is_over(), self.stage.is_over()) {
+            (_, true) => {
+                self.over = Some((at, elapsed));
+                self.decision = None;
+            }
+            (true, false) => self.over = None,
+            _ => {}
+        }
+    }
+}

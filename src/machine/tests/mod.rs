@@ -1,0 +1,6 @@
+//! Tests of the machine: `rules_*` are tables, `bench` drives a machine by hand, `world` plays a
+//! whole run against a model of the world, `crash` ends it everywhere.
+
+mod bench;
+mod build;
+mod rules_flow;
