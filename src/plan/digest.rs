@@ -1,10 +1,128 @@
-use super::Plan;
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::{Plan, Service, Step};
 use crate::id::Digest;
 
+/// What of a plan, a service or a step says nothing about what would be done: descriptions,
+/// places, estimates and what follows from them. Everything else is covered, so that a field
+/// added later cannot be forgotten.
+const PLAN_ASIDE: [&str; 9] = [
+    "critical_path",
+    "description",
+    "digest",
+    "lower_bound_ms",
+    "makespan_ms",
+    "notices",
+    "owner",
+    "services",
+    "steps",
+];
+const SERVICE_ASIDE: [&str; 7] =
+    ["kind", "lower_bound_ms", "meets_rto", "p50_ms", "p90_ms", "p95_ms", "predicted_ms"];
+const STEP_ASIDE: [&str; 10] = [
+    "because",
+    "critical",
+    "description",
+    "estimate_ms",
+    "estimate_source",
+    "finish_ms",
+    "place",
+    "slack_ms",
+    "start_ms",
+    "urgency",
+];
+
 /// The digest over what the plan would do: not over estimates, schedule, descriptions, places or
-/// the seal.
+/// the seal. SHA-256 over canonical JSON: keys sorted, no white space.
 #[must_use]
 pub fn digest(plan: &Plan) -> Digest {
-    let _ = plan;
-    Digest::from("sha256:0")
+    let mut sum = Sha256::new();
+    let mut text = Vec::new();
+    // Services and steps are long: each is turned into JSON on its own.
+    let head = Plan { services: Vec::new(), steps: Vec::new(), ..head_of(plan) };
+    add(&mut sum, &mut text, &head, &PLAN_ASIDE);
+    sum.update(b"[");
+    for service in &plan.services {
+        add::<Service>(&mut sum, &mut text, service, &SERVICE_ASIDE);
+    }
+    sum.update(b"][");
+    for step in &plan.steps {
+        add::<Step>(&mut sum, &mut text, step, &STEP_ASIDE);
+    }
+    sum.update(b"]");
+    Digest::from(format!("sha256:{:x}", sum.finalize()))
+}
+
+/// The plan without its long lists.
+fn head_of(plan: &Plan) -> Plan {
+    Plan {
+        format: plan.format,
+        runbook: plan.runbook.clone(),
+        description: None,
+        owner: None,
+        environment: plan.environment.clone(),
+        protected: plan.protected,
+        mode: plan.mode,
+        style: plan.style,
+        phases: plan.phases.clone(),
+        digest: plan.digest.clone(),
+        makespan_ms: 0,
+        lower_bound_ms: 0,
+        critical_path: Vec::new(),
+        inputs: plan.inputs.clone(),
+        values: plan.values.clone(),
+        hosts: plan.hosts.clone(),
+        secrets: plan.secrets.clone(),
+        plugins: plan.plugins.clone(),
+        pools: plan.pools.clone(),
+        services: Vec::new(),
+        steps: Vec::new(),
+        notices: Vec::new(),
+    }
+}
+
+fn add<T: Serialize>(sum: &mut Sha256, text: &mut Vec<u8>, part: &T, aside: &[&str]) {
+    let mut value = serde_json::to_value(part).unwrap_or_default();
+    if let Value::Object(fields) = &mut value {
+        fields.retain(|key, _| !aside.contains(&key.as_str()));
+    }
+    text.clear();
+    write_canonical(&value, text);
+    sum.update(&text);
+}
+
+fn write_canonical(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Array(items) => {
+            out.push(b'[');
+            for (position, item) in items.iter().enumerate() {
+                if position > 0 {
+                    out.push(b',');
+                }
+                write_canonical(item, out);
+            }
+            out.push(b']');
+        }
+        Value::Object(fields) => {
+            let mut sorted: Vec<_> = fields.iter().collect();
+            sorted.sort_by_key(|(key, _)| *key);
+            out.push(b'{');
+            for (position, (key, item)) in sorted.into_iter().enumerate() {
+                if position > 0 {
+                    out.push(b',');
+                }
+                write_scalar(&Value::String(key.clone()), out);
+                out.push(b':');
+                write_canonical(item, out);
+            }
+            out.push(b'}');
+        }
+        scalar => write_scalar(scalar, out),
+    }
+}
+
+fn write_scalar(value: &Value, out: &mut Vec<u8>) {
+    out.extend_from_slice(value.to_string().as_bytes());
 }

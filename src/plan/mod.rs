@@ -2,12 +2,16 @@
 //! done. Owned, serializable, deterministic; it never refers back to the runbook's file.
 
 mod digest;
+mod forward;
 mod model;
 mod project;
+#[cfg(test)]
+mod tests;
 
 pub use digest::digest;
+pub use forward::{Lists, Network, Stand, dispatch, list_schedule};
 pub use model::{
     Check, EdgeReason, EstimateSource, Expectation, FORMAT, Gate, Notice, OnReject, Output, Place,
     Plan, PluginUse, Pool, Repeat, Retry, Rule, SecretSource, Service, Step, Tally, Urgency, Uses,
 };
-pub use project::{Progress, Projection, project};
+pub use project::{Progress, Projection, Projector, project};

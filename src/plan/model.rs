@@ -450,6 +450,21 @@ pub struct Place {
     pub line: u32,
 }
 
+impl Step {
+    /// Whether its end counts for the recovery of its service: its phase is failover, restore or
+    /// validate, or it has none, or it is part of the validation.
+    #[must_use]
+    pub fn counts_for_recovery(&self) -> bool {
+        matches!(self.phase, None | Some(Phase::Failover | Phase::Restore | Phase::Validate))
+    }
+
+    /// Expected duration in milliseconds: none if it is passed over.
+    #[must_use]
+    pub fn expected_ms(&self) -> u64 {
+        if self.skip.is_some() { 0 } else { self.estimate_ms }
+    }
+}
+
 impl Plan {
     /// The step with this id.
     #[must_use]
