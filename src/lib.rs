@@ -9,4 +9,5 @@ pub mod plan;
 pub mod runbook;
 pub mod text;
 pub mod time;
+pub mod view;
 pub mod words;
