@@ -6,6 +6,7 @@ pub mod event;
 pub mod id;
 pub mod machine;
 pub mod plan;
+pub mod report;
 pub mod runbook;
 pub mod text;
 pub mod time;
