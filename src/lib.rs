@@ -3,6 +3,7 @@
 
 pub mod catalog;
 pub mod event;
+pub mod evidence;
 pub mod id;
 pub mod machine;
 pub mod plan;
