@@ -3,10 +3,13 @@
 
 pub mod catalog;
 pub mod event;
+pub mod evidence;
 pub mod id;
 pub mod machine;
 pub mod plan;
+pub mod report;
 pub mod runbook;
 pub mod text;
 pub mod time;
+pub mod view;
 pub mod words;

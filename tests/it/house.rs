@@ -23,9 +23,9 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("engine", &["machine", "journal", "plugin", "plan", "event", "text"]),
         ("view", &["plan", "event"]),
         ("report", &["view", "plan", "event"]),
-        ("evidence", &["plan", "event"]),
+        ("evidence", &["view", "plan", "event"]),
         ("bundle", &["evidence"]),
-        ("history", &["plan", "event"]),
+        ("history", &["view", "plan", "event"]),
     ];
     let all: BTreeSet<&str> = rows.iter().map(|(name, _)| *name).chain(["error"]).collect();
     let mut allowed: BTreeMap<_, BTreeSet<_>> = rows

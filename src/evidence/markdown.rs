@@ -1,0 +1,526 @@
+use std::fmt::Write as _;
+
+use super::model::{
+    Assurance, Decision, Deviation, Evidence, RunResult, ServiceEvidence, StepEvidence,
+};
+use crate::event::{Outcome, Purpose, StepState};
+use crate::time::{Millis, Timestamp};
+use crate::view::{clean_line, value_text};
+
+/// The report for people. The first screen answers what was recovered, in time or not, and what
+/// went wrong; tables follow.
+///
+/// Whatever came from elsewhere (names, messages, outputs) is shown as text: it can neither format
+/// nor link nor hide anything.
+#[must_use]
+pub fn markdown(evidence: &Evidence) -> String {
+    let mut out = String::new();
+    head(&mut out, evidence);
+    services(&mut out, evidence);
+    deviations(&mut out, evidence);
+    decisions(&mut out, evidence);
+    timeline(&mut out, evidence);
+    errors(&mut out, evidence);
+    outputs(&mut out, evidence);
+    preflight(&mut out, evidence);
+    basis(&mut out, evidence);
+    out
+}
+
+/// `text` on one line, such that Markdown and HTML show it as it is.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    let text = clean_line(text);
+    let mut out = String::with_capacity(text.len());
+    let chars: Vec<char> = text.chars().collect();
+    for (position, &char) in chars.iter().enumerate() {
+        let near = |distance: isize| {
+            position.checked_add_signed(distance).and_then(|near| chars.get(near)).copied()
+        };
+        let inside = |distance: isize| near(distance).is_some_and(char::is_alphanumeric);
+        match char {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            // Underscores within a word do not format, and names are full of them.
+            '_' if inside(-1) && inside(1) => out.push('_'),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '$' => {
+                out.push('\\');
+                out.push(char);
+            }
+            '#' | '-' | '+' | '=' | '!' if position == 0 => {
+                out.push('\\');
+                out.push(char);
+            }
+            // `1. ` begins a list.
+            '.' | ')'
+                if chars[..position].iter().all(char::is_ascii_digit)
+                    && near(1).is_none_or(char::is_whitespace) =>
+            {
+                out.push('\\');
+                out.push(char);
+            }
+            // `https://` and `www.` would become links.
+            ':' if near(1) == Some('/') => out.push_str("&#58;"),
+            '.' if position >= 3
+                && chars[position - 3..position].iter().all(|char| matches!(char, 'w' | 'W')) =>
+            {
+                out.push_str("&#46;");
+            }
+            // `@name` would mention somebody.
+            '@' if !inside(-1) => out.push_str("&#64;"),
+            _ => out.push(char),
+        }
+    }
+    out
+}
+
+fn head(out: &mut String, evidence: &Evidence) {
+    let run = &evidence.run;
+    let clocks = &evidence.clocks;
+    let _ =
+        writeln!(out, "# Recovery of {} in {}\n", escape(&run.runbook), escape(&run.environment));
+    let _ = writeln!(
+        out,
+        "**Result: {}**: {}\n",
+        evidence.result.as_str().replace('_', " "),
+        escape(&evidence.reason)
+    );
+    for service in &evidence.services {
+        let _ = writeln!(out, "- {}", headline(service));
+    }
+    if !evidence.services.is_empty() {
+        out.push('\n');
+    }
+    if matches!(evidence.result, RunResult::Open | RunResult::Paused) || !evidence.journal.closed {
+        out.push_str(
+            "> This run is not complete: its journal has no close record. What follows is how far \
+             it got.\n\n",
+        );
+    }
+    let kind = match run.mode {
+        crate::words::Mode::Live => "live recovery",
+        crate::words::Mode::Drill => "drill",
+    };
+    out.push_str("| | |\n|---|---|\n");
+    row(out, &["Run", &escape(run.id.as_str())]);
+    row(out, &["What", &format!("{kind}, {}", run.style)]);
+    if let Some(description) = &run.description {
+        row(out, &["Purpose", &escape(description)]);
+    }
+    row(out, &["Incident", &moment(clocks.incident_at)]);
+    row(out, &["Declared", &moment(clocks.declared_at)]);
+    let before = match clocks.declared_before_start_ms {
+        0 => String::new(),
+        ms => format!(", {} after the declaration", signed(ms)),
+    };
+    row(out, &["Started", &format!("{}{before}", moment(clocks.started_at))]);
+    row(
+        out,
+        &["Ended", &format!("{}, after {}", moment(clocks.finished_at), short(clocks.elapsed_ms))],
+    );
+    row(out, &["Predicted", &short(run.predicted_ms)]);
+    row(out, &["Waiting for people", &short(clocks.decision_ms)]);
+    let people: Vec<String> = evidence
+        .participants
+        .iter()
+        .map(|one| {
+            format!("{} on {} ({})", escape(&one.user), escape(&one.host), one.roles.join(", "))
+        })
+        .collect();
+    row(out, &["People", &people.join("; ")]);
+    if let Some(owner) = &run.owner {
+        row(out, &["Owner", &escape(owner)]);
+    }
+    row(out, &["Plan", &escape(run.plan_digest.as_str())]);
+    out.push('\n');
+}
+
+fn headline(service: &ServiceEvidence) -> String {
+    let name = escape(service.name.as_str());
+    let time = match (service.rto.achieved_ms, service.rto.objective_ms) {
+        (Some(rta), Some(rto)) if rta <= rto => {
+            format!("recovered in {} of {} allowed", short(rta), short(rto))
+        }
+        (Some(rta), Some(rto)) => {
+            format!(
+                "recovered in {}, **{} too late** (RTO {})",
+                short(rta),
+                short(rta - rto),
+                short(rto)
+            )
+        }
+        (Some(rta), None) => format!("recovered in {}, without an objective", short(rta)),
+        (None, _) => {
+            let why = service.reason.as_deref().map(escape).unwrap_or_default();
+            format!("**not recovered**: {why}")
+        }
+    };
+    let loss = match (service.rpo.achieved_ms, service.rpo.objective_ms) {
+        (Some(rpa), Some(rpo)) if rpa <= rpo as i64 => {
+            format!("; {} of data lost of {} allowed", loss_text(rpa), short(rpo))
+        }
+        (Some(rpa), Some(rpo)) => {
+            format!("; **{} of data lost**, {} allowed", loss_text(rpa), short(rpo))
+        }
+        (Some(rpa), None) => format!("; {} of data lost, without an objective", loss_text(rpa)),
+        (None, Some(rpo)) => format!("; data loss **not measured** (RPO {})", short(rpo)),
+        (None, None) => String::new(),
+    };
+    format!("{name}: {time}{loss}; {}", assurance_text(service.proof.assurance))
+}
+
+fn loss_text(rpa_ms: i64) -> String {
+    if rpa_ms <= 0 { "nothing".to_owned() } else { signed(rpa_ms) }
+}
+
+fn assurance_text(assurance: Assurance) -> &'static str {
+    match assurance {
+        Assurance::Verified => "verified by checks",
+        Assurance::Asserted => "asserted only: nothing checked it",
+        Assurance::NotTested => "not tested",
+    }
+}
+
+fn services(out: &mut String, evidence: &Evidence) {
+    if evidence.services.is_empty() {
+        return;
+    }
+    out.push_str("## Objectives\n\n");
+    out.push_str(
+        "| Service | Priority | RTO | RTA | | Predicted | RPO | RPA | | People | Known by |\n\
+         |---|---|--:|--:|---|--:|--:|--:|---|--:|---|\n",
+    );
+    for service in &evidence.services {
+        let met = |met: Option<bool>| match met {
+            Some(true) => "met",
+            Some(false) => "**missed**",
+            None => "",
+        };
+        let verified: Vec<String> =
+            service.proof.verified_by.iter().map(|id| escape(id.as_str())).collect();
+        let known = match service.proof.assurance {
+            Assurance::Verified => format!("verified: {}", verified.join(", ")),
+            other => assurance_text(other).to_owned(),
+        };
+        row(
+            out,
+            &[
+                &escape(service.name.as_str()),
+                service.priority.as_str(),
+                &or_dash(service.rto.objective_ms.map(short)),
+                &or_dash(service.rto.achieved_ms.map(short)),
+                met(service.rto.met),
+                &or_dash(service.predicted_ms.map(short)),
+                &or_dash(service.rpo.objective_ms.map(short)),
+                &or_dash(service.rpo.achieved_ms.map(signed)),
+                met(service.rpo.met),
+                &or_dash(Some(service.decision_ms).filter(|ms| *ms > 0).map(short)),
+                &known,
+            ],
+        );
+    }
+    out.push('\n');
+    for service in &evidence.services {
+        if let Some(reason) = &service.reason {
+            let name = escape(service.name.as_str());
+            let _ = writeln!(out, "- {name}: {}", escape(reason));
+        }
+        if let (Some(point), Some(step)) = (service.rpo.recovery_point, &service.rpo.measured_by) {
+            let _ = writeln!(
+                out,
+                "- {}: the recovered data is from {}, as {} measured",
+                escape(service.name.as_str()),
+                exact(point),
+                escape(step.as_str())
+            );
+        }
+    }
+    let _ = writeln!(
+        out,
+        "\nRTA: {} RPA: {}\n",
+        evidence.clocks.rta_definition, evidence.clocks.rpa_definition
+    );
+}
+
+fn deviations(out: &mut String, evidence: &Evidence) {
+    out.push_str("## What did not go as planned\n\n");
+    if evidence.deviations.is_empty() {
+        out.push_str("Nothing.\n\n");
+        return;
+    }
+    out.push_str("| After | What | Where | |\n|--:|---|---|---|\n");
+    for Deviation { at_ms, kind, step, service, text, .. } in &evidence.deviations {
+        let place = match (step, service) {
+            (Some(step), _) => escape(step.as_str()),
+            (None, Some(service)) => format!("service {}", escape(service.as_str())),
+            (None, None) => "the run".to_owned(),
+        };
+        row(out, &[&at_ms.map(short).unwrap_or_default(), kind.words(), &place, &escape(text)]);
+    }
+    out.push('\n');
+}
+
+fn decisions(out: &mut String, evidence: &Evidence) {
+    if evidence.decisions.is_empty() {
+        return;
+    }
+    out.push_str("## Decisions of people\n\n");
+    out.push_str("| Asked at | Step | Question | Answer | By | After | Why |\n");
+    out.push_str("|---|---|---|---|---|--:|---|\n");
+    for Decision { step, asked, asked_at, decided, by, reason, waited_ms } in &evidence.decisions {
+        let who = match (by, decided) {
+            (Some(by), _) => format!("{} on {}", escape(&by.user), escape(&by.host)),
+            (None, Some(_)) => "its deadline".to_owned(),
+            (None, None) => String::new(),
+        };
+        row(
+            out,
+            &[
+                &moment(*asked_at),
+                &escape(step.as_str()),
+                &escape(asked),
+                &decided.as_deref().map_or_else(|| "none".to_owned(), escape),
+                &who,
+                &or_dash(waited_ms.map(short)),
+                &reason.as_deref().map(escape).unwrap_or_default(),
+            ],
+        );
+    }
+    out.push_str("\nA confirmation shows what somebody said, not that it was so.\n\n");
+}
+
+fn timeline(out: &mut String, evidence: &Evidence) {
+    out.push_str("## Timeline\n\n");
+    out.push_str(
+        "Planned and actual start count from the start of the run. `took` includes waiting for \
+         people.\n\n\
+         | Step | Service | Host | Planned start | Started | Planned | Took | People | Attempts | \
+         Outcome | Known |\n\
+         |---|---|---|--:|--:|--:|--:|--:|--:|---|---|\n",
+    );
+    let mut steps: Vec<&StepEvidence> = evidence.steps.iter().collect();
+    steps.sort_by_key(|step| (step.started_ms.is_none(), step.started_ms, step.planned_start_ms));
+    for step in steps {
+        let applies = step
+            .attempts
+            .iter()
+            .filter(|attempt| attempt.purpose != Purpose::Check)
+            .map(|attempt| attempt.number)
+            .max();
+        row(
+            out,
+            &[
+                &escape(step.id.as_str()),
+                &step.service.as_ref().map(|service| escape(service.as_str())).unwrap_or_default(),
+                &step.host.as_deref().map(escape).unwrap_or_default(),
+                &or_dash(step.planned_start_ms.map(short)),
+                &or_dash(step.started_ms.map(short)),
+                &or_dash(step.planned_ms.map(short)),
+                &or_dash(step.took_ms.map(short)),
+                &if step.decision_ms > 0 { short(step.decision_ms) } else { String::new() },
+                &applies.map(|count| count.to_string()).unwrap_or_default(),
+                &outcome(step),
+                match step.assurance {
+                    Assurance::NotTested => "",
+                    other => other.as_str(),
+                },
+            ],
+        );
+    }
+    out.push('\n');
+}
+
+fn outcome(step: &StepEvidence) -> String {
+    let word = step.state.as_str().replace('_', " ");
+    let who = step.by.as_ref().map(|by| format!(" ({} says so)", escape(&by.user)));
+    match step.state {
+        StepState::Failed | StepState::TimedOut | StepState::UndoFailed => {
+            format!("**{word}**{}", who.unwrap_or_default())
+        }
+        StepState::Blocked => {
+            let by: Vec<String> = step.blocked_by.iter().map(|id| escape(id.as_str())).collect();
+            format!("{word} by {}", by.join(", "))
+        }
+        StepState::Skipped => {
+            let why = step.skipped.map(|reason| match reason {
+                crate::event::SkipReason::When => ": condition",
+                crate::event::SkipReason::Phase => ": phase",
+                crate::event::SkipReason::Person => ": by a person",
+                crate::event::SkipReason::Rejected => ": gate rejected",
+            });
+            format!("{word}{}", why.unwrap_or_default())
+        }
+        _ => format!("{word}{}", who.unwrap_or_default()),
+    }
+}
+
+fn errors(out: &mut String, evidence: &Evidence) {
+    let failed = evidence.steps.iter().flat_map(|step| {
+        step.attempts
+            .iter()
+            .filter_map(move |attempt| attempt.error.as_ref().map(|error| (step, attempt, error)))
+    });
+    let mut empty = true;
+    for (step, attempt, error) in failed {
+        if empty {
+            out.push_str("## Errors\n\n| Step | Attempt | Outcome | Class | Code | Message |\n");
+            out.push_str("|---|--:|---|---|---|---|\n");
+            empty = false;
+        }
+        let mut message = escape(&error.message);
+        for cause in &error.causes {
+            message.push_str("; ");
+            message.push_str(&escape(cause));
+        }
+        let purpose = match attempt.purpose {
+            Purpose::Apply => String::new(),
+            other => format!("{} ", other.as_str()),
+        };
+        row(
+            out,
+            &[
+                &escape(step.id.as_str()),
+                &format!("{purpose}{}", attempt.number),
+                outcome_word(attempt.outcome),
+                error.class.as_str(),
+                &escape(&error.code),
+                &message,
+            ],
+        );
+    }
+    if !empty {
+        out.push('\n');
+    }
+}
+
+fn outcome_word(outcome: Option<Outcome>) -> &'static str {
+    match outcome {
+        Some(Outcome::Succeeded) => "succeeded",
+        Some(Outcome::Failed) => "failed",
+        Some(Outcome::TimedOut) => "timed out",
+        Some(Outcome::Cancelled) => "cancelled",
+        Some(Outcome::Unknown) => "unknown",
+        None => "nothing came back",
+    }
+}
+
+/// Longest captured value that the report shows whole; the evidence has all of it.
+const SHOWN: usize = 200;
+
+fn outputs(out: &mut String, evidence: &Evidence) {
+    let captured: Vec<_> = evidence
+        .steps
+        .iter()
+        .flat_map(|step| step.outputs.iter().map(move |(name, value)| (step, name, value)))
+        .collect();
+    if captured.is_empty() {
+        return;
+    }
+    out.push_str("## Captured values\n\n| Step | Name | Value |\n|---|---|---|\n");
+    for (step, name, value) in captured {
+        let text = value_text(value);
+        let cut: String = text.chars().take(SHOWN).collect();
+        let more = if cut.len() < text.len() { "…" } else { "" };
+        let value = format!("{}{more}", escape(&cut));
+        row(out, &[&escape(step.id.as_str()), &escape(name), &value]);
+    }
+    out.push('\n');
+}
+
+fn preflight(out: &mut String, evidence: &Evidence) {
+    if evidence.preflight.is_empty() {
+        return;
+    }
+    out.push_str("## Found before the start\n\n| Step | Found | |\n|---|---|---|\n");
+    for found in &evidence.preflight {
+        let lines: Vec<String> = found.lines.iter().map(|line| escape(line)).collect();
+        row(
+            out,
+            &[
+                &escape(found.step.as_str()),
+                &escape(&found.status.replace('_', " ")),
+                &lines.join("; "),
+            ],
+        );
+    }
+    out.push('\n');
+}
+
+fn basis(out: &mut String, evidence: &Evidence) {
+    out.push_str("## Sessions\n\n| | Started | Ended | By | At a terminal | Ended with | Why |\n");
+    out.push_str("|--:|---|---|---|---|---|---|\n");
+    for session in &evidence.sessions {
+        let ended = session.ended_at.map_or_else(|| "not in order".to_owned(), moment);
+        let verdict = match (session.verdict, session.ended_at) {
+            (Some(verdict), _) => verdict.as_str().replace('_', " "),
+            (None, Some(_)) => "paused".to_owned(),
+            (None, None) => String::new(),
+        };
+        row(
+            out,
+            &[
+                &session.number.to_string(),
+                &moment(session.started_at),
+                &ended,
+                &format!("{} on {}", escape(&session.by.user), escape(&session.by.host)),
+                if session.attended { "yes" } else { "no" },
+                &verdict,
+                &session.reason.as_deref().map(escape).unwrap_or_default(),
+            ],
+        );
+    }
+    let journal = &evidence.journal;
+    let closed = if journal.closed { "closed" } else { "not closed" };
+    let plugins: Vec<String> = evidence
+        .run
+        .plugins
+        .iter()
+        .map(|(name, version)| format!("{} {}", escape(name), escape(version)))
+        .collect();
+    let _ = writeln!(
+        out,
+        "\n## Basis\n\nComputed from the plan and {} journal records, the last of which has the \
+         sum {}; the journal is {closed}. dr {}; plugins: {}.\n",
+        journal.count,
+        escape(&journal.head),
+        escape(&evidence.run.dr_version),
+        if plugins.is_empty() { "none".to_owned() } else { plugins.join(", ") },
+    );
+    out.push_str(
+        "`verified` means that a check read the result; `asserted`, that the tool which did it, \
+         or a person, says so. This report cannot show that what a person confirmed was true, or \
+         that the machine which wrote the journal was honest.\n",
+    );
+}
+
+fn row(out: &mut String, cells: &[&str]) {
+    out.push('|');
+    for cell in cells {
+        out.push(' ');
+        out.push_str(cell);
+        out.push_str(if cell.is_empty() { "|" } else { " |" });
+    }
+    out.push('\n');
+}
+
+fn or_dash(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "–".to_owned())
+}
+
+fn short(ms: u64) -> String {
+    Millis(ms).short()
+}
+
+fn signed(ms: i64) -> String {
+    let sign = if ms < 0 { "-" } else { "" };
+    format!("{sign}{}", short(ms.unsigned_abs()))
+}
+
+fn moment(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+fn exact(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S%.f UTC").to_string()
+}

@@ -1,0 +1,21 @@
+//! What a run proves: a pure function of its plan and its journal, so that anybody can compute it
+//! again. Reads no file and no clock.
+//!
+//! It supports evidence for what auditors ask; it never says that a rule is complied with.
+
+mod build;
+mod deviations;
+mod markdown;
+mod model;
+mod services;
+
+pub use build::{JournalHead, build};
+pub use markdown::{escape, markdown};
+pub use model::{
+    Assurance, AttemptEvidence, Clocks, Decision, Deviation, DeviationKind, Evidence, FORMAT,
+    JournalEvidence, Loss, Objective, Participant, PreflightEvidence, Proof, RunIdentity,
+    RunResult, ServiceEvidence, SessionEvidence, StepEvidence,
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,481 @@
+use dr_plugin::CallError;
+
+use crate::event::{
+    AttemptFinished, CancelRequest, Event, EventKind, Next, Outcome, Purpose, Request, RequestKind,
+    RunFinished, RunStarted, SkipReason, StepFinished, StepState, Verdict,
+};
+use crate::time::Millis;
+use crate::view::{View, clean_line, quote, value_text};
+
+/// How a fact is to be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// As it is.
+    Plain,
+    /// What was hoped for.
+    Good,
+    /// Worth a look.
+    Warning,
+    /// Not what was hoped for.
+    Bad,
+    /// Somebody must act.
+    Asks,
+    /// Detail.
+    Faint,
+    /// A heading.
+    Strong,
+}
+
+/// One line about a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fact {
+    /// What it is about: `run`, `service database`, `step promote`.
+    pub subject: String,
+    /// What is said of it: one line without escapes.
+    pub text: String,
+    /// How it is to be taken.
+    pub tone: Tone,
+    /// Whether it is a step on the way, of interest only to one who reads every line.
+    pub detail: bool,
+}
+
+impl Fact {
+    fn new(subject: impl Into<String>, tone: Tone, text: impl AsRef<str>) -> Self {
+        Self { subject: subject.into(), text: clean_line(text.as_ref()), tone, detail: false }
+    }
+
+    fn detail(subject: impl Into<String>, text: impl AsRef<str>) -> Self {
+        Self { detail: true, ..Self::new(subject, Tone::Faint, text) }
+    }
+}
+
+/// What an event says, one line a fact. `view` has taken the event in.
+#[must_use]
+pub fn facts(view: &View, event: &Event) -> Vec<Fact> {
+    match &event.kind {
+        EventKind::RunStarted(started) => run_started(started, event),
+        EventKind::RunResumed { session, by, reason, .. } => {
+            let why = reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+            vec![Fact::new("run", Tone::Strong, format!("resumed by {by}, session {session}{why}"))]
+        }
+        EventKind::RunPaused { waiting } => {
+            let steps: Vec<&str> = waiting.iter().map(crate::id::StepId::as_str).collect();
+            vec![Fact::new(
+                "run",
+                Tone::Asks,
+                format!("paused: waits for a person at {}", steps.join(", ")),
+            )]
+        }
+        EventKind::PreflightFinished { findings } => findings
+            .iter()
+            .flat_map(|finding| {
+                let tone = match finding.status.as_str() {
+                    "unreachable" | "denied" => Tone::Bad,
+                    _ => Tone::Plain,
+                };
+                let status = finding.status.replace('_', " ");
+                let subject = format!("preflight {}", finding.step);
+                if finding.lines.is_empty() {
+                    return vec![Fact::new(subject, tone, status)];
+                }
+                finding
+                    .lines
+                    .iter()
+                    .map(|line| Fact::new(&*subject, tone, format!("{status}: {line}")))
+                    .collect()
+            })
+            .collect(),
+        EventKind::StepSkipped { step, reason, by, note } => {
+            let who = by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+            let note = note.as_deref().map(|note| format!(": {note}")).unwrap_or_default();
+            let text = format!("skipped{who}, {}{note}", skip_reason(*reason));
+            vec![Fact::new(of_step(step), Tone::Faint, text)]
+        }
+        EventKind::StepBlocked { step, by } => {
+            let by: Vec<&str> = by.iter().map(crate::id::StepId::as_str).collect();
+            vec![Fact::new(of_step(step), Tone::Warning, format!("blocked by {}", by.join(", ")))]
+        }
+        EventKind::StepCancelled { step } => {
+            vec![Fact::new(of_step(step), Tone::Warning, "cancelled before it started")]
+        }
+        EventKind::ApprovalRequested { step, message, approvers, deadline, .. } => {
+            let people =
+                if *approvers > 1 { format!(" of {approvers} people") } else { String::new() };
+            let until = deadline.map_or_else(String::new, |deadline| {
+                let left = deadline.as_millisecond() - event.at.as_millisecond();
+                format!(", rejected by itself in {}", Millis(left.max(0) as u64).short())
+            });
+            vec![
+                Fact::new(
+                    of_step(step),
+                    Tone::Asks,
+                    format!("asks for approval{people}{until}: {message}"),
+                ),
+                Fact::new(of_step(step), Tone::Asks, approve_with(view, step.as_str())),
+            ]
+        }
+        EventKind::ApprovalAnswered { step, approved, by, reason, settled, .. } => {
+            let word = if *approved { "approved" } else { "rejected" };
+            let who = by
+                .as_ref()
+                .map_or_else(|| " by itself: its time was up".to_owned(), |by| format!(" by {by}"));
+            let why = reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+            let more = if *settled { "" } else { " (more people must answer)" };
+            let tone = if *approved { Tone::Good } else { Tone::Bad };
+            vec![Fact::new(of_step(step), tone, format!("{word}{who}{why}{more}"))]
+        }
+        EventKind::QuestionAsked { step, message, options, .. } => {
+            let options: Vec<&str> = options.iter().copied().map(request_word).collect();
+            vec![Fact::new(
+                of_step(step),
+                Tone::Asks,
+                format!("waits for an answer ({}): {message}", options.join(", ")),
+            )]
+        }
+        EventKind::RequestAccepted { request } => {
+            vec![Fact::new(request_subject(request), Tone::Plain, request_text(request))]
+        }
+        EventKind::RequestRefused { request, why } => {
+            let text = format!("{}: refused: {why}", request_text(request));
+            vec![Fact::new(request_subject(request), Tone::Warning, text)]
+        }
+        EventKind::AttemptStarted { step, attempt, purpose, launch, .. } => {
+            let what = attempt_name(*purpose, *attempt);
+            let again = if *launch > 1 {
+                format!(", launch {launch} with the same key")
+            } else {
+                String::new()
+            };
+            let shown = view.step(step.as_str());
+            let uses = shown
+                .and_then(|step| step.uses.as_deref())
+                .map(|uses| format!(": {uses}"))
+                .unwrap_or_default();
+            let host = shown
+                .and_then(|step| step.host.as_deref())
+                .map(|host| format!(" on {host}"))
+                .unwrap_or_default();
+            vec![Fact::detail(of_step(step), format!("{what} started{again}{uses}{host}"))]
+        }
+        EventKind::AttemptFinished(finished) => attempt_finished(finished, event),
+        EventKind::StepFinished(finished) => step_finished(finished),
+        EventKind::StepReset { step, redo, by, reason } => {
+            let what =
+                if *redo { "put back, from its action on" } else { "put back, where it failed" };
+            let why = reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+            vec![Fact::new(of_step(step), Tone::Plain, format!("{what}, by {by}{why}"))]
+        }
+        EventKind::ServiceFinished { service, recovered, rta_ms } => {
+            let rto = view.plan().service(service.as_str()).and_then(|service| service.rto_ms);
+            let subject = format!("service {service}");
+            if !recovered {
+                return vec![Fact::new(subject, Tone::Bad, "not recovered")];
+            }
+            let after = rta_ms.map_or_else(String::new, |rta| {
+                format!(" {} after the declaration", Millis(rta).short())
+            });
+            let (tone, objective) = match (rta_ms, rto) {
+                (Some(rta), Some(rto)) if *rta > rto => (
+                    Tone::Bad,
+                    format!(
+                        " (RTO {}: missed by {})",
+                        Millis(rto).short(),
+                        Millis(rta - rto).short()
+                    ),
+                ),
+                (Some(_), Some(rto)) => {
+                    (Tone::Good, format!(" (RTO {}: met)", Millis(rto).short()))
+                }
+                _ => (Tone::Good, String::new()),
+            };
+            vec![Fact::new(subject, tone, format!("recovered{after}{objective}"))]
+        }
+        EventKind::CancelRequested { by, level, reason } => {
+            let what = match level {
+                CancelRequest::Drain => "starts nothing new, lets running steps finish",
+                CancelRequest::Stop => "stops running steps now",
+            };
+            let why = reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+            vec![Fact::new("run", Tone::Warning, format!("cancelled by {by}{why}; {what}"))]
+        }
+        EventKind::ClockMoved { by_ms } => {
+            let way = if *by_ms < 0 { "back" } else { "forward" };
+            let by = Millis(by_ms.unsigned_abs());
+            vec![Fact::new("run", Tone::Warning, format!("the wall clock was moved {way} by {by}"))]
+        }
+        EventKind::RunFinished(finished) => run_finished(finished),
+    }
+}
+
+fn run_started(started: &RunStarted, event: &Event) -> Vec<Fact> {
+    let mut facts = vec![
+        Fact::new(
+            "run",
+            Tone::Strong,
+            format!(
+                "{} of {} in {}, {}, {}, by {}",
+                started.run,
+                started.runbook,
+                started.environment,
+                started.mode,
+                started.style,
+                started.by
+            ),
+        ),
+        Fact::detail("run", format!("plan {}, dr {}", started.plan_digest, started.version)),
+    ];
+    let since = event.at.as_millisecond() - started.declared_at.as_millisecond();
+    if since > 0 {
+        let text = format!(
+            "declared at {}, {} ago: the RTA clock runs since then",
+            started.declared_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            Millis(since as u64).short()
+        );
+        facts.push(Fact::new("run", Tone::Plain, text));
+    }
+    if started.incident_at != started.declared_at {
+        let at = started.incident_at.strftime("%Y-%m-%dT%H:%M:%SZ");
+        facts.push(Fact::new("run", Tone::Plain, format!("incident at {at}")));
+    }
+    facts
+}
+
+fn attempt_finished(finished: &AttemptFinished, event: &Event) -> Vec<Fact> {
+    let what = attempt_name(finished.purpose, finished.attempt);
+    let subject = of_step(&finished.step);
+    let took = Millis(finished.duration_ms).short();
+    let then = match &finished.next {
+        Next::Proceed => "",
+        Next::Launch { at, fresh } => {
+            let key = if *fresh { "" } else { " with the same key" };
+            let wait = at.map_or(0, |at| at.as_millisecond() - event.at.as_millisecond());
+            match u64::try_from(wait) {
+                Ok(wait) if wait > 0 => {
+                    &format!("; launched again{key} in {}", Millis(wait).short())
+                }
+                _ => &format!("; launched again{key}"),
+            }
+        }
+        Next::Again { at } => {
+            let wait = at.as_millisecond() - event.at.as_millisecond();
+            let wait = Millis(wait.max(0) as u64).short();
+            if matches!(finished.purpose, Purpose::Repeat | Purpose::Validate) {
+                let text = match &finished.error {
+                    Some(error) => {
+                        format!("{what}: not yet ({}), read again every {wait}", error_text(error))
+                    }
+                    None => format!("{what}: not yet, next in {wait}"),
+                };
+                return vec![Fact::detail(subject, text)];
+            }
+            &format!("; again in {wait}")
+        }
+        Next::Check => "; its outcome is checked",
+        Next::Ask => "; somebody must say whether it was done",
+    };
+    let error =
+        finished.error.as_ref().map(|error| format!(": {}", error_text(error))).unwrap_or_default();
+    match finished.outcome {
+        Outcome::Succeeded if finished.error.is_some() => vec![Fact::new(
+            subject,
+            Tone::Warning,
+            format!("{what} is done after {took}, but{error}{then}"),
+        )],
+        Outcome::Succeeded => {
+            vec![Fact::detail(subject, format!("{what} succeeded after {took}{then}"))]
+        }
+        Outcome::Failed => {
+            vec![Fact::new(
+                subject,
+                Tone::Warning,
+                format!("{what} failed after {took}{error}{then}"),
+            )]
+        }
+        Outcome::TimedOut => vec![Fact::new(
+            subject,
+            Tone::Warning,
+            format!("{what} was given up after {took}: its time was up{then}"),
+        )],
+        Outcome::Cancelled => {
+            vec![Fact::new(
+                subject,
+                Tone::Warning,
+                format!("{what} was stopped after {took}{then}"),
+            )]
+        }
+        Outcome::Unknown => vec![Fact::new(
+            subject,
+            Tone::Warning,
+            format!("{what} may or may not have been applied{error}{then}"),
+        )],
+    }
+}
+
+fn step_finished(finished: &StepFinished) -> Vec<Fact> {
+    let subject = of_step(&finished.step);
+    let mut facts = Vec::new();
+    let took = Millis(finished.duration_ms).short();
+    let people = match finished.gate_ms {
+        0 => String::new(),
+        gate => format!(", {} of it waiting for people", Millis(gate).short()),
+    };
+    let who = match (&finished.by, &finished.reason) {
+        (Some(by), Some(reason)) => format!(", as {by} says: {reason}"),
+        (Some(by), None) => format!(", as {by} says"),
+        (None, Some(reason)) => format!(" ({reason})"),
+        (None, None) => String::new(),
+    };
+    let error =
+        finished.error.as_ref().map(|error| format!(": {}", error_text(error))).unwrap_or_default();
+    let word = finished.state.as_str().replace('_', " ");
+    facts.push(Fact::new(
+        &*subject,
+        state_tone(finished.state),
+        format!("{word} in {took}{people}{who}{error}"),
+    ));
+    if let Some(help) = finished.error.as_ref().and_then(|error| error.help.as_deref()) {
+        facts.push(Fact::new(&*subject, Tone::Plain, format!("help: {help}")));
+    }
+    for warning in &finished.warnings {
+        facts.push(Fact::new(&*subject, Tone::Warning, format!("warning: {warning}")));
+    }
+    if let Some(point) = finished.recovery_point {
+        facts.push(Fact::new(&*subject, Tone::Plain, format!("recovery point {point}")));
+    }
+    for (name, value) in &finished.outputs {
+        facts.push(Fact::detail(&*subject, format!("output {name} = {}", value_text(value))));
+    }
+    facts
+}
+
+fn run_finished(finished: &RunFinished) -> Vec<Fact> {
+    let mut facts: Vec<Fact> = Vec::new();
+    for service in &finished.services {
+        let subject = format!("service {}", service.name);
+        let ms =
+            |value: Option<u64>| value.map_or_else(|| "none".to_owned(), |ms| Millis(ms).short());
+        let met = |met: Option<bool>| match met {
+            Some(true) => "met",
+            Some(false) => "missed",
+            None => "no objective",
+        };
+        let lost = service.rpa_ms.map_or_else(|| "none".to_owned(), signed_short);
+        let why = service.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+        let bad = service.met_rto == Some(false) || service.met_rpo == Some(false);
+        facts.push(Fact::new(
+            subject,
+            if bad { Tone::Bad } else { Tone::Good },
+            format!(
+                "RTO {}, RTA {}, {}; RPO {}, RPA {lost}, {}{why}",
+                ms(service.rto_ms),
+                ms(service.rta_ms),
+                met(service.met_rto),
+                ms(service.rpo_ms),
+                met(service.met_rpo),
+            ),
+        ));
+    }
+    let tone = verdict_tone(finished.verdict);
+    let word = finished.verdict.as_str().replace('_', " ");
+    facts.push(Fact::new("run", tone, format!("{word}: {}", finished.reason)));
+    facts
+}
+
+/// A signed length of time, in short.
+#[must_use]
+pub(super) fn signed_short(ms: i64) -> String {
+    let sign = if ms < 0 { "-" } else { "" };
+    format!("{sign}{}", Millis(ms.unsigned_abs()).short())
+}
+
+fn of_step(step: &crate::id::StepId) -> String {
+    format!("step {step}")
+}
+
+fn request_subject(request: &Request) -> String {
+    request.step.as_ref().map_or_else(|| "run".to_owned(), of_step)
+}
+
+fn request_text(request: &Request) -> String {
+    let why = request.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+    format!("{} asks: {}{why}", request.by, request_word(request.ask))
+}
+
+fn approve_with(view: &View, step: &str) -> String {
+    format!("approve with: dr approve {} {}", quote(view.run().as_str()), quote(step))
+}
+
+/// The word for what a person asks.
+#[must_use]
+pub(super) fn request_word(ask: RequestKind) -> &'static str {
+    match ask {
+        RequestKind::Approve => "approve",
+        RequestKind::Reject => "reject",
+        RequestKind::Retry => "retry",
+        RequestKind::Redo => "redo",
+        RequestKind::Skip => "skip",
+        RequestKind::AssumeDone => "assume done",
+        RequestKind::AssumeNotDone => "assume not done",
+        RequestKind::Fail => "count as failed",
+        RequestKind::Cancel => "cancel",
+        RequestKind::CancelNow => "cancel now",
+    }
+}
+
+/// Why a step was passed over, in words.
+#[must_use]
+pub(super) fn skip_reason(reason: SkipReason) -> &'static str {
+    match reason {
+        SkipReason::When => "its condition does not hold",
+        SkipReason::Phase => "its phase is not taken",
+        SkipReason::Person => "on request",
+        SkipReason::Rejected => "its gate was rejected",
+    }
+}
+
+/// The name of an attempt for people.
+#[must_use]
+pub(super) fn attempt_name(purpose: Purpose, number: u32) -> String {
+    match purpose {
+        Purpose::Apply => format!("attempt {number}"),
+        Purpose::Check => format!("check {number}"),
+        Purpose::Repeat | Purpose::Validate => format!("reading {number}"),
+        Purpose::Undo => format!("undo {number}"),
+    }
+}
+
+/// An error on one line: message, code and what is behind it.
+#[must_use]
+pub(super) fn error_text(error: &CallError) -> String {
+    let mut text = format!("{} [{} {}]", error.message, error.class.as_str(), error.code);
+    for cause in &error.causes {
+        text.push_str("; ");
+        text.push_str(cause);
+    }
+    clean_line(&text)
+}
+
+/// The colour of a state.
+#[must_use]
+pub(super) fn state_tone(state: StepState) -> Tone {
+    match state {
+        StepState::Succeeded => Tone::Good,
+        StepState::Warned | StepState::Blocked | StepState::Cancelled | StepState::Undone => {
+            Tone::Warning
+        }
+        StepState::Failed | StepState::TimedOut | StepState::UndoFailed => Tone::Bad,
+        StepState::Waiting | StepState::Unknown => Tone::Asks,
+        StepState::Skipped => Tone::Faint,
+        StepState::Pending | StepState::Ready | StepState::Running => Tone::Plain,
+    }
+}
+
+/// The colour of a verdict.
+#[must_use]
+pub(super) fn verdict_tone(verdict: Verdict) -> Tone {
+    match verdict {
+        Verdict::Succeeded => Tone::Good,
+        Verdict::ObjectiveMissed | Verdict::Cancelled => Tone::Warning,
+        Verdict::Failed | Verdict::Unwound | Verdict::Stuck => Tone::Bad,
+    }
+}

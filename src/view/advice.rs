@@ -1,0 +1,284 @@
+use dr_plugin::ErrorClass;
+
+use super::{GateView, Open, Phase, QuestionView, StepView, View, clean_line};
+use crate::event::{CancelRequest, RequestKind, RunFinished, StepState, Verdict};
+use crate::id::RunId;
+
+/// One thing that a person can do now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advice {
+    /// What, and why: one sentence.
+    pub what: String,
+    /// The command that does it, ready to be pasted into a shell.
+    pub command: Option<String>,
+}
+
+impl Advice {
+    fn say(what: impl Into<String>) -> Self {
+        Self { what: what.into(), command: None }
+    }
+
+    fn run(what: impl Into<String>, command: impl Into<String>) -> Self {
+        Self { what: what.into(), command: Some(command.into()) }
+    }
+}
+
+/// How many failed steps are named one by one.
+const NAMED: usize = 5;
+
+/// The answer to "what do I do now?", most urgent first; never empty. `alive`: whether a process
+/// works on the run, which the journal cannot tell.
+#[must_use]
+pub fn what_now(view: &View, alive: bool) -> Vec<Advice> {
+    let run = view.run();
+    match view.phase() {
+        Phase::New => vec![Advice::say("nothing has been recorded yet: no step was started")],
+        Phase::Finished(finished) => after_verdict(view, finished, &run),
+        Phase::Paused(_) => {
+            let mut advice = open(view, &run);
+            advice.push(Advice::run(
+                "then go on: the run is paused and keeps its place",
+                format!("dr resume {}", quote(run.as_str())),
+            ));
+            advice
+        }
+        Phase::Open if alive => alive_now(view, &run),
+        Phase::Open => {
+            let mut advice = vec![Advice::run(
+                "no process works on this run: it was killed, or its machine stopped. Go on where \
+                 it was; what was under way is looked up, repeated only if it may be, else asked \
+                 about",
+                format!("dr resume {}", quote(run.as_str())),
+            )];
+            advice.extend(open(view, &run));
+            advice
+        }
+    }
+}
+
+fn alive_now(view: &View, run: &RunId) -> Vec<Advice> {
+    let mut advice = open(view, run);
+    match view.cancel().map(|cancel| cancel.level) {
+        Some(CancelRequest::Drain) => advice.push(Advice::run(
+            "wait: the run is stopping and lets running steps finish. To stop these as well, \
+             cancel once more",
+            format!("dr cancel {}", quote(run.as_str())),
+        )),
+        Some(CancelRequest::Stop) => {
+            advice.push(Advice::say("wait: the run is stopping its running steps"));
+        }
+        None if advice.is_empty() => advice.push(Advice::run(
+            "nothing: the run goes on by itself. To look on",
+            format!("dr watch {}", quote(run.as_str())),
+        )),
+        None => {}
+    }
+    advice
+}
+
+fn after_verdict(view: &View, finished: &RunFinished, run: &RunId) -> Vec<Advice> {
+    let quoted = quote(run.as_str());
+    match finished.verdict {
+        Verdict::Succeeded => {
+            let warned = view.steps().iter().filter(|step| step.state == StepState::Warned).count();
+            let mut advice = vec![Advice::run(
+                "nothing: the run is done. Its report",
+                format!("dr report {quoted}"),
+            )];
+            if warned > 0 {
+                let steps = if warned == 1 { "one step" } else { "some steps" };
+                advice.push(Advice::run(
+                    format!("read the warnings of {steps}"),
+                    format!("dr show {quoted}"),
+                ));
+            }
+            advice
+        }
+        Verdict::ObjectiveMissed => {
+            let missed: Vec<&str> = finished
+                .services
+                .iter()
+                .filter(|service| service.met_rto == Some(false) || service.met_rpo == Some(false))
+                .map(|service| service.name.as_str())
+                .collect();
+            vec![Advice::run(
+                format!(
+                    "nothing to repair: everything was done, but not within the objectives of {}. \
+                     The report says where the time went",
+                    list(&missed)
+                ),
+                format!("dr report {quoted}"),
+            )]
+        }
+        Verdict::Failed => {
+            let mut advice = failures(view, run);
+            advice.extend(open(view, run));
+            if advice.is_empty() {
+                advice.push(Advice::run(
+                    "go on where the run stopped",
+                    format!("dr resume {quoted}"),
+                ));
+            }
+            advice
+        }
+        Verdict::Stuck => {
+            let mut advice = vec![Advice::say(
+                "something is half done: a step that should have closed, cleaned up or taken back \
+                 what another had done did not succeed",
+            )];
+            advice.extend(failures(view, run));
+            advice
+        }
+        Verdict::Cancelled => {
+            let mut advice =
+                vec![Advice::run("to go on where it was stopped", format!("dr resume {quoted}"))];
+            advice.extend(failures(view, run));
+            advice
+        }
+        Verdict::Unwound => {
+            let plan = view.plan();
+            let mut advice = vec![Advice::say(
+                "everything was taken back: mend the cause, then start a new run",
+            )];
+            advice.extend(view.steps().iter().filter(|step| step.has_failed()).take(1).map(
+                |step| {
+                    Advice::run(
+                        "what failed",
+                        format!("dr show {quoted} {}", quote(step.id.as_str())),
+                    )
+                },
+            ));
+            advice.push(Advice::say(format!(
+                "a new run of {} in {} starts from the beginning",
+                plan.runbook, plan.environment
+            )));
+            advice
+        }
+    }
+}
+
+/// What waits for people, oldest first.
+fn open(view: &View, run: &RunId) -> Vec<Advice> {
+    let mut advice = Vec::new();
+    for open in view.open() {
+        match open {
+            Open::Gate(step, gate) => gate_advice(step, gate, run, &mut advice),
+            Open::Question(step, question) => question_advice(step, question, run, &mut advice),
+        }
+    }
+    advice
+}
+
+fn gate_advice(step: &StepView, gate: &GateView, run: &RunId, advice: &mut Vec<Advice>) {
+    let (run, id) = (quote(run.as_str()), quote(step.id.as_str()));
+    let people = match gate.approvers {
+        0 | 1 => String::new(),
+        of => format!(" ({} of {of} people have approved)", gate.approvals()),
+    };
+    advice.push(Advice::run(
+        format!("{} asks{people}: {}", step.id, clean_line(&gate.message)),
+        format!("dr approve {run} {id}"),
+    ));
+    advice.push(Advice::run("or refuse", format!("dr approve {run} {id} --reject 'REASON'")));
+}
+
+fn question_advice(
+    step: &StepView,
+    question: &QuestionView,
+    run: &RunId,
+    advice: &mut Vec<Advice>,
+) {
+    advice.push(Advice::run(
+        format!("{} waits for an answer: {}", step.id, clean_line(&question.message)),
+        format!("dr logs {} {}", quote(run.as_str()), quote(step.id.as_str())),
+    ));
+    for option in &question.options {
+        advice.extend(answer(step, *option, run));
+    }
+}
+
+fn answer(step: &StepView, option: RequestKind, run: &RunId) -> Option<Advice> {
+    let (run, id) = (quote(run.as_str()), quote(step.id.as_str()));
+    Some(match option {
+        RequestKind::Retry => {
+            Advice::run("go on at the part that failed", format!("dr resume {run} --retry {id}"))
+        }
+        RequestKind::Redo => {
+            Advice::run("run its action again", format!("dr resume {run} --redo {id}"))
+        }
+        RequestKind::Skip => Advice::run(
+            "pass it over; what needs it stays blocked if it failed",
+            format!("dr resume {run} --skip {id} --reason 'REASON'"),
+        ),
+        RequestKind::AssumeDone => Advice::run(
+            "it was done: you have looked",
+            format!("dr resume {run} --assume {id}=done --reason 'REASON'"),
+        ),
+        RequestKind::AssumeNotDone => Advice::run(
+            "it was not done: you have looked, and it is launched again",
+            format!("dr resume {run} --assume {id}=not-done --reason 'REASON'"),
+        ),
+        RequestKind::Fail | RequestKind::Reject => {
+            Advice::run("count it as failed", format!("dr approve {run} {id} --reject 'REASON'"))
+        }
+        RequestKind::Approve => Advice::run("approve", format!("dr approve {run} {id}")),
+        RequestKind::Cancel => Advice::run("stop the run", format!("dr cancel {run}")),
+        // Asked by cancelling twice; a command of its own would only repeat the line above.
+        RequestKind::CancelNow => return None,
+    })
+}
+
+/// What can be done about each step that failed, in the order in which they failed.
+fn failures(view: &View, run: &RunId) -> Vec<Advice> {
+    let mut failed: Vec<&StepView> = view.steps().iter().filter(|step| step.has_failed()).collect();
+    failed.sort_by_key(|step| step.finished_ms);
+    let quoted = quote(run.as_str());
+    let mut advice = Vec::new();
+    for step in failed.iter().take(NAMED) {
+        let id = quote(step.id.as_str());
+        let cause = step.error.as_ref().map(|error| clean_line(&error.message));
+        let what = match cause {
+            Some(cause) => format!("{} failed: {cause}", step.id),
+            None => format!("{} failed", step.id),
+        };
+        advice.push(Advice::run(what, format!("dr show {quoted} {id}")));
+        if let Some(help) = step.error.as_ref().and_then(|error| error.help.as_deref()) {
+            advice.push(Advice::say(clean_line(help)));
+        }
+        let mend = match step.error.as_ref().map(|error| error.class) {
+            Some(ErrorClass::Denied) => "once it is permitted",
+            Some(ErrorClass::Transient) => "once the target answers again",
+            _ => "once the cause is mended",
+        };
+        advice.push(Advice::run(mend, format!("dr resume {quoted} --retry {id}")));
+        advice.push(Advice::run(
+            "or, if you have done by hand what it should do",
+            format!("dr resume {quoted} --assume {id}=done --reason 'REASON'"),
+        ));
+    }
+    if failed.len() > NAMED {
+        advice.push(Advice::run(
+            format!("{} more steps failed", failed.len() - NAMED),
+            format!("dr show {quoted}"),
+        ));
+    }
+    advice
+}
+
+fn list(names: &[&str]) -> String {
+    match names {
+        [] => "no service".to_owned(),
+        [one] => (*one).to_owned(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// `text` as one word of a POSIX shell.
+#[must_use]
+pub fn quote(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:@%+=,".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}

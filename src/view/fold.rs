@@ -1,0 +1,438 @@
+use super::{
+    Answered, AttemptView, CancelView, GateView, Phase, QuestionView, ResetView, SessionView,
+    SkipView, StepView, View, clean_line,
+};
+use crate::event::{
+    AttemptFinished, Event, EventKind, Next, Purpose, Question, Record, RequestKind, SkipReason,
+    StepFinished, StepState, Volatile,
+};
+use crate::id::StepId;
+use crate::time::Timestamp;
+
+/// When an event happened.
+#[derive(Clone, Copy)]
+struct Moment {
+    at: Timestamp,
+    ms: u64,
+}
+
+impl View {
+    /// Takes a record in, unless it was seen before. Returns whether it was new.
+    pub fn apply_record(&mut self, record: &Record) -> bool {
+        if record.seq <= self.last_seq {
+            return false;
+        }
+        self.missed += record.seq - self.last_seq - 1;
+        self.last_seq = record.seq;
+        self.apply(&record.event);
+        true
+    }
+
+    /// Takes an event in.
+    pub fn apply(&mut self, event: &Event) {
+        let now = Moment { at: event.at, ms: event.elapsed_ms };
+        self.at = Some(now.at);
+        self.elapsed_ms = self.elapsed_ms.max(now.ms);
+        match &event.kind {
+            EventKind::RunStarted(started) => {
+                self.started = Some((started.clone(), now.at));
+                self.phase = Phase::Open;
+                self.sessions.push(SessionView {
+                    number: 1,
+                    by: started.by.clone(),
+                    attended: started.attended,
+                    reason: None,
+                    started_ms: now.ms,
+                    started_at: now.at,
+                    ended_ms: None,
+                    ended_at: None,
+                    verdict: None,
+                });
+            }
+            EventKind::RunResumed { session, by, attended, reason } => {
+                self.reopen();
+                self.sessions.push(SessionView {
+                    number: *session,
+                    by: by.clone(),
+                    attended: *attended,
+                    reason: reason.clone(),
+                    started_ms: now.ms,
+                    started_at: now.at,
+                    ended_ms: None,
+                    ended_at: None,
+                    verdict: None,
+                });
+            }
+            EventKind::RunPaused { waiting } => {
+                self.phase = Phase::Paused(waiting.clone());
+                self.end_session(now, None);
+            }
+            EventKind::PreflightFinished { findings } => self.findings.clone_from(findings),
+            EventKind::StepSkipped { step, reason, by, note } => {
+                let step = self.step_mut(step);
+                step.failed_before_skip = step.has_failed()
+                    || step.failed_before_skip
+                    || (*reason == SkipReason::Person && asked_after_failure(step));
+                step.skipped =
+                    Some(SkipView { reason: *reason, by: by.clone(), note: note.clone() });
+                step.end(StepState::Skipped, now);
+            }
+            EventKind::StepBlocked { step, by } => {
+                let step = self.step_mut(step);
+                step.blocked_by.clone_from(by);
+                step.end(StepState::Blocked, now);
+            }
+            EventKind::StepCancelled { step } => self.step_mut(step).end(StepState::Cancelled, now),
+            EventKind::ApprovalRequested { step, request, message, approvers, deadline } => {
+                let step = self.step_mut(step);
+                step.begin(now);
+                step.state = StepState::Waiting;
+                // A gate that is asked for again after a resume goes on; it is not a second one.
+                if step.gates.last().is_none_or(|gate| gate.request != *request) {
+                    step.gates.push(GateView {
+                        request: request.clone(),
+                        message: message.clone(),
+                        approvers: *approvers,
+                        deadline: *deadline,
+                        asked_ms: now.ms,
+                        asked_at: now.at,
+                        answers: Vec::new(),
+                        settled: None,
+                    });
+                }
+            }
+            EventKind::ApprovalAnswered { step, approved, by, reason, settled, .. } => {
+                let step = self.step_mut(step);
+                if let Some(gate) = step.gates.last_mut() {
+                    gate.answers.push(Answered {
+                        approved: *approved,
+                        by: by.clone(),
+                        reason: reason.clone(),
+                        at_ms: now.ms,
+                        at: now.at,
+                    });
+                    if *settled {
+                        gate.settled = Some((*approved, now.ms));
+                        if step.state == StepState::Waiting {
+                            step.state = StepState::Pending;
+                        }
+                    }
+                }
+            }
+            EventKind::QuestionAsked { step, question, message, options } => {
+                let step = self.step_mut(step);
+                step.state = match question {
+                    Question::OutcomeUnknown => StepState::Unknown,
+                    Question::Failed => StepState::Waiting,
+                };
+                step.next_at = None;
+                step.questions.push(QuestionView {
+                    question: *question,
+                    message: message.clone(),
+                    options: options.clone(),
+                    asked_ms: now.ms,
+                    asked_at: now.at,
+                    answer: None,
+                    closed: false,
+                });
+            }
+            EventKind::RequestAccepted { request } => {
+                if let Some(id) = &request.step {
+                    let step = self.step_mut(id);
+                    step.requests.push(request.clone());
+                    if answers_question(request.ask)
+                        && let Some(question) = step.questions.last_mut()
+                        && !question.closed
+                    {
+                        question.answer = Some((request.ask, request.by.clone(), now.ms));
+                        question.closed = true;
+                    }
+                }
+            }
+            EventKind::RequestRefused { request, why } => {
+                self.refused.push((request.clone(), why.clone()));
+            }
+            EventKind::AttemptStarted { step, attempt, purpose, launch, input, deadline } => {
+                let session = self.sessions.last().map_or(1, |session| session.number);
+                let step = self.step_mut(step);
+                step.launch(
+                    AttemptView {
+                        number: *attempt,
+                        purpose: *purpose,
+                        launches: *launch,
+                        session,
+                        started_ms: now.ms,
+                        started_at: now.at,
+                        deadline: *deadline,
+                        input: input.clone(),
+                        outcome: None,
+                        duration_ms: None,
+                        error: None,
+                        lost: false,
+                    },
+                    now,
+                );
+            }
+            EventKind::AttemptFinished(finished) => {
+                let session = self.sessions.last().map_or(1, |session| session.number);
+                self.step_mut(&finished.step).land(finished, session, now);
+            }
+            EventKind::StepFinished(finished) => {
+                self.step_mut(&finished.step).finish(finished, now);
+            }
+            EventKind::StepReset { step, redo, by, reason } => {
+                let step = self.step_mut(step);
+                let reset = ResetView {
+                    redo: *redo,
+                    by: by.clone(),
+                    reason: reason.clone(),
+                    at_ms: now.ms,
+                    was: step.state,
+                };
+                step.resets.push(reset);
+                step.put_back();
+                step.failed_before_skip = false;
+            }
+            EventKind::ServiceFinished { service, recovered, rta_ms } => {
+                let state = self.services.entry(service.clone()).or_default();
+                state.recovered = Some(*recovered);
+                state.rta_ms = *rta_ms;
+                state.finished_ms = Some(now.ms);
+            }
+            EventKind::CancelRequested { by, level, reason } => {
+                self.cancel = Some(CancelView {
+                    by: by.clone(),
+                    level: *level,
+                    reason: reason.clone(),
+                    at_ms: now.ms,
+                });
+            }
+            EventKind::ClockMoved { by_ms } => self.clock_moves.push((now.ms, *by_ms)),
+            EventKind::RunFinished(finished) => {
+                self.phase = Phase::Finished(finished.clone());
+                self.end_session(now, Some(finished.verdict));
+            }
+        }
+    }
+
+    /// Takes in what passes by. Late events, of steps that no longer run, are ignored.
+    pub fn apply_volatile(&mut self, volatile: &Volatile) {
+        let (id, line, share) = match volatile {
+            Volatile::Progress { step, message, share } => (step, message, *share),
+            Volatile::Output { step, text, .. } => (step, text, None),
+        };
+        let Some(&position) = self.index.get(id) else { return };
+        let step = &mut self.steps[position];
+        if step.state != StepState::Running {
+            return;
+        }
+        if let Some(line) = line.lines().map(clean_line).rfind(|line| !line.is_empty()) {
+            step.progress = Some(line);
+        }
+        if let Some(share) = share.filter(|share| share.is_finite()) {
+            step.share = Some(share.clamp(0.0, 1.0));
+        }
+    }
+
+    fn step_mut(&mut self, id: &StepId) -> &mut StepView {
+        let position = *self.index.entry(id.clone()).or_insert_with(|| {
+            self.steps.push(StepView::new(id.clone()));
+            self.steps.len() - 1
+        });
+        &mut self.steps[position]
+    }
+
+    fn end_session(&mut self, now: Moment, verdict: Option<crate::event::Verdict>) {
+        if let Some(session) = self.sessions.last_mut() {
+            session.ended_ms = Some(now.ms);
+            session.ended_at = Some(now.at);
+            session.verdict = verdict;
+        }
+    }
+
+    /// A further session: what was prevented is pending again, what was under way is lost until
+    /// its next event.
+    fn reopen(&mut self) {
+        self.phase = Phase::Open;
+        self.cancel = None;
+        self.services.retain(|_, state| state.recovered == Some(true));
+        for step in &mut self.steps {
+            match step.state {
+                StepState::Blocked | StepState::Cancelled => step.put_back(),
+                StepState::Running => {
+                    if let Some(attempt) = step.attempts.last_mut() {
+                        attempt.lost |= attempt.outcome.is_none();
+                    }
+                    step.progress = None;
+                    step.share = None;
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Whether a step was passed over in answer to its own failure.
+fn asked_after_failure(step: &StepView) -> bool {
+    step.questions.last().is_some_and(|question| {
+        question.question == Question::Failed
+            && matches!(question.answer, Some((RequestKind::Skip, ..)))
+    })
+}
+
+fn answers_question(ask: RequestKind) -> bool {
+    match ask {
+        RequestKind::Retry
+        | RequestKind::Redo
+        | RequestKind::Skip
+        | RequestKind::AssumeDone
+        | RequestKind::AssumeNotDone
+        | RequestKind::Fail => true,
+        RequestKind::Approve
+        | RequestKind::Reject
+        | RequestKind::Cancel
+        | RequestKind::CancelNow => false,
+    }
+}
+
+impl StepView {
+    fn begin(&mut self, now: Moment) {
+        if self.started_ms.is_none() {
+            self.started_ms = Some(now.ms);
+            self.started_at = Some(now.at);
+        }
+    }
+
+    fn end(&mut self, state: StepState, now: Moment) {
+        self.state = state;
+        self.finished_ms = Some(now.ms);
+        self.finished_at = Some(now.at);
+        self.next_at = None;
+        self.polling = false;
+        self.progress = None;
+        self.share = None;
+        if let Some(question) = self.questions.last_mut() {
+            question.closed = true;
+        }
+    }
+
+    fn put_back(&mut self) {
+        self.state = StepState::Pending;
+        self.started_ms = None;
+        self.started_at = None;
+        self.finished_ms = None;
+        self.finished_at = None;
+        self.duration_ms = None;
+        self.gate_ms = 0;
+        self.error = None;
+        self.warnings.clear();
+        self.recovery_point = None;
+        self.next_at = None;
+        self.polling = false;
+        self.skipped = None;
+        self.blocked_by.clear();
+        self.by = None;
+        self.reason = None;
+        if let Some(question) = self.questions.last_mut() {
+            question.closed = true;
+        }
+    }
+
+    fn launch(&mut self, attempt: AttemptView, now: Moment) {
+        self.begin(now);
+        self.state = StepState::Running;
+        self.next_at = None;
+        self.polling = matches!(attempt.purpose, Purpose::Repeat | Purpose::Validate);
+        self.progress = None;
+        self.share = None;
+        if let Some(question) = self.questions.last_mut() {
+            question.closed = true;
+        }
+        let same = self.attempts.iter_mut().rev().find(|known| {
+            known.purpose == attempt.purpose
+                && known.number == attempt.number
+                && attempt.launches > 1
+        });
+        match same {
+            Some(known) => {
+                known.launches = attempt.launches;
+                known.session = attempt.session;
+                known.deadline = attempt.deadline;
+                known.outcome = None;
+                known.lost = false;
+            }
+            None => self.attempts.push(attempt),
+        }
+    }
+
+    fn land(&mut self, finished: &AttemptFinished, session: u32, now: Moment) {
+        let same = self.attempts.iter_mut().rev().find(|known| {
+            known.purpose == finished.purpose
+                && known.number == finished.attempt
+                && known.outcome.is_none()
+        });
+        if let Some(known) = same {
+            known.outcome = Some(finished.outcome);
+            known.duration_ms = Some(finished.duration_ms);
+            known.error.clone_from(&finished.error);
+            known.lost = false;
+        } else {
+            // Readings of `repeat` are journaled only when they change: the start is not there.
+            self.attempts.push(AttemptView {
+                number: finished.attempt,
+                purpose: finished.purpose,
+                launches: 1,
+                session,
+                started_ms: now.ms.saturating_sub(finished.duration_ms),
+                started_at: now.at
+                    - jiff::SignedDuration::from_millis(finished.duration_ms.min(now.ms) as i64),
+                deadline: None,
+                input: None,
+                outcome: Some(finished.outcome),
+                duration_ms: Some(finished.duration_ms),
+                error: finished.error.clone(),
+                lost: false,
+            });
+        }
+        self.begin(now);
+        self.error.clone_from(&finished.error);
+        if let Some(outputs) = &finished.outputs {
+            self.outputs.clone_from(outputs);
+        }
+        self.warnings.clone_from(&finished.warnings);
+        self.recovery_point = finished.recovery_point.or(self.recovery_point);
+        self.next_at = None;
+        match &finished.next {
+            Next::Proceed | Next::Launch { at: None, .. } | Next::Check => {
+                self.state = StepState::Running;
+            }
+            Next::Launch { at: Some(at), .. } => {
+                self.polling = false;
+                self.state = StepState::Waiting;
+                self.next_at = Some(*at);
+            }
+            Next::Again { at } => {
+                let polls = matches!(finished.purpose, Purpose::Repeat | Purpose::Validate);
+                self.polling = polls;
+                self.state = if polls { StepState::Running } else { StepState::Waiting };
+                self.next_at = Some(*at);
+            }
+            Next::Ask => self.state = StepState::Unknown,
+        }
+    }
+
+    fn finish(&mut self, finished: &StepFinished, now: Moment) {
+        self.end(finished.state, now);
+        self.begin(now);
+        self.duration_ms = Some(finished.duration_ms);
+        self.gate_ms = finished.gate_ms;
+        if !finished.outputs.is_empty() {
+            self.outputs.clone_from(&finished.outputs);
+        }
+        self.warnings.clone_from(&finished.warnings);
+        self.error.clone_from(&finished.error);
+        self.recovery_point = finished.recovery_point.or(self.recovery_point);
+        self.by.clone_from(&finished.by);
+        self.reason.clone_from(&finished.reason);
+    }
+}

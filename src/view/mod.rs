@@ -1,0 +1,24 @@
+//! Where a run stands: a fold over its events, and what a screen, a report or a person asks of it.
+//!
+//! The view needs the plan and the events, nothing else: no clock, no file, no engine. A reader
+//! that joins late catches up by folding the journal; see [`View`] for what it tolerates.
+
+mod advice;
+mod clean;
+mod fold;
+mod model;
+mod progress;
+mod step;
+mod waiting;
+
+pub use advice::{Advice, quote, what_now};
+pub use clean::{clean, clean_line, value_text};
+pub use model::{CancelView, Open, Phase, SessionView, View};
+pub use progress::{Counts, RunSummary, ServiceState, ServiceView};
+pub use step::{Answered, AttemptView, GateView, QuestionView, ResetView, SkipView, StepView};
+pub use waiting::{PoolWait, WaitingFor};
+
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,284 @@
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::{ServiceState, StepView};
+use crate::event::{
+    Actor, CancelRequest, Finding, Request, RunFinished, RunStarted, StepState, Verdict,
+};
+use crate::id::{RunId, ServiceId, StepId};
+use crate::plan::Plan;
+use crate::time::Timestamp;
+
+/// Where a run stands, folded from its events.
+///
+/// Tolerates: records seen before (they are ignored by their number), missing volatile events,
+/// volatile events that come late, records about steps that the plan does not list (steps made at
+/// run time). A gap in the numbers is counted in [`View::missed`]: what is shown may then be
+/// older than the journal. It does not tolerate records out of order: an older one is taken for
+/// a copy.
+#[derive(Debug, Clone)]
+pub struct View {
+    pub(super) plan: Arc<Plan>,
+    pub(super) index: HashMap<StepId, usize>,
+    pub(super) steps: Vec<StepView>,
+    pub(super) services: BTreeMap<ServiceId, ServiceState>,
+    pub(super) started: Option<(RunStarted, Timestamp)>,
+    pub(super) phase: Phase,
+    pub(super) sessions: Vec<SessionView>,
+    pub(super) cancel: Option<CancelView>,
+    pub(super) refused: Vec<(Request, String)>,
+    pub(super) findings: Vec<Finding>,
+    pub(super) clock_moves: Vec<(u64, i64)>,
+    pub(super) last_seq: u64,
+    pub(super) missed: u64,
+    pub(super) at: Option<Timestamp>,
+    pub(super) elapsed_ms: u64,
+}
+
+/// What the journal says about the run as a whole.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Phase {
+    /// Nothing is recorded yet.
+    New,
+    /// A session is open. Whether a process still works on it, the journal cannot tell.
+    Open,
+    /// The last session ended without a verdict: these steps wait for somebody.
+    Paused(Vec<StepId>),
+    /// The last session ended with a verdict.
+    Finished(RunFinished),
+}
+
+/// One session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SessionView {
+    /// Its number, from 1.
+    pub number: u32,
+    /// Who started it.
+    pub by: Actor,
+    /// Whether somebody sat at the terminal.
+    pub attended: bool,
+    /// Why it was resumed.
+    pub reason: Option<String>,
+    /// When it began, in milliseconds since the start of the run.
+    pub started_ms: u64,
+    /// The same on the wall clock.
+    pub started_at: Timestamp,
+    /// When it ended, if it did so in order.
+    pub ended_ms: Option<u64>,
+    /// The same on the wall clock.
+    pub ended_at: Option<Timestamp>,
+    /// With which verdict; absent for a pause or a crash.
+    pub verdict: Option<Verdict>,
+}
+
+/// A request to stop.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CancelView {
+    /// Who.
+    pub by: Actor,
+    /// How.
+    pub level: CancelRequest,
+    /// Why.
+    pub reason: Option<String>,
+    /// When, in milliseconds since the start of the run.
+    pub at_ms: u64,
+}
+
+/// Something that waits for a person.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Open<'a> {
+    /// An approval.
+    Gate(&'a StepView, &'a super::GateView),
+    /// An answer.
+    Question(&'a StepView, &'a super::QuestionView),
+}
+
+impl View {
+    /// The plan before anything has happened.
+    #[must_use]
+    pub fn new(plan: &Arc<Plan>) -> Self {
+        let mut view = Self {
+            plan: Arc::clone(plan),
+            index: HashMap::with_capacity(plan.steps.len()),
+            steps: Vec::with_capacity(plan.steps.len()),
+            services: BTreeMap::new(),
+            started: None,
+            phase: Phase::New,
+            sessions: Vec::new(),
+            cancel: None,
+            refused: Vec::new(),
+            findings: Vec::new(),
+            clock_moves: Vec::new(),
+            last_seq: 0,
+            missed: 0,
+            at: None,
+            elapsed_ms: 0,
+        };
+        for step in &plan.steps {
+            let mut shown = StepView::new(step.id.clone());
+            shown.service.clone_from(&step.service);
+            shown.host.clone_from(&step.host);
+            shown.uses = step.uses.as_ref().map(ToString::to_string);
+            shown.estimate_ms = step.estimate_ms;
+            if let Some(reason) = step.skip {
+                shown.state = StepState::Skipped;
+                shown.skipped = Some(super::SkipView { reason, by: None, note: None });
+                shown.finished_ms = Some(0);
+            }
+            view.index.insert(step.id.clone(), view.steps.len());
+            view.steps.push(shown);
+        }
+        view
+    }
+
+    /// The plan that is carried out.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The first event of the run.
+    #[must_use]
+    pub fn started(&self) -> Option<&RunStarted> {
+        self.started.as_ref().map(|(started, _)| started)
+    }
+
+    /// When the run started.
+    #[must_use]
+    pub fn started_at(&self) -> Option<Timestamp> {
+        self.started.as_ref().map(|(_, at)| *at)
+    }
+
+    /// The run's id; `RUN` before its first event.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        self.started().map_or_else(|| RunId::from("RUN"), |started| started.run.clone())
+    }
+
+    /// What the journal says about the run as a whole.
+    #[must_use]
+    pub fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    /// The verdict of the last session, if it has one.
+    #[must_use]
+    pub fn verdict(&self) -> Option<Verdict> {
+        match &self.phase {
+            Phase::Finished(finished) => Some(finished.verdict),
+            Phase::New | Phase::Open | Phase::Paused(_) => None,
+        }
+    }
+
+    /// Sessions, oldest first.
+    #[must_use]
+    pub fn sessions(&self) -> &[SessionView] {
+        &self.sessions
+    }
+
+    /// Who asked the current session to stop, and how.
+    #[must_use]
+    pub fn cancel(&self) -> Option<&CancelView> {
+        self.cancel.as_ref()
+    }
+
+    /// Requests that could not be followed, and why.
+    #[must_use]
+    pub fn refused(&self) -> &[(Request, String)] {
+        &self.refused
+    }
+
+    /// What the last preflight found.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// Jumps of the wall clock: when (milliseconds since the start) and by how much.
+    #[must_use]
+    pub fn clock_moves(&self) -> &[(u64, i64)] {
+        &self.clock_moves
+    }
+
+    /// Number of the last record seen.
+    #[must_use]
+    pub fn last_seq(&self) -> u64 {
+        self.last_seq
+    }
+
+    /// How many records were not seen.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+
+    /// Wall clock of the last event.
+    #[must_use]
+    pub fn at(&self) -> Option<Timestamp> {
+        self.at
+    }
+
+    /// Milliseconds since the start, at the last event.
+    #[must_use]
+    pub fn elapsed_ms(&self) -> u64 {
+        self.elapsed_ms
+    }
+
+    /// Milliseconds from the declaration to the start of the run: what objectives are shifted by.
+    #[must_use]
+    pub fn clock_offset_ms(&self) -> i64 {
+        self.started
+            .as_ref()
+            .map_or(0, |(started, at)| at.as_millisecond() - started.declared_at.as_millisecond())
+    }
+
+    /// Every step: those of the plan in its order, then those made at run time.
+    #[must_use]
+    pub fn steps(&self) -> &[StepView] {
+        &self.steps
+    }
+
+    /// The step with this id.
+    #[must_use]
+    pub fn step(&self, id: &str) -> Option<&StepView> {
+        self.index.get(id).map(|&position| &self.steps[position])
+    }
+
+    /// The step of the plan with this id: as [`Plan::step`], without a search.
+    #[must_use]
+    pub fn planned(&self, id: &str) -> Option<&crate::plan::Step> {
+        self.index.get(id).and_then(|&position| self.plan.steps.get(position))
+    }
+
+    /// Where a step stands: `ready` where all that it waits for is over as it must be.
+    #[must_use]
+    pub fn state(&self, step: &StepView) -> StepState {
+        if step.state == StepState::Pending && self.is_startable(step) {
+            return StepState::Ready;
+        }
+        step.state
+    }
+
+    fn is_startable(&self, step: &StepView) -> bool {
+        let Some(planned) = self.planned(step.id.as_str()) else { return false };
+        let over = |id: &StepId| self.step(id.as_str()).is_none_or(|other| other.state.is_over());
+        let met = |id: &StepId| self.step(id.as_str()).is_none_or(StepView::meets_needs);
+        planned.needs.iter().all(met) && planned.after.iter().all(over)
+    }
+
+    /// Everything that waits for a person, oldest first.
+    #[must_use]
+    pub fn open(&self) -> Vec<Open<'_>> {
+        let mut open: Vec<(u64, Open<'_>)> = Vec::new();
+        for step in &self.steps {
+            if let Some(gate) = step.open_gate() {
+                open.push((gate.asked_ms, Open::Gate(step, gate)));
+            }
+            if let Some(question) = step.open_question() {
+                open.push((question.asked_ms, Open::Question(step, question)));
+            }
+        }
+        open.sort_by_key(|(asked, _)| *asked);
+        open.into_iter().map(|(_, open)| open).collect()
+    }
+}
