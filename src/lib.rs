@@ -4,6 +4,7 @@
 pub mod catalog;
 pub mod event;
 pub mod id;
+pub mod journal;
 pub mod machine;
 pub mod plan;
 pub mod runbook;
