@@ -7,6 +7,7 @@ pub mod id;
 pub mod journal;
 pub mod machine;
 pub mod plan;
+pub mod plugin;
 pub mod runbook;
 pub mod text;
 pub mod time;

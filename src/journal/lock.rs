@@ -44,7 +44,7 @@ pub enum LockError {
     /// Somebody else has it.
     #[error("{what} is locked by {}", holder.as_ref().map_or_else(|| "another process".to_owned(), ToString::to_string))]
     #[diagnostic(
-        code(DR3010),
+        code(DR3110),
         help(
             "follow it with `dr watch`, stop it with `dr cancel`; the lock goes with its process, \
              and it covers this machine only"
@@ -58,7 +58,7 @@ pub enum LockError {
     },
     /// It could not be tried.
     #[error("cannot lock {path}: {source}", path = path.display())]
-    #[diagnostic(code(DR3011))]
+    #[diagnostic(code(DR3111))]
     Io {
         /// The lock's file.
         path: PathBuf,

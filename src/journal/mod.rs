@@ -16,7 +16,8 @@ mod mask_stream;
 mod memory;
 mod replay;
 mod run_dir;
-mod state_dir;
+mod run_store;
+
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,6 @@ pub use mask_stream::MaskStream;
 pub use memory::MemoryStorage;
 pub use replay::{Lost, Replay, Tail, Torn, Unknown, decode, read};
 pub use run_dir::{RunDir, write_new};
-pub use state_dir::{FindError, NewRun, StateDir, StateError};
+pub use run_store::{NewRun, RunStore, StateError};
 pub use storage::Storage;
 pub use writer::{Journal, Writer, create, reopen};

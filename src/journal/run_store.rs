@@ -18,7 +18,7 @@ pub enum StateError {
     /// The folder cannot be made or written.
     #[error("cannot write the state directory {path}: {source}", path = path.display())]
     #[diagnostic(
-        code(DR3020),
+        code(DR3120),
         help("name another one with `--state-dir` or DR_STATE_DIR; nothing was started")
     )]
     NotWritable {
@@ -30,7 +30,7 @@ pub enum StateError {
     /// The disk is as good as full.
     #[error("only {} KiB are free for the state directory {path}", free / 1024, path = path.display())]
     #[diagnostic(
-        code(DR3021),
+        code(DR3121),
         help("free at least 16 MiB, or name another one with `--state-dir`; nothing was started")
     )]
     NoSpace {
@@ -38,29 +38,6 @@ pub enum StateError {
         path: PathBuf,
         /// Bytes that are free.
         free: u64,
-    },
-}
-
-/// Why no run, or no single one, goes by a name.
-#[derive(Debug, Clone, thiserror::Error, miette::Diagnostic)]
-pub enum FindError {
-    /// None does.
-    #[error("there is no run `{name}` in {path}", path = path.display())]
-    #[diagnostic(code(DR3022), help("`dr runs` lists them"))]
-    None {
-        /// What was asked for.
-        name: String,
-        /// The state directory.
-        path: PathBuf,
-    },
-    /// Several do.
-    #[error("`{name}` is the beginning of several runs: {}", runs.join(", "))]
-    #[diagnostic(code(DR3023), help("write more of the one that is meant"))]
-    Ambiguous {
-        /// What was asked for.
-        name: String,
-        /// Some that it fits.
-        runs: Vec<String>,
     },
 }
 
@@ -73,14 +50,14 @@ pub struct NewRun<'a> {
     pub runbook: Vec<(PathBuf, &'a [u8])>,
 }
 
-/// Where the state of all runs lives: `.dr`.
+/// Makes runs and locks in a state directory (`.dr`).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StateDir {
+pub struct RunStore {
     root: PathBuf,
 }
 
-impl StateDir {
-    /// The state in the folder `root`. Touches nothing.
+impl RunStore {
+    /// The runs in the state directory `root`. Touches nothing.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
@@ -182,53 +159,6 @@ impl StateDir {
         let name = format!("{}@{}.lock", file_name(runbook), file_name(environment));
         let path = self.root.join("locks").join(name);
         RunLock::acquire(&path, &format!("{runbook}@{environment}"), holder)
-    }
-
-    /// All runs, oldest first. None if there is no state yet.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn run_ids(&self) -> io::Result<Vec<RunId>> {
-        let entries = match fs::read_dir(self.runs()) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        let mut ids = Vec::new();
-        for entry in entries {
-            let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if !name.starts_with('.') && entry.file_type()?.is_dir() {
-                ids.push(RunId::from(name));
-            }
-        }
-        ids.sort();
-        Ok(ids)
-    }
-
-    /// The run that `name` means: `last`, an id, or the beginning of exactly one.
-    ///
-    /// # Errors
-    /// [`FindError`].
-    pub fn find(&self, name: &str) -> Result<RunDir, FindError> {
-        let none = || FindError::None { name: name.to_owned(), path: self.root.clone() };
-        let ids = self.run_ids().map_err(|_| none())?;
-        if name == "last" {
-            return ids.last().map(|id| self.run(id)).ok_or_else(none);
-        }
-        if let Some(id) = ids.iter().find(|id| id.as_str() == name) {
-            return Ok(self.run(id));
-        }
-        let fitting: Vec<_> =
-            ids.iter().filter(|id| !name.is_empty() && id.as_str().starts_with(name)).collect();
-        match fitting[..] {
-            [] => Err(none()),
-            [id] => Ok(self.run(id)),
-            _ => Err(FindError::Ambiguous {
-                name: name.to_owned(),
-                runs: fitting.iter().take(5).map(ToString::to_string).collect(),
-            }),
-        }
     }
 
     fn unwritable(&self, path: &Path, source: io::Error) -> StateError {
