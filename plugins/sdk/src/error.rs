@@ -91,7 +91,7 @@ impl CallError {
 
     /// The same error with an underlying cause appended.
     #[must_use]
-    pub fn with_cause(mut self, cause: &impl ToString) -> Self {
+    pub fn with_cause(mut self, cause: &(impl ToString + ?Sized)) -> Self {
         self.causes.push(cause.to_string());
         self
     }
