@@ -1,0 +1,190 @@
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::line::Entry;
+use super::{Head, JournalError};
+use crate::event::Record;
+use crate::time::Timestamp;
+
+/// What a journal says, as far as it can be believed.
+#[derive(Debug, Clone, Default)]
+pub struct Replay {
+    /// Events in order.
+    pub records: Vec<Record>,
+    /// Records of kinds that this version does not know, in order. They hold, and a view may pass
+    /// over them; a run must not be resumed over them: [`Replay::for_resume`].
+    pub unknown: Vec<Unknown>,
+    /// Where it goes on.
+    pub head: Head,
+    /// Bytes that hold.
+    pub length: u64,
+    /// An unfinished last line, which was never acted upon.
+    pub torn: Option<Torn>,
+    /// What was given up with `accept_loss`.
+    pub lost: Option<Lost>,
+}
+
+/// A record of a newer vocabulary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unknown {
+    /// Its number.
+    pub seq: u64,
+    /// Wall clock.
+    pub at: Timestamp,
+    /// Milliseconds since the run's start.
+    pub elapsed_ms: u64,
+    /// Its `type`.
+    pub kind: String,
+    /// The line as written.
+    pub line: String,
+}
+
+/// A last line that was cut off while it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Torn {
+    /// Where it begins.
+    pub offset: u64,
+    /// How much of it there is.
+    pub bytes: u64,
+}
+
+impl std::fmt::Display for Torn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "the last write was cut off by a crash: {} bytes from byte {} on are dropped; nothing \
+             had followed from them",
+            self.bytes, self.offset
+        )
+    }
+}
+
+/// Damage that somebody accepted: the record and everything after it is not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// Number of the first record that is given up.
+    pub record: u64,
+    /// Where its line begins.
+    pub offset: u64,
+    /// Bytes given up.
+    pub bytes: u64,
+    /// What did not hold.
+    pub why: String,
+}
+
+impl Replay {
+    /// The records, for a run that goes on.
+    ///
+    /// # Errors
+    /// [`JournalError::Newer`] if there is one that this version does not know;
+    /// [`JournalError::Over`] if the run has a final verdict.
+    pub fn for_resume(&self) -> Result<&[Record], JournalError> {
+        if let Some(unknown) = self.unknown.first() {
+            let (record, kind) = (unknown.seq, unknown.kind.clone());
+            return Err(JournalError::Newer { record, kind });
+        }
+        if let Some(crate::event::EventKind::RunFinished(finished)) =
+            self.records.last().map(|record| &record.event.kind)
+            && finished.verdict.is_final()
+        {
+            return Err(JournalError::Over { verdict: finished.verdict.as_str() });
+        }
+        Ok(&self.records)
+    }
+}
+
+/// Reads a whole journal from its file. A torn last line is reported, not an error.
+///
+/// With `accept_loss`, damage ends the reading instead of refusing it.
+///
+/// # Errors
+/// [`JournalError::Read`]; [`JournalError::Damaged`] with the first record that does not hold.
+pub fn read(path: &Path, accept_loss: bool) -> Result<Replay, JournalError> {
+    let bytes = std::fs::read(path).map_err(|error| unreadable(path, error))?;
+    decode(&bytes, accept_loss)
+}
+
+/// Reads a whole journal from memory; otherwise as [`read`].
+///
+/// # Errors
+/// [`JournalError::Damaged`].
+pub fn decode(bytes: &[u8], accept_loss: bool) -> Result<Replay, JournalError> {
+    let mut replay = Replay::default();
+    match replay.extend(bytes) {
+        Ok(()) => {}
+        Err(JournalError::Damaged { record, offset, why }) if accept_loss => {
+            replay.lost = Some(Lost { record, offset, bytes: bytes.len() as u64 - offset, why });
+            return Ok(replay);
+        }
+        Err(error) => return Err(error),
+    }
+    let rest = bytes.len() as u64 - replay.length;
+    if rest > 0 {
+        replay.torn = Some(Torn { offset: replay.length, bytes: rest });
+    }
+    Ok(replay)
+}
+
+impl Replay {
+    /// Takes the complete lines at the start of `bytes`, which follow what was read before.
+    fn extend(&mut self, bytes: &[u8]) -> Result<(), JournalError> {
+        let mut rest = bytes;
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            match self.head.decode(&rest[..end]) {
+                Ok(Entry::Known(record)) => self.records.push(record),
+                Ok(Entry::Unknown(unknown)) => self.unknown.push(unknown),
+                Err(why) => {
+                    let (record, offset) = (self.head.seq + 1, self.length);
+                    return Err(JournalError::Damaged { record, offset, why });
+                }
+            }
+            self.length += end as u64 + 1;
+            rest = &rest[end + 1..];
+        }
+        Ok(())
+    }
+}
+
+/// Follows a journal that another process writes.
+#[derive(Debug)]
+pub struct Tail {
+    path: PathBuf,
+    file: Option<File>,
+    replay: Replay,
+}
+
+impl Tail {
+    /// Follows from the first record on. The file need not exist yet.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), file: None, replay: Replay::default() }
+    }
+
+    /// The records written since the last call, possibly none.
+    ///
+    /// # Errors
+    /// As for [`read`], but a journal that does not exist is an empty one.
+    pub fn poll(&mut self) -> Result<Vec<Record>, JournalError> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => match File::open(&self.path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+                Err(error) => return Err(unreadable(&self.path, error)),
+            },
+        };
+        let file = self.file.insert(file);
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(self.replay.length))
+            .and_then(|_| file.read_to_end(&mut bytes))
+            .map_err(|error| unreadable(&self.path, error))?;
+        self.replay.extend(&bytes)?;
+        Ok(std::mem::take(&mut self.replay.records))
+    }
+}
+
+fn unreadable(path: &Path, error: std::io::Error) -> JournalError {
+    JournalError::Read { path: path.to_owned(), source: Arc::new(error) }
+}

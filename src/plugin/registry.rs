@@ -1,0 +1,42 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dr_plugin::{Manifest, Plugin};
+
+/// The plugins that can be called, by name.
+#[derive(Clone, Default)]
+pub struct Registry {
+    plugins: BTreeMap<String, Arc<dyn Plugin>>,
+}
+
+impl Registry {
+    /// A registry of these plugins, each under the name of its manifest.
+    #[must_use]
+    pub fn new(plugins: impl IntoIterator<Item = Arc<dyn Plugin>>) -> Self {
+        let plugins = plugins.into_iter().map(|plugin| (plugin.manifest().name, plugin)).collect();
+        Self { plugins }
+    }
+
+    /// The plugin with this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn Plugin>> {
+        self.plugins.get(name)
+    }
+
+    /// All plugins, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Arc<dyn Plugin>)> {
+        self.plugins.iter().map(|(name, plugin)| (name.as_str(), plugin))
+    }
+
+    /// What all plugins offer, by name: a catalog's content.
+    #[must_use]
+    pub fn manifests(&self) -> Vec<Manifest> {
+        self.plugins.values().map(|plugin| plugin.manifest()).collect()
+    }
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.plugins.keys()).finish()
+    }
+}

@@ -1,0 +1,331 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Stdio;
+use std::time::Duration;
+
+use dr_plugin::{CallError, ErrorClass, Secret, Secrets};
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::sync::Mutex;
+use zeroize::Zeroizing;
+
+use crate::plan::SecretSource;
+
+/// A command that gives a secret has this long.
+const COMMAND_LIMIT: Duration = Duration::from_secs(30);
+/// No secret is longer than this, in bytes.
+const LONGEST: u64 = 1 << 20;
+/// Of what a failing command says, this many bytes are shown.
+const SAID: usize = 400;
+
+/// Why a secret is not to be had. Names every source that was tried.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
+#[error("no source gives the secret `{name}`{}", listed(.tried))]
+#[diagnostic(code(DR3201), help("make one of its sources available, then go on with `dr resume`"))]
+pub struct SecretError {
+    /// The secret.
+    pub name: String,
+    /// Its sources, in order, with why each gave nothing.
+    pub tried: Vec<Tried>,
+}
+
+/// A source that gave nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    /// What it is, for people. Never a value.
+    pub source: String,
+    /// Why it gave nothing.
+    pub why: String,
+    /// Whether the same source may work a moment later.
+    pub is_transient: bool,
+}
+
+fn listed(tried: &[Tried]) -> String {
+    if tried.is_empty() {
+        return ": it has no source".to_owned();
+    }
+    tried.iter().map(|Tried { source, why, .. }| format!("; {source} {why}")).collect()
+}
+
+impl From<SecretError> for CallError {
+    /// Nothing was called, so nothing was applied.
+    fn from(error: SecretError) -> Self {
+        let transient = error.tried.iter().any(|tried| tried.is_transient);
+        let class = if transient { ErrorClass::Transient } else { ErrorClass::Permanent };
+        let message = format!("no source gives the secret `{}`", error.name);
+        let causes = error.tried.iter().map(|tried| format!("{} {}", tried.source, tried.why));
+        let causes = causes.collect();
+        let help = Some("make one of its sources available, then `dr resume`".to_owned());
+        Self { class, code: "secret_unavailable".to_owned(), message, help, causes }
+    }
+}
+
+/// The secrets of one run: read from their sources when first needed, then kept in memory until
+/// the run is over.
+pub struct SecretStore {
+    secrets: BTreeMap<String, Entry>,
+    learned: Box<dyn Fn(&Secret) + Send + Sync>,
+}
+
+struct Entry {
+    sources: Vec<SecretSource>,
+    /// Locked while the sources are asked, so that they are asked once for all who wait.
+    value: Mutex<Option<Secret>>,
+}
+
+impl SecretStore {
+    /// The secrets of a plan. `learned` is told every value before anybody else gets it: that is
+    /// where masking is set up.
+    pub fn new(
+        sources: &BTreeMap<String, Vec<SecretSource>>,
+        learned: impl Fn(&Secret) + Send + Sync + 'static,
+    ) -> Self {
+        let secrets = sources
+            .iter()
+            .map(|(name, sources)| {
+                (name.clone(), Entry { sources: sources.clone(), value: Mutex::new(None) })
+            })
+            .collect();
+        Self { secrets, learned: Box::new(learned) }
+    }
+
+    /// The value of a secret.
+    ///
+    /// # Errors
+    /// [`SecretError`]; failures are not remembered.
+    pub async fn get(&self, name: &str) -> Result<Secret, SecretError> {
+        let Some(entry) = self.secrets.get(name) else {
+            return Err(SecretError { name: name.to_owned(), tried: Vec::new() });
+        };
+        let mut value = entry.value.lock().await;
+        if let Some(known) = &*value {
+            return Ok(known.clone());
+        }
+        let mut tried = Vec::new();
+        for source in &entry.sources {
+            match read(source).await {
+                Ok(secret) => {
+                    (self.learned)(&secret);
+                    *value = Some(secret.clone());
+                    return Ok(secret);
+                }
+                Err(failed) => tried.push(failed),
+            }
+        }
+        Err(SecretError { name: name.to_owned(), tried })
+    }
+
+    /// The secrets that rendered values refer to (`{"$secret": "name"}`).
+    ///
+    /// # Errors
+    /// [`SecretError`] of the first one that is not to be had.
+    pub async fn referred_by(&self, values: &[&Value]) -> Result<Secrets, SecretError> {
+        let mut names = BTreeSet::new();
+        values.iter().for_each(|value| references(value, &mut names));
+        let mut secrets = Secrets::new();
+        for name in names {
+            secrets.insert(name.to_owned(), self.get(name).await?);
+        }
+        Ok(secrets)
+    }
+
+    /// Names of all secrets.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.secrets.keys().map(String::as_str)
+    }
+}
+
+impl std::fmt::Debug for SecretStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.secrets.keys()).finish()
+    }
+}
+
+fn references<'a>(value: &'a Value, into: &mut BTreeSet<&'a str>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| references(item, into)),
+        Value::Object(map) => {
+            if let (1, Some(Value::String(name))) = (map.len(), map.get("$secret")) {
+                into.insert(name);
+            }
+            map.values().for_each(|item| references(item, into));
+        }
+        _ => {}
+    }
+}
+
+async fn read(source: &SecretSource) -> Result<Secret, Tried> {
+    let (source, found) = match source {
+        SecretSource::Env(name) => (format!("the variable {name}"), of_environment(name)),
+        SecretSource::File(path) => (format!("the file {path}"), of_file(path).await),
+        SecretSource::Command(argv) => {
+            let program = argv.first().map_or("", String::as_str);
+            (format!("the command `{program}`"), of_command(argv).await)
+        }
+    };
+    match found {
+        Ok(text) if text.is_empty() => {
+            Err(Tried { source, why: "gives an empty text".to_owned(), is_transient: false })
+        }
+        Ok(text) => Ok(Secret::new(text.as_str())),
+        Err((why, is_transient)) => Err(Tried { source, why, is_transient }),
+    }
+}
+
+/// Why a source gave nothing, and whether it may later.
+type Failed = (String, bool);
+
+#[expect(clippy::disallowed_methods, reason = "secrets are read from the environment here only")]
+fn of_environment(name: &str) -> Result<Zeroizing<String>, Failed> {
+    match std::env::var(name) {
+        Ok(text) => Ok(Zeroizing::new(text)),
+        Err(std::env::VarError::NotPresent) => Err(("is not set".to_owned(), false)),
+        Err(std::env::VarError::NotUnicode(_)) => Err(("is not UTF-8 text".to_owned(), false)),
+    }
+}
+
+async fn of_file(path: &str) -> Result<Zeroizing<String>, Failed> {
+    let file = tokio::fs::File::open(path)
+        .await
+        .map_err(|error| (format!("cannot be read: {error}"), false))?;
+    text(limited(file).await.map_err(|error| (format!("cannot be read: {error}"), false))?)
+}
+
+async fn of_command(argv: &[String]) -> Result<Zeroizing<String>, Failed> {
+    let Some((program, arguments)) = argv.split_first() else {
+        return Err(("names no program".to_owned(), false));
+    };
+    let mut command = tokio::process::Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // Its own group: a Ctrl-C at the terminal is the run's, and all of it can be ended.
+    command.process_group(0).kill_on_drop(true);
+    let mut child =
+        command.spawn().map_err(|error| (format!("cannot be started: {error}"), false))?;
+    let group = child.id();
+    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        return Err(("cannot be started".to_owned(), false));
+    };
+    let finish = async { tokio::join!(limited(stdout), limited(stderr), child.wait()) };
+    let Ok((stdout, stderr, status)) = tokio::time::timeout(COMMAND_LIMIT, finish).await else {
+        end_group(group);
+        return Err((format!("did not answer within {} s", COMMAND_LIMIT.as_secs()), true));
+    };
+    let broken = |error| (format!("cannot be read: {error}"), true);
+    let (stdout, status) = (stdout.map_err(broken)?, status.map_err(broken)?);
+    if status.success() {
+        return text(stdout);
+    }
+    let said = stderr.unwrap_or_default();
+    let said = String::from_utf8_lossy(&said[said.len().saturating_sub(SAID)..]);
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let ended = match status.code() {
+        Some(code) => format!("ended with exit code {code}"),
+        None => format!("was ended ({status})"),
+    };
+    let why = if said.is_empty() { ended } else { format!("{ended}: {said}") };
+    Err((why, true))
+}
+
+fn end_group(leader: Option<u32>) {
+    let group =
+        leader.and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+    if let Some(group) = group {
+        // It may have ended by itself in the meantime.
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+}
+
+async fn limited(source: impl AsyncRead + Unpin) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(4_096));
+    source.take(LONGEST + 1).read_to_end(&mut bytes).await?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(std::io::Error::other("it is longer than 1 MiB"));
+    }
+    Ok(bytes)
+}
+
+/// As text, without its final newline.
+fn text(bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<String>, Failed> {
+    let Ok(text) = std::str::from_utf8(&bytes) else {
+        return Err(("does not give UTF-8 text".to_owned(), false));
+    };
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    Ok(Zeroizing::new(text.strip_suffix('\r').unwrap_or(text).to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::Mutex as SyncMutex;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn command(argv: &[&str]) -> SecretSource {
+        SecretSource::Command(argv.iter().map(|&argument| argument.to_owned()).collect())
+    }
+
+    fn store(sources: Vec<SecretSource>) -> (SecretStore, Arc<SyncMutex<Vec<String>>>) {
+        let learned = Arc::new(SyncMutex::new(Vec::new()));
+        let into = Arc::clone(&learned);
+        let store =
+            SecretStore::new(&BTreeMap::from([("pw".to_owned(), sources)]), move |secret| {
+                into.lock().unwrap().push(secret.expose().to_owned());
+            });
+        (store, learned)
+    }
+
+    #[tokio::test]
+    async fn sources_are_tried_in_order_and_asked_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pw");
+        std::fs::write(&path, "of the file\r\n").unwrap();
+        let count = folder.path().join("count");
+        let script = format!("echo x >> {}; echo of the command", count.display());
+        let (store, learned) = store(vec![
+            SecretSource::Env("DR_NO_SUCH_VARIABLE".to_owned()),
+            SecretSource::File(folder.path().join("none").display().to_string()),
+            command(&["sh", "-c", &script]),
+            SecretSource::File(path.display().to_string()),
+        ]);
+        let (first, second) = tokio::join!(store.get("pw"), store.get("pw"));
+        assert_eq!(first.unwrap().expose(), "of the command");
+        assert_eq!(second.unwrap().expose(), "of the command");
+        assert_eq!(std::fs::read_to_string(count).unwrap(), "x\n");
+        assert_eq!(*learned.lock().unwrap(), ["of the command"]);
+        assert_eq!(
+            read(&SecretSource::File(path.display().to_string())).await.unwrap().expose(),
+            "of the file"
+        );
+    }
+
+    #[tokio::test]
+    async fn every_source_that_fails_is_named_with_its_reason() {
+        let (store, learned) = store(vec![
+            SecretSource::Env("DR_NO_SUCH_VARIABLE".to_owned()),
+            SecretSource::File("/nonexistent/pw".to_owned()),
+            command(&["sh", "-c", "echo sealed vault >&2; exit 2"]),
+            command(&["true"]),
+            command(&["/nonexistent/vault"]),
+        ]);
+        let error = store.get("pw").await.unwrap_err();
+        insta::assert_snapshot!(error, @"no source gives the secret `pw`; the variable DR_NO_SUCH_VARIABLE is not set; the file /nonexistent/pw cannot be read: No such file or directory (os error 2); the command `sh` ended with exit code 2: sealed vault; the command `true` gives an empty text; the command `/nonexistent/vault` cannot be started: No such file or directory (os error 2)");
+        let error = CallError::from(error);
+        assert_eq!((error.class, error.causes.len()), (ErrorClass::Transient, 5));
+        assert!(learned.lock().unwrap().is_empty());
+        let missing = store.get("other").await.unwrap_err();
+        assert_eq!(missing.to_string(), "no source gives the secret `other`: it has no source");
+        assert_eq!(CallError::from(missing).class, ErrorClass::Permanent);
+    }
+
+    #[tokio::test]
+    async fn only_what_is_referred_to_is_read() {
+        let (store, _) = store(vec![command(&["printf", "s3cret"])]);
+        let value = json!({"url": {"$text": ["u:", {"$secret": "pw"}]}, "x": [1, "$secret"]});
+        let secrets = store.referred_by(&[&value, &Value::Null]).await.unwrap();
+        assert_eq!(secrets["pw"].expose(), "s3cret");
+        assert!(store.referred_by(&[&json!({"a": 1})]).await.unwrap().is_empty());
+        let other = json!({"$text": [{"$secret": "nobody"}]});
+        assert_eq!(store.referred_by(&[&other]).await.unwrap_err().name, "nobody");
+    }
+}
