@@ -17,37 +17,40 @@ use crate::target::Target;
 /// How often a host that hangs up before the login is asked again: it may have had too many at
 /// once.
 const ATTEMPTS: u32 = 6;
+/// The same for a failed key exchange, of which libssh2 does not tell whether the host hung up or
+/// there was no agreement.
+const EXCHANGES: u32 = 3;
 
 /// Connects and logs in, through the hosts in between.
 pub(crate) async fn connect(target: &Target) -> Result<Connection, CallError> {
-    let mut before: Option<Connection> = None;
-    for hop in &target.jumps {
-        before = Some(reach(hop, before).await?);
+    let mut attempt = 1;
+    loop {
+        let error = match reach(target).await {
+            Ok(connection) => return Ok(connection),
+            Err(Failed::HungUp(error)) if attempt < ATTEMPTS => error,
+            Err(Failed::Exchange(error)) if attempt < EXCHANGES => error,
+            Err(Failed::HungUp(error) | Failed::Exchange(error) | Failed::For(error)) => {
+                return Err(error);
+            }
+        };
+        tracing::debug!(host = target.host, attempt, %error, "connecting again");
+        // Not all of those that were turned away come back at the same time.
+        let spread = u64::from(std::process::id() % 7) * 20;
+        sleep(Duration::from_millis((100 << attempt) + spread)).await;
+        attempt += 1;
     }
-    reach(target, before).await
 }
 
-async fn reach(target: &Target, before: Option<Connection>) -> Result<Connection, CallError> {
-    let Some(before) = before else {
-        let mut attempt = 1;
-        loop {
-            match shake_hands(target, dial(target).await?).await {
-                Err(Failed::HungUp(error)) if attempt < ATTEMPTS => {
-                    tracing::debug!(host = target.host, attempt, %error, "connecting again");
-                    // Not all of those that were turned away come back at the same time.
-                    let spread = u64::from(std::process::id() % 7) * 20;
-                    sleep(Duration::from_millis((100 << attempt) + spread)).await;
-                    attempt += 1;
-                }
-                Err(Failed::HungUp(error) | Failed::For(error)) => return Err(error),
-                Ok(connection) => return Ok(connection),
-            }
-        }
-    };
-    let wire = through(target, before).await?;
-    shake_hands(target, wire).await.map_err(|failed| match failed {
-        Failed::HungUp(error) | Failed::For(error) => error,
-    })
+async fn reach(target: &Target) -> Result<Connection, Failed> {
+    let mut before: Option<Connection> = None;
+    for hop in target.jumps.iter().chain([target]) {
+        let wire = match before {
+            Some(before) => through(hop, before).await,
+            None => dial(hop).await,
+        };
+        before = Some(shake_hands(hop, wire.map_err(Failed::For)?).await?);
+    }
+    before.ok_or_else(|| Failed::For(unreachable(target, "no way there")))
 }
 
 fn unreachable(target: &Target, why: &str) -> CallError {
@@ -93,6 +96,8 @@ async fn through(target: &Target, before: Connection) -> Result<Wire, CallError>
 enum Failed {
     /// The other side ended it before the login: it may take the next one.
     HungUp(CallError),
+    /// The key exchange failed.
+    Exchange(CallError),
     For(CallError),
 }
 
@@ -145,20 +150,23 @@ fn log_in_blocking(target: &Target, wire: Arc<Wire>) -> Result<Session, Failed> 
 }
 
 fn hung_up(target: &Target, error: &ssh2::Error) -> Failed {
-    // No banner, send and receive errors, disconnect.
-    const HUNG_UP: [i32; 5] = [-2, -3, -7, -13, -43];
-    const KEX: [i32; 3] = [-5, -8, -10];
+    // No banner, errors of the socket, disconnect.
+    const HUNG_UP: [i32; 6] = [-2, -3, -7, -13, -43, -45];
+    const EXCHANGE: [i32; 2] = [-5, -8];
     match error.code() {
         ErrorCode::Session(code) if HUNG_UP.contains(&code) => Failed::HungUp(unreachable(
             target,
             &format!("it ended the connection before the login ({error})"),
         )),
-        ErrorCode::Session(code) if KEX.contains(&code) => Failed::For(
+        ErrorCode::Session(code) if EXCHANGE.contains(&code) => Failed::Exchange(
             CallError::permanent(
                 "no_agreement",
-                format!("{} and dr have no way to encrypt in common", target.place()),
+                format!("the key exchange with {} failed each time", target.place()),
             )
-            .with_help("allow a current key exchange, cipher and host key on the host")
+            .with_help(
+                "the host and dr may have nothing in common: allow curve25519-sha256 and \
+                 aes256-gcm or aes256-ctr on the host",
+            )
             .with_cause(error),
         ),
         _ => Failed::For(unreachable(target, &error.to_string())),

@@ -180,3 +180,11 @@ async fn a_host_behind_another_is_reached() {
     let error = bench.apply(&call).await.unwrap_err();
     assert_eq!((error.class, error.code.as_str()), (ErrorClass::Transient, "unreachable"));
 }
+
+#[tokio::test]
+async fn no_agreement_is_permanent() {
+    let bench = Bench::with("KexAlgorithms sntrup761x25519-sha512@openssh.com");
+    let call = bench.call("a", Effect::Once, bench.counted("true"));
+    let error = bench.apply(&call).await.unwrap_err();
+    assert_eq!((error.class, error.code.as_str()), (ErrorClass::Permanent, "no_agreement"));
+}
