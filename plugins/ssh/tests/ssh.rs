@@ -1,0 +1,14 @@
+//! The `ssh` plugin against a real sshd.
+
+#[path = "support/bench.rs"]
+mod bench;
+#[path = "ssh/commands.rs"]
+mod commands;
+#[path = "ssh/files.rs"]
+mod files;
+#[path = "ssh/jobs.rs"]
+mod jobs;
+#[path = "ssh/login.rs"]
+mod login;
+#[path = "support/sshd.rs"]
+mod sshd;

@@ -1,0 +1,112 @@
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use dr_plugin::{Call, Effect, ErrorClass};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::bench::Bench;
+
+fn transfer(bench: &Bench, action: &str, input: Value) -> Call {
+    let mut call = bench.call("a", Effect::Idempotent, input);
+    call.action = action.to_owned();
+    call
+}
+
+fn content(size: usize) -> Vec<u8> {
+    (0..size).map(|index| u8::try_from((index * 31 + index / 251) % 256).unwrap()).collect()
+}
+
+fn sum(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+/// All ways: as the login, and as another user where that is possible.
+fn ways() -> Vec<Option<&'static str>> {
+    if rustix::process::getuid().is_root() { vec![None, Some("root")] } else { vec![None] }
+}
+
+#[tokio::test]
+async fn files_are_sent_whole() {
+    let bench = Bench::new();
+    for becomes in ways() {
+        let dest = bench.path("to 'there'");
+        for (size, given, expected) in
+            [(0, Some("0600"), 0o600), (3_000_000, None, 0o600), (5, Some("0755"), 0o755)]
+        {
+            let bytes = content(size);
+            std::fs::write(bench.path("from"), &bytes).unwrap();
+            let mut input = json!({"src": bench.path("from"), "dest": dest});
+            if let Some(mode) = given {
+                input["mode"] = json!(mode);
+            }
+            if let Some(user) = becomes {
+                input["become"] = json!(user);
+            }
+            let result = bench.apply(&transfer(&bench, "upload", input)).await.unwrap();
+            assert_eq!((&result["bytes"], &result["sha256"]), (&json!(size), &json!(sum(&bytes))));
+            assert_eq!(std::fs::read(&dest).unwrap(), bytes);
+            assert_eq!(mode(&dest), expected, "{becomes:?} {given:?}");
+        }
+        let left = std::fs::read_dir(bench.path("")).unwrap().flatten();
+        assert!(left.into_iter().all(|entry| !entry.path().to_string_lossy().ends_with(".part")));
+    }
+}
+
+#[tokio::test]
+async fn files_are_fetched_whole() {
+    let bench = Bench::new();
+    for becomes in ways() {
+        for size in [0, 3_000_000] {
+            let bytes = content(size);
+            std::fs::write(bench.path("there"), &bytes).unwrap();
+            let mut input = json!({"src": bench.path("there"), "dest": bench.path("here")});
+            if let Some(user) = becomes {
+                input["become"] = json!(user);
+            }
+            let result = bench.apply(&transfer(&bench, "download", input)).await.unwrap();
+            assert_eq!((&result["bytes"], &result["sha256"]), (&json!(size), &json!(sum(&bytes))));
+            assert_eq!(std::fs::read(bench.path("here")).unwrap(), bytes);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_transferred_replaces_nothing() {
+    let bench = Bench::new();
+    let (file, folder, missing) =
+        (bench.path("file"), bench.path("folder"), bench.path("missing/file"));
+    std::fs::write(&file, "old").unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    for becomes in ways() {
+        for (action, src, dest, codes) in [
+            ("upload", &missing, &file, ["not_found", "not_found"]),
+            ("upload", &folder, &file, ["src_is_no_file", "src_is_no_file"]),
+            ("upload", &file, &folder, ["dest_is_folder", "dest_is_folder"]),
+            ("upload", &file, &missing, ["not_found", "exit_2"]),
+            ("download", &missing, &file, ["not_found", "src_unreadable"]),
+            ("download", &folder, &file, ["src_is_folder", "src_unreadable"]),
+            ("download", &file, &folder, ["dest_is_folder", "dest_is_folder"]),
+            ("download", &file, &missing, ["write_failed", "write_failed"]),
+        ] {
+            let mut input = json!({"src": src, "dest": dest});
+            if let Some(user) = becomes {
+                input["become"] = json!(user);
+            }
+            let error = bench.apply(&transfer(&bench, action, input)).await.unwrap_err();
+            let code = codes[usize::from(becomes.is_some())];
+            assert_eq!(
+                (error.class, error.code.as_str()),
+                (ErrorClass::Permanent, code),
+                "{action} {src:?} {dest:?}: {error:?}"
+            );
+        }
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "old");
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(bench.path("")).unwrap().count(), 2);
+}
