@@ -128,7 +128,7 @@ fn from_server(refusal: &DbError, mode: Mode, stage: Stage) -> CallError {
         error = error.with_help(help);
     }
     for cause in [refusal.detail(), refusal.where_()].into_iter().flatten() {
-        error = error.with_cause(cause);
+        error = error.with_cause(&cause);
     }
     error
 }

@@ -31,7 +31,7 @@ mod wait;
 
 pub use account::Account;
 pub use cases::cases;
-pub use command::{Dr, Ended, Running};
+pub use command::{Dr, Ended, Invocation, Running};
 pub use folder::Folder;
 pub use net::{address, free_port};
 pub use postgres::Postgres;

@@ -67,7 +67,6 @@ impl Postgres {
     /// through `upstream`: this server's port, or that of a proxy in front of it.
     pub fn standby(&self, folder: &Folder, name: &str, address: Ipv4Addr, upstream: u16) -> Self {
         let standby = Self::at(folder, name, address);
-        fs::remove_dir_all(&standby.data).unwrap();
         let source = format!(
             "host={} port={} user=postgres password='{}'",
             self.address,

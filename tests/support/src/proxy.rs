@@ -107,6 +107,8 @@ async fn relay(
 ) -> io::Result<()> {
     passing(&mut mode).await;
     let server = TcpStream::connect(target).await?;
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::try_join!(

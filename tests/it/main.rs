@@ -1,0 +1,22 @@
+//! The integration tests: the real binary, one file for each feature.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests start processes and threads and look at the clock; a failing helper is a \
+              failing test"
+)]
+
+mod house;
+mod postgres_failover;
+mod postgres_pair;
+
+/// The binary under test, in a new folder.
+fn dr() -> dr_testkit::Dr {
+    dr_testkit::Dr::new(env!("CARGO_BIN_EXE_dr"))
+}
+
+/// The path of something in the repository.
+fn repository(path: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
