@@ -10,11 +10,35 @@ pub struct TextError {
     pub span: Option<Range<usize>>,
     /// The way out.
     pub help: Option<String>,
+    /// Where in a nested value the text stands, as a JSON pointer (`/headers/0`); empty for the
+    /// value itself.
+    pub pointer: String,
 }
 
 impl TextError {
     /// An error about the whole source.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), span: None, help: None }
+        Self { message: message.into(), span: None, help: None, pointer: String::new() }
+    }
+
+    /// The same, about these bytes of the source.
+    #[must_use]
+    pub fn at(mut self, span: Range<usize>) -> Self {
+        self.span = Some(span);
+        self
+    }
+
+    /// The same, with a way out.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// The same, inside the element `key` of a list or map.
+    #[must_use]
+    pub(super) fn inside(mut self, key: &str) -> Self {
+        self.pointer = format!("/{}{}", key.replace('~', "~0").replace('/', "~1"), self.pointer);
+        self
     }
 }

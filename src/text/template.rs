@@ -1,10 +1,14 @@
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use super::{Names, Path, TextError};
+use super::names::resolve;
+use super::scan::{Fallback, Piece, Tag, scan};
+use super::values::{kind, plain, reserved, scalar_text, typed};
+use super::{Names, Path, Read, TextError};
 
 /// A value in which texts may hold `{{ path }}`. Plain JSON; a text that must still be rendered is
-/// `{"$template": "…"}`, everything else is as written.
+/// `{"$template": "…"}`, one that holds secrets and nothing else unknown is `{"$text": […]}`, data
+/// that only looks like one of these is `{"$literal": …}`; everything else is as written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 #[serde(transparent)]
 pub struct Templated(Value);
@@ -13,19 +17,51 @@ pub struct Templated(Value);
 /// `{"$text": ["plain", {"$secret": "name"}]}`.
 pub type Rendered = Value;
 
+const TEMPLATE: &str = "$template";
+const TEXT: &str = "$text";
+const SECRET: &str = "$secret";
+const LITERAL: &str = "$literal";
+
+/// What a marked value is.
+enum Marked<'a> {
+    Template(&'a str),
+    /// Segments: texts and secrets.
+    Text(&'a [Value]),
+    /// Data that must not be taken for one of the others.
+    Literal(&'a Value),
+    List(&'a [Value]),
+    Map(&'a Map<String, Value>),
+    Other,
+}
+
+fn marked(value: &Value) -> Marked<'_> {
+    match value {
+        Value::Array(items) => Marked::List(items),
+        Value::Object(map) => match map.iter().next().filter(|_| map.len() == 1) {
+            Some((key, Value::String(text))) if key == TEMPLATE => Marked::Template(text),
+            Some((key, Value::Array(segments))) if key == TEXT => Marked::Text(segments),
+            Some((key, data)) if key == LITERAL => Marked::Literal(data),
+            Some(_) if typed(map).is_some() => Marked::Other,
+            _ => Marked::Map(map),
+        },
+        _ => Marked::Other,
+    }
+}
+
 impl Templated {
     /// Reads `written`: every text in it that holds `{{` becomes a template.
     ///
     /// # Errors
-    /// A syntax error, a helper or construct that is not in the listed set.
+    /// A syntax error, a helper or construct that is not in the listed set, `run.now`, a key that
+    /// begins with `$` or holds `{{`.
     pub fn parse(written: &Value) -> Result<Self, TextError> {
-        Ok(Self(written.clone()))
+        parse(written).map(Self)
     }
 
     /// A value that is never a template, whatever it contains.
     #[must_use]
     pub fn literal(value: Value) -> Self {
-        Self(value)
+        if reserved(&value).is_some() { Self(json!({ LITERAL: value })) } else { Self(value) }
     }
 
     /// The marked JSON.
@@ -34,36 +70,95 @@ impl Templated {
         &self.0
     }
 
-    /// Every name that it reads, secrets included (`secrets.db_password`).
+    /// Whether nothing in it must still be rendered.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        let mut known = true;
+        each_template(&self.0, &mut |_, _| {
+            known = false;
+            Ok(())
+        })
+        .is_ok()
+            && known
+    }
+
+    /// Every place where it reads a name, secrets included (`secrets.db_password`).
+    ///
+    /// # Errors
+    /// A syntax error in a stored template.
+    pub fn reads(&self) -> Result<Vec<Read>, TextError> {
+        let mut reads = Vec::new();
+        each_template(&self.0, &mut |text, pointer| {
+            for piece in scan(text)? {
+                let Piece::Tag(tag, span) = piece else { continue };
+                let mut read = |path: Path, guarded: bool| {
+                    let (span, pointer) = (Some(span.clone()), pointer.to_owned());
+                    reads.push(Read { path, span, pointer, guarded, dashed: None });
+                };
+                match tag {
+                    Tag::Name(path) | Tag::Json(path) => read(path, false),
+                    Tag::Default(path, fallback) => {
+                        read(path, true);
+                        if let Fallback::Name(path) = fallback {
+                            read(path, false);
+                        }
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        Ok(reads)
+    }
+
+    /// Every name that it reads, each once, secrets included.
     ///
     /// # Errors
     /// A syntax error in a stored template.
     pub fn paths(&self) -> Result<Vec<Path>, TextError> {
-        Ok(Vec::new())
+        let mut paths: Vec<Path> = self.reads()?.into_iter().map(|read| read.path).collect();
+        paths.extend(self.secrets().into_iter().map(secret_path));
+        paths.sort();
+        paths.dedup();
+        Ok(paths)
+    }
+
+    /// The names of the secrets in texts that are already rendered.
+    fn secrets(&self) -> Vec<&str> {
+        fn collect<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+            match marked(value) {
+                Marked::Text(segments) => found.extend(segments.iter().filter_map(secret_name)),
+                Marked::List(items) => items.iter().for_each(|item| collect(item, found)),
+                Marked::Map(map) => map.values().for_each(|item| collect(item, found)),
+                Marked::Template(_) | Marked::Literal(_) | Marked::Other => {}
+            }
+        }
+        let mut found = Vec::new();
+        collect(&self.0, &mut found);
+        found
     }
 
     /// The value with every template rendered. A text that is exactly one `{{ path }}` gives the
     /// value with its type; mixed text takes strings, numbers, booleans, times and durations.
     ///
     /// # Errors
-    /// An unknown name, null, or a list or map inside a mixed text.
+    /// An unknown name; null, a list or a map inside a mixed text; data with a key that only this
+    /// program writes (`$secret`, …).
     pub fn render(&self, names: &dyn Names) -> Result<Rendered, TextError> {
-        let _ = names;
-        Ok(self.0.clone())
+        convert(&self.0, &|text| render(text, names))
     }
 
-    /// The value as one text for people; secrets are masked.
+    /// The value as one text for people: secrets are masked, a list or map is JSON.
     ///
     /// # Errors
     /// As for [`Templated::render`].
     pub fn render_text(&self, names: &dyn Names) -> Result<String, TextError> {
-        match self.render(names)? {
-            Value::String(text) => Ok(text),
-            other => Ok(other.to_string()),
-        }
+        let rendered = self.render(names)?;
+        let shown = plain(&masked(&rendered));
+        Ok(scalar_text(&shown).unwrap_or_else(|| shown.to_string()))
     }
 
-    /// The same, with every template rendered whose names are all known; the rest stays.
+    /// The same, with every template rendered whose names are all known; the rest stays. Secrets
+    /// need not be known: they stay references.
     ///
     /// # Errors
     /// As for [`Templated::render`].
@@ -72,7 +167,231 @@ impl Templated {
         names: &dyn Names,
         known: &dyn Fn(&Path) -> bool,
     ) -> Result<Self, TextError> {
-        let _ = (names, known);
-        Ok(self.clone())
+        let rendered = convert(&self.0, &|text| {
+            let decided = scan(text)?.iter().all(|piece| match piece {
+                Piece::Plain(_) => true,
+                Piece::Tag(tag, _) => {
+                    paths_of(tag).into_iter().all(|path| path.root() == "secrets" || known(path))
+                }
+            });
+            if decided { render(text, names) } else { Ok(json!({ TEMPLATE: text })) }
+        })?;
+        Ok(Self(rendered))
+    }
+}
+
+fn paths_of(tag: &Tag) -> Vec<&Path> {
+    match tag {
+        Tag::Name(path) | Tag::Json(path) | Tag::Default(path, Fallback::Constant(_)) => vec![path],
+        Tag::Default(path, Fallback::Name(other)) => vec![path, other],
+    }
+}
+
+fn parse(written: &Value) -> Result<Value, TextError> {
+    match written {
+        Value::String(text) if text.contains("{{") => {
+            for piece in scan(text)? {
+                if let Piece::Tag(tag, span) = piece {
+                    for path in paths_of(&tag) {
+                        check(path, &tag).map_err(|error| error.at(span.clone()))?;
+                    }
+                }
+            }
+            Ok(json!({ TEMPLATE: text }))
+        }
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| parse(item).map_err(|error| error.inside(&index.to_string())))
+            .collect(),
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, item)| {
+                if key.starts_with('$') || key.contains("{{") {
+                    return Err(TextError::new(format!("a key cannot be `{key}`"))
+                        .help("keys are plain text that does not begin with `$`")
+                        .inside(key));
+                }
+                Ok((key.clone(), parse(item).map_err(|error| error.inside(key))?))
+            })
+            .collect(),
+        other => Ok(other.clone()),
+    }
+}
+
+/// What a text cannot name, whatever the runbook declares.
+fn check(path: &Path, tag: &Tag) -> Result<(), TextError> {
+    match (path.root(), path.field(1)) {
+        ("run", Some("now")) => Err(TextError::new("`run.now` cannot be used in text").help(
+            "a text is rendered once and kept; use `run.now` in `when`, `expect` or `outputs`",
+        )),
+        ("secrets", name) if name.is_none() || path.0.len() != 2 => {
+            Err(TextError::new(format!("`{path}` is no secret")).help("write `secrets.NAME`"))
+        }
+        ("secrets", _) if !matches!(tag, Tag::Name(_)) => {
+            Err(TextError::new(format!("`{path}` cannot be handed to a helper")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Calls `visit` with every template and its JSON pointer.
+fn each_template(
+    value: &Value,
+    visit: &mut dyn FnMut(&str, &str) -> Result<(), TextError>,
+) -> Result<(), TextError> {
+    fn walk(
+        value: &Value,
+        pointer: &mut String,
+        visit: &mut dyn FnMut(&str, &str) -> Result<(), TextError>,
+    ) -> Result<(), TextError> {
+        let length = pointer.len();
+        match marked(value) {
+            Marked::Template(text) => visit(text, pointer)
+                .map_err(|error| TextError { pointer: pointer.clone(), ..error })?,
+            Marked::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    pointer.push_str(&format!("/{index}"));
+                    walk(item, pointer, visit)?;
+                    pointer.truncate(length);
+                }
+            }
+            Marked::Map(map) => {
+                for (key, item) in map {
+                    pointer.push('/');
+                    pointer.push_str(&key.replace('~', "~0").replace('/', "~1"));
+                    walk(item, pointer, visit)?;
+                    pointer.truncate(length);
+                }
+            }
+            Marked::Text(_) | Marked::Literal(_) | Marked::Other => {}
+        }
+        Ok(())
+    }
+    walk(value, &mut String::new(), visit)
+}
+
+/// The value with every template replaced.
+fn convert(
+    value: &Value,
+    replace: &dyn Fn(&str) -> Result<Value, TextError>,
+) -> Result<Value, TextError> {
+    match marked(value) {
+        Marked::Template(text) => replace(text),
+        Marked::List(items) => items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| {
+                convert(item, replace).map_err(|error| error.inside(&index.to_string()))
+            })
+            .collect(),
+        Marked::Map(map) => map
+            .iter()
+            .map(|(key, item)| {
+                let item = convert(item, replace).map_err(|error| error.inside(key))?;
+                Ok((key.clone(), item))
+            })
+            .collect(),
+        Marked::Literal(data) => Err(refused(data)),
+        Marked::Text(_) | Marked::Other => Ok(value.clone()),
+    }
+}
+
+fn refused(data: &Value) -> TextError {
+    let key = reserved(data).unwrap_or(LITERAL);
+    TextError::new(format!("the data holds a key `{key}`"))
+        .help("keys that begin with `$` belong to the runbook language; capture only the parts of the data that are needed")
+}
+
+/// One text: the value of its only name, or a text, or segments if it holds secrets.
+fn render(text: &str, names: &dyn Names) -> Result<Value, TextError> {
+    let pieces = scan(text)?;
+    if let [Piece::Tag(tag, span)] = pieces.as_slice() {
+        let place = |error: TextError| error.at(span.clone());
+        let value = value_of(tag, names).map_err(place)?;
+        if tag_secret(tag).is_some() {
+            return Ok(json!({ TEXT: [value] }));
+        }
+        return if reserved(&value).is_some() { Err(place(refused(&value))) } else { Ok(value) };
+    }
+    let mut segments: Vec<Value> = Vec::new();
+    let mut so_far = String::new();
+    for piece in pieces {
+        let (tag, span) = match piece {
+            Piece::Plain(plain) => {
+                so_far.push_str(&plain);
+                continue;
+            }
+            Piece::Tag(tag, span) => (tag, span),
+        };
+        let value = value_of(&tag, names).map_err(|error| error.at(span.clone()))?;
+        if tag_secret(&tag).is_some() {
+            if !so_far.is_empty() {
+                segments.push(Value::String(std::mem::take(&mut so_far)));
+            }
+            segments.push(value);
+            continue;
+        }
+        let Some(part) = scalar_text(&value) else {
+            return Err(TextError::new(format!("{} cannot be put into a text", kind(&value)))
+                .at(span)
+                .help(match value {
+                    Value::Null => "give it a default: `{{default NAME \"text\"}}`",
+                    _ => "use `{{json NAME}}`, or take a part of it",
+                }));
+        };
+        so_far.push_str(&part);
+    }
+    if segments.is_empty() {
+        return Ok(Value::String(so_far));
+    }
+    if !so_far.is_empty() {
+        segments.push(Value::String(so_far));
+    }
+    Ok(json!({ TEXT: segments }))
+}
+
+fn value_of(tag: &Tag, names: &dyn Names) -> Result<Value, TextError> {
+    if let Some(name) = tag_secret(tag) {
+        return Ok(json!({ SECRET: name }));
+    }
+    match tag {
+        Tag::Name(path) => resolve(names, path),
+        Tag::Json(path) => Ok(Value::String(plain(&resolve(names, path)?).to_string())),
+        Tag::Default(path, fallback) => match (resolve(names, path), fallback) {
+            (Ok(value), _) if !value.is_null() => Ok(value),
+            (_, Fallback::Constant(constant)) => Ok(constant.clone()),
+            (_, Fallback::Name(other)) => resolve(names, other),
+        },
+    }
+}
+
+fn tag_secret(tag: &Tag) -> Option<&str> {
+    match tag {
+        Tag::Name(path) if path.root() == "secrets" => path.field(1),
+        _ => None,
+    }
+}
+
+fn secret_name(segment: &Value) -> Option<&str> {
+    segment.get(SECRET).and_then(Value::as_str)
+}
+
+fn secret_path(name: &str) -> Path {
+    use super::Segment::Field;
+    Path(vec![Field("secrets".to_owned()), Field(name.to_owned())])
+}
+
+/// The rendered value with every secret as `***`.
+fn masked(rendered: &Rendered) -> Value {
+    match marked(rendered) {
+        Marked::Text(segments) => segments
+            .iter()
+            .map(|segment| segment.as_str().unwrap_or(dr_plugin::MASK))
+            .collect::<String>()
+            .into(),
+        Marked::List(items) => items.iter().map(masked).collect(),
+        Marked::Map(map) => map.iter().map(|(key, item)| (key.clone(), masked(item))).collect(),
+        Marked::Template(_) | Marked::Literal(_) | Marked::Other => rendered.clone(),
     }
 }

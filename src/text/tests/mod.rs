@@ -1,0 +1,4 @@
+mod expr;
+mod hostile;
+mod scope;
+mod template;
