@@ -1,19 +1,36 @@
 //! The runbook as it is written: the document with its places, how it is loaded, and every check
 //! that needs no environment.
 
+mod check;
+pub mod codes;
 mod document;
+#[cfg(test)]
+mod form_tests;
 mod graph;
+mod later;
+mod load;
 mod loaded;
 mod nearest;
+mod normalize;
 mod problem;
+mod report;
 mod shorthand;
+mod spans;
+#[cfg(test)]
+mod testing;
+mod yaml;
 
+pub use check::check;
 pub use document::{
     ApproveDoc, CheckDoc, Document, EnvironmentDoc, ExpectDoc, HostDoc, InputDoc, InputType, Named,
     OutputDoc, PoolDoc, PriorityDoc, RepeatDoc, RetryDoc, SecretSourceDoc, ServiceDoc, SeverityDoc,
     StepDoc, TierDoc, ValidationCheckDoc, ValidationDoc,
 };
 pub use graph::{Edge, EdgeKind, Graph, Node, NodeKind, Reason, codes as graph_codes};
+pub use load::{load, read};
 pub use loaded::Runbook;
 pub use nearest::nearest;
+pub use normalize::normalize;
 pub use problem::{DocPath, Level, Problem};
+pub use report::{Finding, Look, findings, page, render};
+pub use spans::{Spans, line};

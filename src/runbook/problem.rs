@@ -31,10 +31,16 @@ impl DocPath {
         Self(key.to_owned())
     }
 
-    /// This path, one key deeper.
+    /// This path, one key deeper. A key that is no plain word is quoted: `labels["a.b"]`.
     #[must_use]
     pub fn field(&self, name: &str) -> Self {
-        Self(if self.0.is_empty() { name.to_owned() } else { format!("{}.{name}", self.0) })
+        let plain = !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+        Self(match (plain, self.0.is_empty()) {
+            (false, _) => format!("{}[{}]", self.0, serde_json::Value::from(name)),
+            (true, true) => name.to_owned(),
+            (true, false) => format!("{}.{name}", self.0),
+        })
     }
 
     /// This path, one list item deeper.
@@ -81,6 +87,11 @@ impl Problem {
             within: None,
             span: None,
         }
+    }
+
+    /// An error at bytes of the file.
+    pub fn in_text(code: &'static str, span: Range<usize>, message: impl Into<String>) -> Self {
+        Self { at: None, span: Some(span), ..Self::error(code, DocPath::default(), message) }
     }
 
     /// A warning at a path.

@@ -1,0 +1,131 @@
+use dr_plugin::{ActionManifest, HostNeed};
+use serde_json::Value;
+
+use super::checker::{Checker, texts};
+use super::scope::Scope;
+use crate::runbook::{DocPath, StepDoc, codes, nearest};
+
+impl<'a> Checker<'a> {
+    /// The action of a step and of its check: that it exists, its host, its arguments.
+    pub(super) fn step_calls(&mut self, step: &StepDoc, at: &DocPath) {
+        let Some(uses) = &step.uses else {
+            self.host_known(step.host.as_deref(), at);
+            return;
+        };
+        if uses.contains('/') {
+            return;
+        }
+        self.call(uses, step.host.as_deref(), None, step.with.as_ref(), at);
+        if let Some(check) = &step.check {
+            let at = at.field("check");
+            let host = check.host.as_deref();
+            self.call(&check.uses, host, step.host.as_deref(), check.with.as_ref(), &at);
+        }
+    }
+
+    /// Checks one call; gives its action if it exists.
+    pub(super) fn call(
+        &mut self,
+        uses: &str,
+        host: Option<&str>,
+        inherited_host: Option<&str>,
+        with: Option<&Value>,
+        at: &DocPath,
+    ) -> Option<&'a ActionManifest> {
+        self.host_known(host, at);
+        let action = self.resolve(uses, &at.field("uses"))?;
+        match action.host {
+            HostNeed::None if host.is_some() => self.help(
+                codes::HOST_MISMATCH,
+                at.field("host"),
+                format!("`{uses}` acts on no host"),
+                "remove `host`",
+            ),
+            HostNeed::Required if host.or(inherited_host).is_none() => self.help(
+                codes::HOST_MISMATCH,
+                at.field("uses"),
+                format!("`{uses}` needs a host"),
+                "add `host: NAME`, with a name from `hosts`",
+            ),
+            _ => {}
+        }
+        self.arguments(uses, action, with, at);
+        Some(action)
+    }
+
+    fn resolve(&mut self, uses: &str, at: &DocPath) -> Option<&'a ActionManifest> {
+        let Some((plugin, name)) = uses.split_once('.') else {
+            self.help(
+                codes::UNKNOWN_ACTION,
+                at.clone(),
+                format!("`{uses}` names no action"),
+                "write `plugin.action`: `local.command`",
+            );
+            return None;
+        };
+        let Some(manifest) = self.catalog.plugin(plugin) else {
+            let known: Vec<_> =
+                self.catalog.plugins().map(|manifest| manifest.name.clone()).collect();
+            let known = known.iter().map(String::as_str);
+            self.unknown(codes::UNKNOWN_PLUGIN, at.clone(), "plugin", plugin, known);
+            return None;
+        };
+        if !manifest.actions.contains_key(name) {
+            let known = manifest.actions.keys().map(String::as_str);
+            let help = match nearest(name, known.clone()) {
+                Some(close) => format!("did you mean `{plugin}.{close}`?"),
+                None => format!("it has {}", known.collect::<Vec<_>>().join(", ")),
+            };
+            let message = format!("`{plugin}` has no action `{name}`");
+            self.help(codes::UNKNOWN_ACTION, at.clone(), message, help);
+            return None;
+        }
+        self.catalog.action(plugin, name)
+    }
+
+    fn host_known(&mut self, host: Option<&str>, at: &DocPath) {
+        let Some(host) = host else { return };
+        if host.contains("{{") {
+            self.text(&Scope::PLAN, host, &at.field("host"));
+            return;
+        }
+        let document = self.document;
+        let environments = document.environments.values();
+        let known = document.hosts.contains_key(host)
+            || environments.clone().any(|environment| environment.hosts.contains_key(host));
+        if !known {
+            let hosts = document.hosts.keys().map(String::as_str);
+            self.unknown(codes::UNKNOWN_HOST, at.field("host"), "host", host, hosts);
+        }
+    }
+
+    /// Settings of plugins, of the runbook and of its environments.
+    pub(super) fn plugins(&mut self) {
+        let document = self.document;
+        for (name, settings) in &document.plugins {
+            self.settings(name, settings, false, &DocPath::key("plugins").field(name));
+        }
+        for (environment, doc) in &document.environments {
+            let at = DocPath::key("environments").field(environment).field("plugins");
+            for (name, settings) in &doc.plugins {
+                self.settings(name, settings, true, &at.field(name));
+            }
+        }
+    }
+
+    fn settings(&mut self, plugin: &str, settings: &Value, partial: bool, at: &DocPath) {
+        let Some(manifest) = self.catalog.plugin(plugin) else {
+            let known: Vec<_> =
+                self.catalog.plugins().map(|manifest| manifest.name.clone()).collect();
+            let known = known.iter().map(String::as_str);
+            self.unknown(codes::UNKNOWN_PLUGIN, at.clone(), "plugin", plugin, known);
+            return;
+        };
+        self.validate_settings(manifest, settings, partial, at);
+        let mut found = Vec::new();
+        texts(settings, at, &mut found);
+        for (at, text) in found {
+            self.text(&Scope::SETTING, text, &at);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+use std::collections::HashMap;
+
+use dr_plugin::{ActionManifest, Effect};
+
+use super::arguments::Schemas;
+use crate::catalog::Catalog;
+use crate::runbook::{DocPath, Document, Graph, Problem, Runbook, StepDoc, nearest};
+
+/// Everything that is wrong or risky about a runbook, in the order of the checks. Run
+/// [`crate::runbook::normalize`] first, or texts without quotes are taken for numbers.
+#[must_use]
+pub fn check(runbook: &Runbook, catalog: &Catalog) -> Vec<Problem> {
+    let document = &runbook.document;
+    let (graph, problems) = Graph::build(document);
+    let steps = document
+        .steps
+        .iter()
+        .enumerate()
+        .rev()
+        .map(|(index, step)| (step.id.value.as_str(), index))
+        .collect();
+    let mut checker =
+        Checker { document, catalog, graph, steps, problems, schemas: Schemas::default() };
+    checker.names();
+    checker.inputs();
+    checker.environments();
+    checker.services();
+    checker.plugins();
+    for (index, step) in document.steps.iter().enumerate() {
+        let at = DocPath::step(index);
+        checker.step_shape(step, &at);
+        checker.step_calls(step, &at);
+        checker.step_numbers(step, &at);
+        checker.step_reads(index, step, &at);
+    }
+    checker.lints();
+    checker.problems
+}
+
+pub(super) struct Checker<'a> {
+    pub(super) document: &'a Document,
+    pub(super) catalog: &'a Catalog,
+    pub(super) graph: Graph,
+    /// Position of each step; the first of several with one id.
+    pub(super) steps: HashMap<&'a str, usize>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) schemas: Schemas,
+}
+
+impl<'a> Checker<'a> {
+    pub(super) fn push(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    /// An error and the way out.
+    pub(super) fn help(
+        &mut self,
+        code: &'static str,
+        at: DocPath,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.push(Problem::error(code, at, message).with_help(help));
+    }
+
+    /// A warning and the way out.
+    pub(super) fn warn(
+        &mut self,
+        code: &'static str,
+        at: DocPath,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.push(Problem::warning(code, at, message).with_help(help));
+    }
+
+    /// A name that is none of `known`.
+    pub(super) fn unknown<'k>(
+        &mut self,
+        code: &'static str,
+        at: DocPath,
+        what: &str,
+        name: &str,
+        known: impl IntoIterator<Item = &'k str>,
+    ) {
+        let known: Vec<_> = known.into_iter().collect();
+        let message = format!("there is no {what} `{name}`");
+        let help = match nearest(name, known.iter().copied()) {
+            Some(close) => format!("did you mean `{close}`?"),
+            None if known.is_empty() => format!("the runbook has no {what}s"),
+            None => format!("there {}", list(&known)),
+        };
+        self.help(code, at, message, help);
+    }
+
+    /// The action that a step calls, if both exist.
+    pub(super) fn action_of(&self, step: &StepDoc) -> Option<&'a ActionManifest> {
+        self.action_named(step.uses.as_deref()?)
+    }
+
+    pub(super) fn action_named(&self, uses: &str) -> Option<&'a ActionManifest> {
+        let (plugin, action) = uses.split_once('.')?;
+        self.catalog.action(plugin, action)
+    }
+
+    /// What repeating the step would do, as far as it is known.
+    pub(super) fn effect_of(&self, step: &StepDoc) -> Option<Effect> {
+        step.effect.or_else(|| self.action_of(step).map(|action| action.effect))
+    }
+}
+
+/// "is A", "are A, B and 3 more".
+fn list(names: &[&str]) -> String {
+    let shown: Vec<_> = names.iter().take(8).map(|name| format!("`{name}`")).collect();
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    let more = names.len() - shown.len();
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{verb} {}{rest}", shown.join(", "))
+}
+
+/// The texts of a value with their places.
+pub(super) fn texts<'v>(
+    value: &'v serde_json::Value,
+    at: &DocPath,
+    found: &mut Vec<(DocPath, &'v str)>,
+) {
+    match value {
+        serde_json::Value::String(text) if text.contains("{{") => {
+            found.push((at.clone(), text));
+        }
+        serde_json::Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                texts(item, &at.index(index), found);
+            }
+        }
+        serde_json::Value::Object(map) => {
+            for (key, value) in map {
+                texts(value, &at.field(key), found);
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,144 @@
+//! What is allowed and may bite: warnings.
+
+use dr_plugin::{Effect, HostNeed, Kind};
+
+use super::checker::Checker;
+use crate::runbook::{DocPath, StepDoc, codes};
+use crate::words::Phase;
+
+impl Checker<'_> {
+    pub(super) fn lints(&mut self) {
+        let document = self.document;
+        for (index, step) in document.steps.iter().enumerate() {
+            let at = DocPath::step(index);
+            self.lint_start(step, &at);
+            self.lint_unknown(step, &at);
+            self.lint_return(step, &at);
+            self.lint_check(step, &at);
+        }
+        self.lint_proof();
+    }
+
+    /// A step that changes things and names nothing: forgotten, or on purpose?
+    fn lint_start(&mut self, step: &StepDoc, at: &DocPath) {
+        let document = self.document;
+        let names_nothing = step.needs.is_none() && step.after.is_none();
+        let changes = step.uses.is_some()
+            && self.effect_of(step).is_some_and(|effect| effect != Effect::Pure);
+        // Alone there is nothing that it could have forgotten.
+        if names_nothing && changes && !document.in_order && document.steps.len() > 1 {
+            self.warn(
+                codes::STARTS_AT_ONCE,
+                at.field("id"),
+                format!("`{}` changes things and names nothing that it waits for", step.id.value),
+                "add `needs: [STEP]`, or `needs: []` if it may start at once; `in_order: true` on \
+                 the runbook lets each step wait for the one before it",
+            );
+        }
+    }
+
+    /// What a crash, a hang or a lost connection would leave open.
+    fn lint_unknown(&mut self, step: &StepDoc, at: &DocPath) {
+        let Some(action) = self.action_of(step) else { return };
+        let id = &step.id.value;
+        let detached = step
+            .with
+            .as_ref()
+            .and_then(|with| with.get("detach"))
+            .is_none_or(|detach| detach != &serde_json::Value::Bool(false));
+        if self.effect_of(step) == Some(Effect::Once)
+            && step.check.is_none()
+            && step.on_unknown.is_none()
+            && !(action.has_check && detached)
+        {
+            self.warn(
+                codes::ONCE_WITHOUT_CHECK,
+                at.field("uses"),
+                format!("after a crash nobody could tell whether `{id}` was done"),
+                "add a `check`, say what follows with `on_unknown`, or `effect: idempotent` if it \
+                 may simply run again",
+            );
+        }
+        let is_remote = action.kind == Kind::Action
+            && (action.host == HostNeed::Required || step.host.is_some());
+        if is_remote && step.timeout.is_none() {
+            self.warn(
+                codes::NO_TIMEOUT,
+                at.field("uses"),
+                format!("`{id}` could hang for ever"),
+                "add a `timeout`: longer than it ever took, shorter than the RTO",
+            );
+        }
+    }
+
+    /// No way back, and no gate before it: its own, or that of a step it needs.
+    fn lint_return(&mut self, step: &StepDoc, at: &DocPath) {
+        let document = self.document;
+        let asks = |step: &StepDoc| step.approve.is_some();
+        let needs = step.needs.iter().flatten();
+        let asked_before = needs
+            .filter_map(|name| self.steps.get(name.as_str()))
+            .any(|index| asks(&document.steps[*index]));
+        if step.point_of_no_return && !asks(step) && !asked_before {
+            self.warn(
+                codes::NO_GATE,
+                at.field("point_of_no_return"),
+                format!("there is no way back after `{}`, and nobody is asked", step.id.value),
+                "add `approve: { message: … }` to it, or to a step that it needs",
+            );
+        }
+    }
+
+    /// "It was done" is all that a check tells.
+    fn lint_check(&mut self, step: &StepDoc, at: &DocPath) {
+        if step.check.is_none() {
+            return;
+        }
+        let reads_result = |source: &str| {
+            crate::text::Expr::parse(source)
+                .and_then(|expression| expression.paths())
+                .is_ok_and(|paths| paths.iter().any(|path| path.root() == "result"))
+        };
+        let reader = step.outputs.iter().find(|(_, output)| reads_result(&output.value));
+        let place = match reader {
+            Some((name, _)) => at.field("outputs").field(name),
+            None if step.recovery_point.as_deref().is_some_and(reads_result) => {
+                at.field("recovery_point")
+            }
+            None => return,
+        };
+        self.warn(
+            codes::CHECK_WITHOUT_RESULT,
+            place,
+            format!(
+                "if a check finds `{}` done after a crash, there is no `result` to compute this \
+                 from",
+                step.id.value
+            ),
+            "read it in a step of its own that follows",
+        );
+    }
+
+    /// An RTO whose clock stops without a proof that the service works.
+    fn lint_proof(&mut self) {
+        let document = self.document;
+        for (name, service) in &document.services {
+            let tier = service.tier.as_ref().and_then(|tier| document.tiers.get(tier));
+            let has_rto = service.rto.is_some() || tier.is_some_and(|tier| tier.rto.is_some());
+            if !has_rto || !service.validation.is_empty() {
+                continue;
+            }
+            let proves = |step: &StepDoc| {
+                step.service.as_ref() == Some(name) && step.phase == Some(Phase::Validate)
+            };
+            if !document.steps.iter().any(proves) {
+                self.warn(
+                    codes::RTO_WITHOUT_VALIDATION,
+                    DocPath::key("services").field(name),
+                    format!("nothing proves that `{name}` works when its clock stops"),
+                    "add `validation`, or a step of the phase `validate`",
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Every check of a runbook that needs no environment, input or run: one file per concern.
+
+mod actions;
+mod arguments;
+mod checker;
+mod environments;
+mod inputs;
+mod lints;
+mod names;
+mod numbers;
+mod reads;
+mod scope;
+mod services;
+mod steps;
+
+pub use checker::check;

@@ -1,0 +1,94 @@
+use dr_plugin::Effect;
+
+use super::checker::Checker;
+use crate::runbook::{DocPath, StepDoc, codes};
+use crate::words::OnFailure;
+
+impl Checker<'_> {
+    /// Whether the keys of a step go together, and whether it does anything.
+    pub(super) fn step_shape(&mut self, step: &StepDoc, at: &DocPath) {
+        let id = &step.id.value;
+        if let Some(uses) = &step.uses
+            && uses.contains('/')
+        {
+            self.help(
+                codes::NOT_AVAILABLE,
+                at.field("uses"),
+                "including another runbook is not available in this version of dr",
+                "write its steps into this runbook",
+            );
+        }
+        if step.uses.is_none() {
+            let does_something = step.approve.is_some()
+                || !step.expect.is_empty()
+                || !step.outputs.is_empty()
+                || step.recovery_point.is_some();
+            if !does_something {
+                self.help(
+                    codes::STEP_SHAPE,
+                    at.clone(),
+                    format!("`{id}` does nothing"),
+                    "give it an action (`uses`), a question (`approve`), a condition (`expect`) \
+                     or a value (`outputs`)",
+                );
+                return;
+            }
+            for (key, is_there) in [
+                ("with", step.with.is_some()),
+                ("timeout", step.timeout.is_some()),
+                ("retry", step.retry.is_some()),
+                ("repeat", step.repeat.is_some()),
+                ("effect", step.effect.is_some()),
+                ("check", step.check.is_some()),
+                ("on_unknown", step.on_unknown.is_some()),
+            ] {
+                if is_there {
+                    self.help(
+                        codes::STEP_SHAPE,
+                        at.field(key),
+                        format!("`{key}` means nothing here: `{id}` calls no action"),
+                        format!("add `uses`, or remove `{key}`"),
+                    );
+                }
+            }
+        }
+        self.on_failure(step.on_failure, || at.field("on_failure"));
+        if step.effect == Some(Effect::Checkable)
+            && step.check.is_none()
+            && !self.action_of(step).is_some_and(|action| action.has_check)
+            && step.uses.is_some()
+        {
+            self.help(
+                codes::CHECKABLE_WITHOUT_CHECK,
+                at.field("effect"),
+                format!("`{id}` says `checkable`, and nothing tells whether it was done"),
+                "add `check: { uses: …, done: … }`",
+            );
+        }
+        if step.repeat.is_some()
+            && let Some(effect) = self.effect_of(step).filter(|effect| *effect != Effect::Pure)
+        {
+            self.help(
+                codes::NOT_PURE,
+                at.field("repeat"),
+                format!("`repeat` would do `{id}` again and again: its action is {effect}"),
+                "repeat a probe in a step of its own; if this action only reads, say `effect: pure`",
+            );
+        }
+    }
+
+    pub(super) fn on_failure(
+        &mut self,
+        on_failure: Option<OnFailure>,
+        at: impl FnOnce() -> DocPath,
+    ) {
+        if let Some(word @ (OnFailure::Undo | OnFailure::Ask)) = on_failure {
+            self.help(
+                codes::NOT_AVAILABLE,
+                at(),
+                format!("`on_failure: {word}` is not available in this version of dr"),
+                "use halt, continue or warn",
+            );
+        }
+    }
+}

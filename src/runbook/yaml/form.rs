@@ -1,0 +1,361 @@
+use std::collections::HashSet;
+use std::ops::Range;
+
+use super::braces;
+use super::shape::{Shape, Shapes};
+use super::tree::{Kind, NodeId, Tree};
+use crate::runbook::{DocPath, Problem, codes, later, nearest};
+
+/// More than this many errors of form help nobody.
+const MAX_PROBLEMS: usize = 500;
+
+/// Every error of form in a document: what YAML allows and the language does not, and what does
+/// not have the shape that the language gives it.
+pub(crate) fn problems(tree: &Tree<'_>, text: &str, shapes: &Shapes) -> Vec<Problem> {
+    let mut form = Form { tree, text, shapes, path: Vec::new(), problems: tree.problems.clone() };
+    form.everywhere();
+    match tree.root() {
+        Some(root) if tree.is_empty(root) => form.nothing(),
+        Some(root) => form.node(root, shapes.root),
+        None => form.nothing(),
+    }
+    form.problems
+}
+
+enum Part {
+    Key(NodeId),
+    Index(usize),
+}
+
+struct Form<'a, 't> {
+    tree: &'a Tree<'t>,
+    text: &'a str,
+    shapes: &'a Shapes,
+    path: Vec<Part>,
+    problems: Vec<Problem>,
+}
+
+impl Form<'_, '_> {
+    fn nothing(&mut self) {
+        self.problems.push(
+            Problem::in_text(codes::MISSING_KEY, 0..0, "the runbook is empty")
+                .with_help("it needs at least `runbook: NAME` and `steps`"),
+        );
+    }
+
+    fn full(&self) -> bool {
+        self.problems.len() >= MAX_PROBLEMS
+    }
+
+    fn push(
+        &mut self,
+        code: &'static str,
+        place: Range<usize>,
+        message: String,
+        help: Option<String>,
+    ) {
+        if self.full() {
+            return;
+        }
+        let mut at = DocPath::default();
+        for part in &self.path {
+            at = match part {
+                Part::Key(key) => at.field(&self.tree.scalar(*key).unwrap_or_default()),
+                Part::Index(index) => at.index(*index),
+            };
+        }
+        let mut problem = Problem::in_text(code, place, message);
+        problem.at = Some(at);
+        problem.help = help;
+        self.problems.push(problem);
+    }
+
+    /// What is wrong wherever it stands: duplicate keys, keys without a value, bare `{{`.
+    fn everywhere(&mut self) {
+        let mut braces_end = 0;
+        for id in self.tree.ids() {
+            if self.full() {
+                return;
+            }
+            let span = self.tree.span(id);
+            if span.start < braces_end {
+                continue;
+            }
+            if self.is_bare(id) {
+                braces_end = span.end;
+                self.problems.push(braces::problem(self.text, span));
+                continue;
+            }
+            match self.tree.kind(id) {
+                Kind::Map => self.keys(id),
+                Kind::List => {
+                    for item in self.tree.children(id) {
+                        if self.tree.is_empty(item) {
+                            let at = self.tree.span(item).start;
+                            let line = self.text[..at].rfind('-').unwrap_or(at);
+                            self.push(
+                                codes::EMPTY_KEY,
+                                line..line + 1,
+                                "a list item has no value".to_owned(),
+                                Some("remove the dash, or write `\"\"` for an empty text".into()),
+                            );
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn keys(&mut self, map: NodeId) {
+        let mut seen: HashSet<String> = HashSet::new();
+        for (key, value) in self.tree.entries(map) {
+            if self.is_bare(key) {
+                continue;
+            }
+            let Some(name) = self.tree.scalar(self.tree.target(key)) else {
+                self.push(
+                    codes::WRONG_TYPE,
+                    first_line(self.text, self.tree.span(key)),
+                    "a key must be a text".to_owned(),
+                    None,
+                );
+                continue;
+            };
+            if self.tree.is_empty(value) {
+                self.push(
+                    codes::EMPTY_KEY,
+                    self.tree.span(key),
+                    format!("`{name}` has no value"),
+                    Some(
+                        "remove the key, or give it a value: `[]`, `{}` and `\"\"` are empty ones"
+                            .to_owned(),
+                    ),
+                );
+            }
+            if !seen.insert(name.clone().into_owned()) {
+                self.push(
+                    codes::DUPLICATE_KEY,
+                    self.tree.span(key),
+                    format!("`{name}` is there twice"),
+                    Some("remove one of them: only one could count".to_owned()),
+                );
+            }
+        }
+    }
+
+    fn is_bare(&self, id: NodeId) -> bool {
+        self.tree.kind(id) == Kind::Map
+            && self.text.get(self.tree.span(id).start..).is_some_and(|text| text.starts_with("{{"))
+    }
+
+    fn node(&mut self, id: NodeId, shape: usize) {
+        let id = self.tree.target(id);
+        if self.full() || self.is_bare(id) || self.tree.is_empty(id) {
+            return;
+        }
+        let shapes = self.shapes;
+        let kind = self.tree.kind(id);
+        match shapes.get(shape) {
+            Shape::Any => {}
+            Shape::Either(options) => {
+                match options.iter().find(|option| self.suits(kind, **option)) {
+                    Some(option)
+                        if options.len() == 1 || !matches!(kind, Kind::Plain | Kind::Quoted) =>
+                    {
+                        self.node(id, *option);
+                    }
+                    // A scalar that may be several things is read by the type itself.
+                    Some(_) => {}
+                    None if options.len() == 1 => self.node(id, options[0]),
+                    None => self.wrong(id, shape),
+                }
+            }
+            Shape::Struct { fields, required } if kind == Kind::Map => {
+                let meant = self.fields(id, fields);
+                for name in required {
+                    if self.tree.entry(id, name).is_none() && !meant.contains(&name.as_str()) {
+                        let place = self.place_of_map(id);
+                        self.push(
+                            codes::MISSING_KEY,
+                            place,
+                            format!("`{name}` is missing"),
+                            Some(format!("add `{name}:`")),
+                        );
+                    }
+                }
+            }
+            Shape::Map(inner) if kind == Kind::Map => {
+                for (key, value) in self.tree.entries(id) {
+                    if !self.tree.is_merge(key) {
+                        self.path.push(Part::Key(self.tree.target(key)));
+                        self.node(value, *inner);
+                        self.path.pop();
+                    }
+                }
+            }
+            Shape::List(inner) if kind == Kind::List => {
+                for (index, item) in self.tree.children(id).enumerate() {
+                    self.path.push(Part::Index(index));
+                    self.node(item, *inner);
+                    self.path.pop();
+                }
+            }
+            Shape::Word(words) if matches!(kind, Kind::Plain | Kind::Quoted) => {
+                let text = self.tree.scalar(id).unwrap_or_default();
+                if !words.iter().any(|word| *word == text) {
+                    let message = format!("`{text}` is none of {}", words.join(", "));
+                    let help = nearest(&text, words.iter().map(String::as_str))
+                        .map(|close| format!("did you mean `{close}`?"));
+                    self.push(codes::UNKNOWN_WORD, self.tree.span(id), message, help);
+                }
+            }
+            Shape::Text | Shape::Bool | Shape::Integer(_) | Shape::Number
+                if self.accepts(id, shape) => {}
+            _ => self.wrong(id, shape),
+        }
+    }
+
+    /// Whether a scalar can be read as a shape.
+    fn accepts(&self, id: NodeId, shape: usize) -> bool {
+        let Some(text) = self.tree.scalar(id) else { return false };
+        let plain = self.tree.kind(id) == Kind::Plain;
+        match self.shapes.get(shape) {
+            Shape::Any => true,
+            Shape::Text => !(plain && is_null(&text)),
+            Shape::Bool => plain && matches!(&*text, "true" | "false"),
+            Shape::Integer(least) => plain && text.parse::<i64>().is_ok_and(|n| n >= *least),
+            Shape::Number => plain && text.parse::<f64>().is_ok_and(f64::is_finite),
+            Shape::Word(words) => words.iter().any(|word| *word == text),
+            Shape::Either(options) => options.iter().any(|option| self.accepts(id, *option)),
+            _ => false,
+        }
+    }
+
+    /// Checks the keys of a map; gives the known ones that unknown ones were probably meant to be.
+    fn fields<'f>(&mut self, map: NodeId, fields: &'f [(String, usize)]) -> Vec<&'f str> {
+        let mut meant = Vec::new();
+        for (key, value) in self.tree.entries(map) {
+            if self.tree.is_merge(key) {
+                continue;
+            }
+            let key = self.tree.target(key);
+            let Some(name) = self.tree.scalar(key) else { continue };
+            if let Some((_, shape)) = fields.iter().find(|(field, _)| *field == name) {
+                self.path.push(Part::Key(key));
+                self.node(value, *shape);
+                self.path.pop();
+            } else {
+                let names = fields.iter().map(|(field, _)| field.as_str());
+                let close = nearest(&name, names.clone());
+                meant.extend(close);
+                let (code, message, help) = if later::KEYS.contains(&&*name) {
+                    let message = format!("`{name}` is not available in this version of dr");
+                    (codes::NOT_AVAILABLE, message, "remove it".to_owned())
+                } else {
+                    let help = close.map_or_else(
+                        || {
+                            let mut names: Vec<_> = names.collect();
+                            names.sort_unstable();
+                            format!("known here: {}", names.join(", "))
+                        },
+                        |close| format!("did you mean `{close}`?"),
+                    );
+                    (codes::UNKNOWN_KEY, format!("unknown key `{name}`"), help)
+                };
+                self.push(code, self.tree.span(key), message, Some(help));
+            }
+        }
+        let merged: Vec<_> = self.tree.merged(map).collect();
+        for inner in merged {
+            if self.tree.kind(inner) == Kind::Map {
+                meant.extend(self.fields(inner, fields));
+            }
+        }
+        meant
+    }
+
+    fn suits(&self, kind: Kind, shape: usize) -> bool {
+        match self.shapes.get(shape) {
+            Shape::Any => true,
+            Shape::Either(options) => options.iter().any(|option| self.suits(kind, *option)),
+            Shape::List(_) => kind == Kind::List,
+            Shape::Map(_) | Shape::Struct { .. } => kind == Kind::Map,
+            _ => matches!(kind, Kind::Plain | Kind::Quoted),
+        }
+    }
+
+    fn wrong(&mut self, id: NodeId, shape: usize) {
+        let wanted = self.describe(shape);
+        let span = self.tree.span(id);
+        let text = self.tree.scalar(id);
+        let found = match (self.tree.kind(id), text) {
+            (Kind::Map, _) => "a map".to_owned(),
+            (Kind::List, _) => "a list".to_owned(),
+            (Kind::Plain, Some(text)) if is_null(&text) => "nothing".to_owned(),
+            (Kind::Quoted, Some(text)) => format!("the text \"{}\"", shorten(&text)),
+            (_, Some(text)) => format!("`{}`", shorten(&text)),
+            (_, None) => "something else".to_owned(),
+        };
+        let help = match (self.shapes.get(shape), self.tree.kind(id)) {
+            (Shape::List(_), Kind::Plain | Kind::Quoted) => {
+                Some(format!("write a list: `[{}]`", &self.text[span.clone()]))
+            }
+            (Shape::Bool, _) => Some("write `true` or `false`".to_owned()),
+            (Shape::Integer(_) | Shape::Number, Kind::Quoted) => {
+                Some("write the number without quotes".to_owned())
+            }
+            _ => None,
+        };
+        let place = first_line(self.text, span);
+        self.push(codes::WRONG_TYPE, place, format!("expected {wanted}, found {found}"), help);
+    }
+
+    fn describe(&self, shape: usize) -> String {
+        match self.shapes.get(shape) {
+            Shape::Any => "anything".to_owned(),
+            Shape::Text => "a text".to_owned(),
+            Shape::Bool => "true or false".to_owned(),
+            Shape::Integer(least) if *least > i64::MIN => {
+                format!("a whole number, at least {least}")
+            }
+            Shape::Integer(_) => "a whole number".to_owned(),
+            Shape::Number => "a number".to_owned(),
+            Shape::Word(words) => format!("one of {}", words.join(", ")),
+            Shape::List(inner) => format!("a list ({} each)", self.describe(*inner)),
+            Shape::Map(_) => "a map".to_owned(),
+            Shape::Struct { fields, .. } => {
+                let names: Vec<_> = fields.iter().map(|(name, _)| name.as_str()).take(4).collect();
+                let more = if fields.len() > 4 { ", …" } else { "" };
+                format!("a map ({}{more})", names.join(", "))
+            }
+            Shape::Either(options) => {
+                let options: Vec<_> = options.iter().map(|o| self.describe(*o)).collect();
+                options.join(" or ")
+            }
+        }
+    }
+
+    /// A map has no text of its own: its first key, or the key it is the value of.
+    fn place_of_map(&self, id: NodeId) -> Range<usize> {
+        let first = self.tree.entries(id).next().map(|(key, _)| self.tree.span(key));
+        first.unwrap_or_else(|| first_line(self.text, self.tree.span(id)))
+    }
+}
+
+fn is_null(text: &str) -> bool {
+    matches!(text, "null" | "Null" | "NULL" | "~")
+}
+
+fn shorten(text: &str) -> String {
+    if text.chars().count() <= 40 {
+        return text.to_owned();
+    }
+    text.chars().take(39).chain(['…']).collect()
+}
+
+/// A place that takes several lines is shown by its first.
+pub(crate) fn first_line(text: &str, span: Range<usize>) -> Range<usize> {
+    let line = text.get(span.clone()).and_then(|part| part.find(['\n', '\r']));
+    span.start..line.map_or(span.end, |length| span.start + length)
+}
