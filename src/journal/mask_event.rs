@@ -51,9 +51,18 @@ impl Masker {
                 duration_ms: _,
                 error,
                 outputs,
+                result,
+                warnings,
+                recovery_point: _,
                 next: _,
             }) => {
                 self.error(error);
+                if let Some(result) = result {
+                    self.value(result);
+                }
+                for warning in warnings {
+                    self.string(warning);
+                }
                 for value in outputs.iter_mut().flat_map(|outputs| outputs.values_mut()) {
                     self.value(value);
                 }
