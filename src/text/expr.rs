@@ -11,7 +11,7 @@ use super::names::{MEMBERED, resolve};
 use super::syntax::{Compiled, compile};
 use super::tree::Tree;
 use super::values::{from_cel, map_to_cel, to_cel};
-use super::{Names, Path, Read, TextError, explain};
+use super::{Names, Path, Read, Segment, TextError, explain};
 
 /// A decision or computed value, in the Common Expression Language. Cheap to clone; equal when the
 /// sources are equal.
@@ -87,7 +87,7 @@ impl Expr {
     pub fn evaluate(&self, names: &dyn Names) -> Result<Value, TextError> {
         let compiled = self.compiled()?;
         let mut context = cel::Context::with_env(Arc::clone(&ENVIRONMENT));
-        for (root, value) in variables(&compiled.reads, names) {
+        for (root, value) in variables(&compiled.wanted, names) {
             context.add_variable_as_val(root, value);
         }
         let value = cel::Value::resolve(&compiled.tree, &context)
@@ -112,11 +112,7 @@ impl Expr {
 }
 
 /// The roots that an expression reads, with only those parts of them that it names.
-fn variables(reads: &[Read], names: &dyn Names) -> Vec<(String, Box<dyn Val>)> {
-    let mut wanted = Tree::default();
-    for read in reads {
-        wanted.add(&read.path);
-    }
+fn variables(wanted: &Tree, names: &dyn Names) -> Vec<(String, Box<dyn Val>)> {
     let mut variables = Vec::new();
     for (root, tree) in wanted.fields() {
         let by_member = MEMBERED.contains(&root) && !tree.is_whole() && !tree.has_indexes();
@@ -148,19 +144,23 @@ fn labels(hosts: &Value) -> Box<dyn Val> {
 fn explained(error: &cel::ExecutionError, reads: &[Read], names: &dyn Names) -> TextError {
     use cel::ExecutionError::{IndexOutOfBounds, NoSuchKey, NoSuchOverload, UndeclaredReference};
 
-    if matches!(
-        error,
-        NoSuchKey(_) | UndeclaredReference(_) | IndexOutOfBounds(_) | NoSuchOverload(_)
-    ) {
-        let constant = |read: &&Read| !read.path.0.contains(&super::Segment::Dynamic);
-        for read in reads.iter().filter(constant).filter(|read| !read.guarded) {
-            if let Err(mut missing) = resolve(names, &read.path) {
-                missing.span.clone_from(&read.span);
-                if let Some(advice) = &read.dashed {
-                    missing.help = Some(advice.clone());
-                }
-                return missing;
+    let suspect = |read: &&Read| match error {
+        NoSuchKey(name) | UndeclaredReference(name) => {
+            read.path.0.contains(&Segment::Field(name.to_string()))
+        }
+        IndexOutOfBounds(_) => true,
+        // A field or element of something that has none.
+        NoSuchOverload(overload) => matches!(overload.function(), "_[_]" | "_._"),
+        _ => false,
+    };
+    let constant = |read: &&Read| !read.path.0.contains(&Segment::Dynamic);
+    for read in reads.iter().filter(suspect).filter(constant).filter(|read| !read.guarded) {
+        if let Err(mut missing) = resolve(names, &read.path) {
+            missing.span.clone_from(&read.span);
+            if let Some(advice) = &read.dashed {
+                missing.help = Some(advice.clone());
             }
+            return missing;
         }
     }
     let text = TextError::new(explain::execution(error));

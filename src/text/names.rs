@@ -45,7 +45,7 @@ impl Path {
             };
             segments.push(segment);
             at += length;
-            match text[at..].as_bytes().first() {
+            match text.as_bytes().get(at) {
                 None => return Ok(Self(segments)),
                 Some(b'[') => {}
                 Some(b'.') => at += 1,

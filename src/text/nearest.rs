@@ -27,7 +27,6 @@ pub(super) fn suggestion<'a>(
     all.sort_unstable();
     all.dedup();
     match all.len() {
-        0 => None,
         1 => Some(format!("there is only `{}`", all[0])),
         2..=12 => Some(format!("there are `{}`", all.join("`, `"))),
         _ => None,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::functions::TYPES;
 use super::nearest::{nearest, suggestion};
 use super::{Path, Read, Segment, TextError};
 
@@ -45,8 +46,11 @@ impl Place {
         match self {
             Self::HostSetting => &["inputs", "values"],
             Self::PluginSetting => &["inputs", "secrets", "values"],
-            Self::StepHost | Self::When | Self::ForEach => STEP,
-            Self::IncludedInputs | Self::GateMessage => STEP,
+            Self::StepHost
+            | Self::When
+            | Self::ForEach
+            | Self::IncludedInputs
+            | Self::GateMessage => STEP,
             Self::With => WITH,
             Self::Outputs | Self::Expect | Self::ExpectMessage => RESULT,
             Self::Check => CHECK,
@@ -140,6 +144,36 @@ const OF_STEP: [&str; 6] =
     ["duration_ms", "finished_at", "items", "outputs", "started_at", "status"];
 /// The members of an error.
 const OF_ERROR: [&str; 3] = ["class", "code", "message"];
+
+/// Whether an element of a loop cannot be called `name`: it would hide another name, or is a word
+/// of the expression language.
+#[must_use]
+pub fn is_reserved_name(name: &str) -> bool {
+    const WORDS: [&str; 21] = [
+        "as",
+        "break",
+        "const",
+        "continue",
+        "else",
+        "false",
+        "for",
+        "function",
+        "if",
+        "import",
+        "in",
+        "let",
+        "loop",
+        "namespace",
+        "null",
+        "package",
+        "return",
+        "true",
+        "var",
+        "void",
+        "while",
+    ];
+    (ROOTS.contains(&name) && name != "item") || WORDS.contains(&name) || TYPES.contains(&name)
+}
 
 /// Whether a name has its value when a plan is made. An `item` is known if its list is, which the
 /// caller knows.

@@ -11,6 +11,7 @@ use cel::parser::PrattParser;
 use cel::parser::pratt_parser::{Lexer, Token, TokenKind};
 
 use super::functions::{self, HOSTS};
+use super::tree::Tree;
 use super::{Path, Read, Segment, TextError};
 
 /// Bytes of the longest expression.
@@ -28,6 +29,8 @@ pub(super) struct Compiled {
     pub(super) tree: Expression,
     pub(super) reads: Vec<Read>,
     pub(super) guards: Vec<Path>,
+    /// The parts of values that it reads.
+    pub(super) wanted: Tree,
 }
 
 /// Reads `source`.
@@ -51,7 +54,11 @@ pub(super) fn compile(source: &str) -> Result<Compiled, TextError> {
     }
     let mut walk = Walk { names: Names::new(source, &tokens), ..Walk::default() };
     walk.expression(&mut tree, &Guards::default())?;
-    Ok(Compiled { tree, reads: walk.reads, guards: walk.guards })
+    let mut wanted = Tree::default();
+    for read in &walk.reads {
+        wanted.add(&read.path);
+    }
+    Ok(Compiled { tree, reads: walk.reads, guards: walk.guards, wanted })
 }
 
 fn too_deep() -> TextError {
@@ -127,7 +134,8 @@ fn offset(source: &str, (line, column): (isize, isize)) -> Option<usize> {
 fn within(expression: &Expression, depth: usize) -> bool {
     let Some(depth) = depth.checked_sub(1) else { return false };
     match &expression.expr {
-        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => true,
+        // A message is refused unseen.
+        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) | Expr::Struct(_) => true,
         Expr::Call(call) => {
             call.target.as_deref().is_none_or(|target| within(target, depth))
                 && call.args.iter().all(|argument| within(argument, depth))
@@ -143,7 +151,6 @@ fn within(expression: &Expression, depth: usize) -> bool {
             EntryExpr::StructField(field) => within(&field.value, depth),
         }),
         Expr::Select(select) => within(&select.operand, depth),
-        Expr::Struct(_) => true,
     }
 }
 

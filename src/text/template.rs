@@ -251,7 +251,8 @@ fn each_template(
                 .map_err(|error| TextError { pointer: pointer.clone(), ..error })?,
             Marked::List(items) => {
                 for (index, item) in items.iter().enumerate() {
-                    pointer.push_str(&format!("/{index}"));
+                    pointer.push('/');
+                    pointer.push_str(&index.to_string());
                     walk(item, pointer, visit)?;
                     pointer.truncate(length);
                 }

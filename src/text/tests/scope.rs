@@ -1,4 +1,4 @@
-use crate::text::{Expr, Path, Place, Templated, Vocabulary, known_at_plan_time};
+use crate::text::{Expr, Path, Place, Templated, Vocabulary, is_reserved_name, known_at_plan_time};
 
 fn set(names: &[&str]) -> std::collections::BTreeSet<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
@@ -139,5 +139,19 @@ fn the_plan_knows_what_does_not_depend_on_the_run() {
         ("secrets.x", false),
     ] {
         assert_eq!(known_at_plan_time(&Path::parse(path).expect(path)), known, "{path}");
+    }
+}
+
+#[test]
+fn loop_variables_hide_no_other_name() {
+    for (name, reserved) in [
+        ("item", false),
+        ("server", false),
+        ("host", true),
+        ("type", true),
+        ("for", true),
+        ("in", true),
+    ] {
+        assert_eq!(is_reserved_name(name), reserved, "{name}");
     }
 }
