@@ -117,15 +117,20 @@ fn variables(wanted: &Tree, names: &dyn Names) -> Vec<(String, Box<dyn Val>)> {
     for (root, tree) in wanted.fields() {
         let by_member = MEMBERED.contains(&root) && !tree.is_whole() && !tree.has_indexes();
         if by_member {
-            let members = tree.fields().filter_map(|(member, tree)| {
-                Some((member.to_owned(), to_cel(&names.get(root, Some(member))?, tree)))
-            });
-            variables.push((root.to_owned(), map_to_cel(members)));
-        } else if let Some(value) = names.get(root, None) {
-            if root == "hosts" {
-                variables.push((HOSTS.to_owned(), labels(&value)));
+            let mut members = Vec::new();
+            for (member, tree) in tree.fields() {
+                names.lend(root, Some(member), &mut |value| {
+                    members.push((member.to_owned(), to_cel(value, tree)));
+                });
             }
-            variables.push((root.to_owned(), to_cel(&value, tree)));
+            variables.push((root.to_owned(), map_to_cel(members)));
+        } else {
+            names.lend(root, None, &mut |value| {
+                if root == "hosts" {
+                    variables.push((HOSTS.to_owned(), labels(value)));
+                }
+                variables.push((root.to_owned(), to_cel(value, tree)));
+            });
         }
     }
     variables

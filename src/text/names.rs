@@ -144,6 +144,15 @@ pub trait Names {
     /// a computed index (`hosts[item]`). `labelled()` asks for all `hosts`, in declared order, as a
     /// map of objects with `labels`.
     fn get(&self, root: &str, member: Option<&str>) -> Option<Value>;
+
+    /// Shows the same value to `look` instead of giving it away; false if there is no such name.
+    /// Worth implementing for values that are kept anyway and may be large.
+    fn lend(&self, root: &str, member: Option<&str>, look: &mut dyn FnMut(&Value)) -> bool {
+        self.get(root, member).is_some_and(|value| {
+            look(&value);
+            true
+        })
+    }
 }
 
 /// The roots whose members are asked for one by one.
@@ -181,13 +190,26 @@ impl MapNames {
     }
 }
 
-impl Names for MapNames {
-    fn get(&self, root: &str, member: Option<&str>) -> Option<Value> {
+impl MapNames {
+    fn find(&self, root: &str, member: Option<&str>) -> Option<&Value> {
         let value = self.0.get(root)?;
         match member {
-            Some(member) => value.get(member).cloned(),
-            None => Some(value.clone()),
+            Some(member) => value.get(member),
+            None => Some(value),
         }
+    }
+}
+
+impl Names for MapNames {
+    fn get(&self, root: &str, member: Option<&str>) -> Option<Value> {
+        self.find(root, member).cloned()
+    }
+
+    fn lend(&self, root: &str, member: Option<&str>, look: &mut dyn FnMut(&Value)) -> bool {
+        self.find(root, member).is_some_and(|value| {
+            look(value);
+            true
+        })
     }
 }
 
@@ -197,35 +219,29 @@ impl Names for MapNames {
 /// The first part that is not there, and what is there instead.
 pub(super) fn resolve(names: &dyn Names, path: &Path) -> Result<Value, TextError> {
     let root = path.root();
-    let unknown = || {
-        TextError::new(format!("there is no `{path}`")).help(format!(
-            "nothing is known here of `{}`",
-            Path(path.0[..path.0.len().min(2)].to_vec())
-        ))
+    let (member, depth) = match path.field(1) {
+        Some(member) if MEMBERED.contains(&root) => (Some(member), 2),
+        _ => (None, 1),
     };
-    let (mut value, mut depth) = match path.field(1) {
-        Some(member) if MEMBERED.contains(&root) => {
-            (names.get(root, Some(member)).ok_or_else(unknown)?, 2)
-        }
-        _ => (names.get(root, None).ok_or_else(unknown)?, 1),
-    };
-    while let Some(segment) = path.0.get(depth) {
-        value = step(value, segment).map_err(|found| missing(path, depth, &found))?;
-        depth += 1;
-    }
-    Ok(value)
+    let mut found = None;
+    names.lend(root, member, &mut |value| found = Some(follow(value, path, depth)));
+    found.unwrap_or_else(|| {
+        let known = Path(path.0[..path.0.len().min(depth)].to_vec());
+        Err(TextError::new(format!("there is no `{path}`"))
+            .help(format!("nothing is known here of `{known}`")))
+    })
 }
 
-fn step(value: Value, segment: &Segment) -> Result<Value, Value> {
-    match (value, segment) {
-        (Value::Object(mut map), Segment::Field(name)) if map.contains_key(name) => {
-            Ok(map.swap_remove(name).unwrap_or_default())
+fn follow(mut value: &Value, path: &Path, from: usize) -> Result<Value, TextError> {
+    for (depth, segment) in path.0.iter().enumerate().skip(from) {
+        value = match segment {
+            Segment::Field(name) => value.as_object().and_then(|map| map.get(name)),
+            Segment::Index(index) => value.as_array().and_then(|list| list.get(*index)),
+            Segment::Dynamic => None,
         }
-        (Value::Array(mut list), Segment::Index(index)) if *index < list.len() => {
-            Ok(list.swap_remove(*index))
-        }
-        (other, _) => Err(other),
+        .ok_or_else(|| missing(path, depth, value))?;
     }
+    Ok(value.clone())
 }
 
 fn missing(path: &Path, depth: usize, found: &Value) -> TextError {
@@ -237,9 +253,11 @@ fn missing(path: &Path, depth: usize, found: &Value) -> TextError {
                 .unwrap_or_else(|| format!("`{before}` has no `{name}`"));
             error.help(help)
         }
-        (Value::Array(list), Segment::Index(_)) => {
-            error.help(format!("`{before}` has {} elements, counted from 0", list.len()))
-        }
+        (Value::Array(list), Segment::Index(_)) => error.help(match list.len() {
+            0 => format!("`{before}` is empty"),
+            1 => format!("`{before}` has one element, `[0]`"),
+            length => format!("`{before}` has {length} elements, counted from 0"),
+        }),
         (other, _) => error.help(format!("`{before}` is {}", super::values::kind(other))),
     }
 }

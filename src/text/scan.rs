@@ -150,6 +150,8 @@ fn name(text: &str, place: Range<usize>) -> Result<Path, TextError> {
         if text.contains(['(', '=', '<', '>', '+', '*', '?', '|', '&', '!']) {
             error.help =
                 Some("text holds names only: compute it in `outputs` of a step".to_owned());
+        } else if !text.starts_with(|letter: char| letter.is_ascii_alphabetic()) {
+            error.help = Some("for the braces themselves, write `\\{{`".to_owned());
         }
         error
     })

@@ -152,7 +152,7 @@ fn what_cannot_be_rendered_says_where_and_why() {
             "{{ steps.backup.outputs.rows[1] }}",
             "there is no `steps.backup.outputs.rows[1]`",
             "{{ steps.backup.outputs.rows[1] }}",
-            "1 elements",
+            "has one element, `[0]`",
         ),
         (
             "x {{ values.list }}",
@@ -234,6 +234,8 @@ fn what_is_no_template_is_refused_where_it_is_wrong() {
         let error = Templated::parse(&written).expect_err("a key");
         assert!(error.message.starts_with("a key cannot be"), "{written}");
     }
+    let foreign = Templated::parse(&json!("docker ps --format {{.Names}}")).expect_err("a name");
+    assert_eq!(foreign.help.as_deref(), Some("for the braces themselves, write `\\{{`"));
     let nested = Templated::parse(&json!([{"a": "{{ x"}])).expect_err("not closed");
     assert_eq!(nested.pointer, "/0/a");
 }
