@@ -243,7 +243,7 @@ impl Record {
             EventKind::RequestAccepted { request } => self.request(step, request),
             _ => {}
         }
-        self.keep_time(was, at, elapsed);
+        self.keep_time(was, event, at, elapsed);
     }
 
     fn attempt_finished(&mut self, finished: &AttemptFinished) {
@@ -349,7 +349,7 @@ impl Record {
         }
     }
 
-    fn keep_time(&mut self, was: Stage, at: Timestamp, elapsed: u64) {
+    fn keep_time(&mut self, was: Stage, event: &EventKind, at: Timestamp, elapsed: u64) {
         let with_people = |stage| matches!(stage, Stage::Gate | Stage::Asked(_));
         match (with_people(was), with_people(self.stage)) {
             (false, true) => self.people_since = Some(elapsed),
@@ -359,13 +359,18 @@ impl Record {
             }
             _ => {}
         }
-        match (was.is_over(), self.stage.is_over()) {
-            (_, true) => {
-                self.over = Some((at, elapsed));
-                self.decision = None;
-            }
-            (true, false) => self.over = None,
-            _ => {}
+        let ends = matches!(
+            event,
+            EventKind::StepSkipped { .. }
+                | EventKind::StepBlocked { .. }
+                | EventKind::StepCancelled { .. }
+                | EventKind::StepFinished(_)
+        );
+        if ends {
+            self.over = Some((at, elapsed));
+            self.decision = None;
+        } else if !self.stage.is_over() {
+            self.over = None;
         }
     }
 }

@@ -3,4 +3,7 @@
 
 mod bench;
 mod build;
+mod rules_attempts;
 mod rules_flow;
+mod rules_people;
+mod rules_stop;
