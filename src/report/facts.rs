@@ -284,13 +284,11 @@ fn attempt_finished(finished: &AttemptFinished, event: &Event) -> Vec<Fact> {
         Outcome::Succeeded => {
             vec![Fact::detail(subject, format!("{what} succeeded after {took}{then}"))]
         }
-        Outcome::Failed => {
-            vec![Fact::new(
-                subject,
-                Tone::Warning,
-                format!("{what} failed after {took}{error}{then}"),
-            )]
-        }
+        Outcome::Failed => vec![Fact {
+            // The step's own end says it again.
+            detail: matches!(finished.next, Next::Proceed),
+            ..Fact::new(subject, Tone::Warning, format!("{what} failed after {took}{error}{then}"))
+        }],
         Outcome::TimedOut => vec![Fact::new(
             subject,
             Tone::Warning,

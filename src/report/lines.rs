@@ -26,7 +26,7 @@ pub(super) fn line(event: &Event, fact: &Fact) -> String {
     format!("{at} +{elapsed} {}: {}", fact.subject, fact.text)
 }
 
-/// One fact as a line of a screen, cut to its width.
+/// One fact as a line that scrolls by on a screen. Never cut: the terminal breaks it.
 pub(super) fn screen_line(screen: &Screen, event: &Event, fact: &Fact) -> String {
     let elapsed = Millis(event.elapsed_ms).short();
     let text = format!("{elapsed:>7}  {}: {}", fact.subject, fact.text);

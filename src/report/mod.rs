@@ -3,16 +3,27 @@
 //! run, and it never reads a clock.
 
 mod facts;
+mod frame;
 mod json;
 mod lines;
+mod live;
+mod logs;
 mod reporter;
+mod runs;
 mod screen;
+mod services;
+mod show;
 
 pub use facts::{Fact, Tone, facts};
+pub use frame::frame;
 pub use json::Json;
 pub use lines::Lines;
+pub use live::{Live, TICK};
+pub use logs::{Log, log_text, logs};
 pub use reporter::Reporter;
+pub use runs::runs;
 pub use screen::{Cell, Screen, fit, table, width};
+pub use show::{Beside, show, show_step, summary};
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@ use jiff::tz::TimeZone;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::Tone;
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 
 /// What is written on.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,6 +120,12 @@ pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
+/// A length of time in whole seconds, for what is shown while it goes on: `0s`, `9s`, `1m05s`.
+#[must_use]
+pub(super) fn seconds(ms: u64) -> String {
+    if ms < 10_000 { format!("{}s", ms / 1_000) } else { Millis(ms).short() }
+}
+
 /// `text` filled up with blanks to `columns`.
 #[must_use]
 pub(super) fn pad(text: &str, columns: usize) -> String {
@@ -148,6 +154,27 @@ impl<T: Into<String>> From<T> for Cell {
     fn from(text: T) -> Self {
         Self::new(Tone::Plain, text)
     }
+}
+
+/// Cells one after the other on one line that is never wider than the screen.
+#[must_use]
+pub(super) fn join(screen: &Screen, cells: &[Cell]) -> String {
+    let total: usize = cells.iter().map(|cell| width(&cell.text)).sum();
+    let mut left = screen.width;
+    let mut out = String::new();
+    for (position, cell) in cells.iter().enumerate() {
+        let wide = width(&cell.text);
+        let last = position + 1 == cells.len();
+        if wide < left || (wide == left && (last || total <= screen.width)) {
+            out.push_str(&screen.paint(cell.tone, &cell.text));
+            left -= wide;
+            continue;
+        }
+        let cut = format!("{}…", fit(&cell.text, left).trim_end_matches('…'));
+        out.push_str(&screen.paint(cell.tone, &fit(&cut, left)));
+        break;
+    }
+    out
 }
 
 /// Rows in columns two blanks apart, the first row being the head. Where they do not fit, the

@@ -1,11 +1,23 @@
+mod frame;
+mod live;
+mod show;
+
 use super::{Json, Lines, Reporter};
 use crate::event::{Record, Volatile};
 use crate::time::Now;
 use crate::view::View;
 use crate::view::fixture::{self, at, plan};
 
-fn now(ms: u64) -> Now {
+pub(super) fn now(ms: u64) -> Now {
     Now { at: at(ms), elapsed_ms: ms }
+}
+
+pub(super) fn folded(records: &[Record]) -> View {
+    let mut view = View::new(&plan());
+    for record in records {
+        view.apply_record(record);
+    }
+    view
 }
 
 fn lines(records: &[Record]) -> String {
