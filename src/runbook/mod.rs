@@ -10,16 +10,18 @@ mod graph;
 mod later;
 mod load;
 mod loaded;
-mod nearest;
 mod normalize;
+#[cfg(test)]
+mod pages_tests;
 mod problem;
 mod report;
 mod shorthand;
 mod spans;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod yaml;
 
+pub use crate::text::nearest;
 pub use check::check;
 pub use document::{
     ApproveDoc, CheckDoc, Document, EnvironmentDoc, ExpectDoc, HostDoc, InputDoc, InputType, Named,
@@ -29,7 +31,6 @@ pub use document::{
 pub use graph::{Edge, EdgeKind, Graph, Node, NodeKind, Reason, codes as graph_codes};
 pub use load::{load, read};
 pub use loaded::Runbook;
-pub use nearest::nearest;
 pub use normalize::normalize;
 pub use problem::{DocPath, Level, Problem};
 pub use report::{Finding, Look, findings, page, render};

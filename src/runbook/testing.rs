@@ -71,7 +71,7 @@ struct Settings {
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 
-pub(super) fn catalog() -> Catalog {
+pub(crate) fn catalog() -> Catalog {
     let once = |description| ActionManifest::action::<Command, Value>(description, Effect::Once);
     Catalog::new([
         Manifest::new::<Nothing>("local", "1.0.0", "Commands here")

@@ -2,8 +2,8 @@ use dr_plugin::{ActionManifest, HostNeed};
 use serde_json::Value;
 
 use super::checker::{Checker, texts};
-use super::scope::Scope;
 use crate::runbook::{DocPath, StepDoc, codes, nearest};
+use crate::text::Place;
 
 impl<'a> Checker<'a> {
     /// The action of a step and of its check: that it exists, its host, its arguments.
@@ -86,7 +86,7 @@ impl<'a> Checker<'a> {
     fn host_known(&mut self, host: Option<&str>, at: &DocPath) {
         let Some(host) = host else { return };
         if host.contains("{{") {
-            self.text(&Scope::PLAN, host, &at.field("host"));
+            self.text(Place::StepHost, host, &at.field("host"));
             return;
         }
         let document = self.document;
@@ -125,7 +125,7 @@ impl<'a> Checker<'a> {
         let mut found = Vec::new();
         texts(settings, at, &mut found);
         for (at, text) in found {
-            self.text(&Scope::SETTING, text, &at);
+            self.text(Place::PluginSetting, text, &at);
         }
     }
 }

@@ -5,6 +5,7 @@ use dr_plugin::{ActionManifest, Effect};
 use super::arguments::Schemas;
 use crate::catalog::Catalog;
 use crate::runbook::{DocPath, Document, Graph, Problem, Runbook, StepDoc, nearest};
+use crate::text::Vocabulary;
 
 /// Everything that is wrong or risky about a runbook, in the order of the checks. Run
 /// [`crate::runbook::normalize`] first, or texts without quotes are taken for numbers.
@@ -19,8 +20,15 @@ pub fn check(runbook: &Runbook, catalog: &Catalog) -> Vec<Problem> {
         .rev()
         .map(|(index, step)| (step.id.value.as_str(), index))
         .collect();
-    let mut checker =
-        Checker { document, catalog, graph, steps, problems, schemas: Schemas::default() };
+    let mut checker = Checker {
+        document,
+        catalog,
+        graph,
+        steps,
+        problems,
+        vocabulary: vocabulary(document),
+        schemas: Schemas::default(),
+    };
     checker.names();
     checker.inputs();
     checker.environments();
@@ -44,6 +52,8 @@ pub(super) struct Checker<'a> {
     /// Position of each step; the first of several with one id.
     pub(super) steps: HashMap<&'a str, usize>,
     pub(super) problems: Vec<Problem>,
+    /// What texts and decisions can name.
+    pub(super) vocabulary: Vocabulary,
     pub(super) schemas: Schemas,
 }
 
@@ -106,6 +116,24 @@ impl<'a> Checker<'a> {
     /// What repeating the step would do, as far as it is known.
     pub(super) fn effect_of(&self, step: &StepDoc) -> Option<Effect> {
         step.effect.or_else(|| self.action_of(step).map(|action| action.effect))
+    }
+}
+
+/// What the runbook declares, in any of its environments.
+fn vocabulary(document: &Document) -> Vocabulary {
+    let environments = || document.environments.values();
+    let names = |own: &mut dyn Iterator<Item = &String>| own.cloned().collect();
+    Vocabulary {
+        values: names(
+            &mut document.values.keys().chain(environments().flat_map(|e| e.values.keys())),
+        ),
+        inputs: names(&mut document.inputs.keys()),
+        hosts: names(&mut document.hosts.keys().chain(environments().flat_map(|e| e.hosts.keys()))),
+        secrets: names(
+            &mut document.secrets.keys().chain(environments().flat_map(|e| e.secrets.keys())),
+        ),
+        steps: document.steps.iter().map(|step| step.id.value.clone()).collect(),
+        ..Vocabulary::default()
     }
 }
 

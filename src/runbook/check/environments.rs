@@ -1,6 +1,6 @@
 use super::checker::{Checker, texts};
-use super::scope::Scope;
 use crate::runbook::{DocPath, EnvironmentDoc, HostDoc, Named, SecretSourceDoc, codes};
+use crate::text::Place;
 
 impl Checker<'_> {
     /// Environments, and what they may override: values, hosts, secrets, plugin settings, pools.
@@ -84,15 +84,15 @@ impl Checker<'_> {
                 ("job_dir", &host.job_dir),
             ] {
                 if let Some(text) = text {
-                    self.text(&Scope::HOST, text, &at.field(key));
+                    self.text(Place::HostSetting, text, &at.field(key));
                 }
             }
             for (label, text) in &host.labels {
-                self.text(&Scope::HOST, text, &at.field("labels").field(label));
+                self.text(Place::HostSetting, text, &at.field("labels").field(label));
             }
             match &host.port {
                 Some(serde_json::Value::String(text)) if text.contains("{{") => {
-                    self.text(&Scope::HOST, text, &at.field("port"));
+                    self.text(Place::HostSetting, text, &at.field("port"));
                 }
                 Some(port) => {
                     let number = port.as_u64().or_else(|| port.as_str()?.parse().ok());
@@ -154,8 +154,13 @@ impl Checker<'_> {
     pub(super) fn constant(&mut self, value: &serde_json::Value, at: &DocPath) {
         let mut found = Vec::new();
         texts(value, at, &mut found);
-        for (at, text) in found {
-            self.text(&Scope::VALUE, text, &at);
+        for (at, _) in found {
+            self.help(
+                codes::NAME_NOT_HERE,
+                at,
+                "a value is a constant: nothing is filled in here",
+                "write the value itself, or `{{ … }}` where the value is used",
+            );
         }
     }
 

@@ -9,7 +9,6 @@ mod lints;
 mod names;
 mod numbers;
 mod reads;
-mod scope;
 mod services;
 mod steps;
 

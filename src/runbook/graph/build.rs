@@ -5,8 +5,8 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use super::cycles;
 use super::model::{Edge, EdgeKind, Graph, Node, NodeKind, Reason, codes};
 use crate::id::StepId;
-use crate::runbook::nearest::nearest;
 use crate::runbook::{DocPath, Document, Problem, StepDoc};
+use crate::text::nearest;
 use crate::words::Phase;
 
 type Index = NodeIndex<u32>;

@@ -1,0 +1,55 @@
+//! The pages in `docs/errors/`: one for each code, and what they show is true.
+
+use std::path::{Path, PathBuf};
+
+use super::codes;
+use super::testing::problems_of;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors")
+}
+
+/// The examples of a page that are marked in this way.
+fn examples(page: &str, mark: &str) -> Vec<String> {
+    let fence = format!("```yaml {mark}\n");
+    page.split(&fence)
+        .skip(1)
+        .filter_map(|rest| rest.split_once("```").map(|(example, _)| example.to_owned()))
+        .collect()
+}
+
+#[test]
+fn every_code_has_a_page_and_every_page_a_code() {
+    for (code, title) in codes::ALL {
+        let path = folder().join(format!("{code}.md"));
+        let page = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(page.lines().next(), Some(format!("# {code}: {title}").as_str()), "{code}");
+    }
+    for entry in std::fs::read_dir(folder()).expect("the folder") {
+        let name = entry.expect("an entry").file_name().into_string().expect("a name");
+        if let Some(code) = name.strip_suffix(".md").filter(|name| name.starts_with("DR1")) {
+            assert!(codes::title(code).is_some(), "{code} is no code");
+        }
+    }
+}
+
+#[test]
+fn bad_examples_are_bad_and_good_ones_good() {
+    for (code, _) in codes::ALL {
+        let path = folder().join(format!("{code}.md"));
+        let page = std::fs::read_to_string(&path).expect("a page");
+        let bad = examples(&page, "bad");
+        // Only a file that cannot be read at all has no text to show.
+        assert_eq!(bad.is_empty(), *code == codes::UNREADABLE, "{code}");
+        for example in bad {
+            let problems = problems_of(&example);
+            assert!(
+                !problems.is_empty() && problems.iter().all(|problem| problem.code == *code),
+                "{code}: {problems:#?}"
+            );
+        }
+        for example in examples(&page, "good") {
+            assert_eq!(problems_of(&example), [], "{code}");
+        }
+    }
+}
