@@ -11,6 +11,7 @@ pub mod plan;
 pub mod plugin;
 pub mod report;
 pub mod runbook;
+pub mod schemas;
 pub mod text;
 pub mod time;
 pub mod view;
