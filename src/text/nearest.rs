@@ -1,6 +1,10 @@
 /// The one of `candidates` that `name` was most likely meant to be; `None` if nothing is close.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (name.chars().count() / 3).max(1);
+    let limit = match name.chars().count() {
+        0..=2 => 1,
+        3..=6 => 2,
+        _ => 3,
+    };
     candidates
         .into_iter()
         .filter(|candidate| *candidate != name)
@@ -9,7 +13,8 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
             let folded = candidate.eq_ignore_ascii_case(name)
                 || candidate.replace('_', "-") == name
                 || candidate.replace('_', "") == name;
-            (folded || distance <= limit).then_some((if folded { 0 } else { distance }, candidate))
+            (folded || distance <= limit && distance < candidate.len())
+                .then_some((if folded { 0 } else { distance }, candidate))
         })
         .min()
         .map(|(_, candidate)| candidate)

@@ -23,6 +23,9 @@ const MAX_NESTING: usize = 32;
 /// Levels of the deepest tree: what evaluation on a small stack takes.
 const MAX_DEPTH: usize = 48;
 
+/// Comprehensions inside comprehensions: the time they take multiplies.
+const MAX_LOOPS: usize = 4;
+
 /// An expression, ready to be evaluated.
 #[derive(Debug)]
 pub(super) struct Compiled {
@@ -248,6 +251,8 @@ struct Walk<'a> {
     guards: Vec<Path>,
     /// Names that comprehensions declare, innermost last.
     variables: Vec<String>,
+    /// Comprehensions around the current place.
+    loops: usize,
 }
 
 impl Walk<'_> {
@@ -264,6 +269,10 @@ impl Walk<'_> {
             Expr::Comprehension(each) => {
                 self.expression(&mut each.iter_range, guards)?;
                 self.expression(&mut each.accu_init, guards)?;
+                self.loops += 1;
+                if self.loops > MAX_LOOPS {
+                    return Err(too_deep());
+                }
                 let before = self.variables.len();
                 self.variables.push(each.iter_var.clone());
                 self.variables.extend(each.iter_var2.clone());
@@ -272,6 +281,7 @@ impl Walk<'_> {
                 self.expression(&mut each.loop_step, guards)?;
                 self.expression(&mut each.result, guards)?;
                 self.variables.truncate(before);
+                self.loops -= 1;
                 Ok(())
             }
             Expr::List(list) => {
