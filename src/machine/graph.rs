@@ -5,7 +5,6 @@ use dr_plugin::Host;
 
 use crate::id::{ServiceId, StepId};
 use crate::plan::{Plan, Step};
-use crate::words::Phase;
 
 /// Position of a step in the machine's tables.
 pub(super) type Index = u32;
@@ -163,7 +162,7 @@ impl Graph {
                     PlanFault::UnknownService { step: step.id.clone(), service: name.clone() }
                 })?),
             };
-            let counts = service.is_some() && counts(step);
+            let counts = service.is_some() && step.counts_for_recovery();
             if let Some(service) = service {
                 let service = &mut services[service as usize];
                 service.steps.push(position as Index);
@@ -243,12 +242,6 @@ impl Graph {
         }
         found
     }
-}
-
-/// What its service's recovery does not wait for: preparation, the way home, and tidying up.
-fn counts(step: &Step) -> bool {
-    step.validates.is_some()
-        || matches!(step.phase, None | Some(Phase::Failover | Phase::Restore | Phase::Validate))
 }
 
 fn check(plan: &Plan, step: &Step) -> Result<(), PlanFault> {

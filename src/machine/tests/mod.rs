@@ -7,3 +7,4 @@ mod rules_attempts;
 mod rules_flow;
 mod rules_people;
 mod rules_stop;
+mod rules_values;
