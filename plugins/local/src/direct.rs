@@ -89,7 +89,6 @@ fn now() -> Instant {
 }
 
 // Only what std can hand to `posix_spawn` is used: no closure runs between fork and exec.
-#[expect(clippy::disallowed_methods, reason = "a plugin starts processes")]
 fn spawn(task: &Task) -> Result<Child, CallError> {
     let (program, args) = task
         .argv
@@ -115,7 +114,6 @@ fn spawn(task: &Task) -> Result<Child, CallError> {
         match error.kind() {
             _ if missing.is_some() => reason("cwd"),
             std::io::ErrorKind::NotFound => reason("127"),
-            std::io::ErrorKind::PermissionDenied => reason("126"),
             std::io::ErrorKind::WouldBlock | std::io::ErrorKind::OutOfMemory => {
                 CallError::transient("no_process", "the system has no process left to give")
                     .with_help("lower the parallelism, or raise the limit of processes")
@@ -124,6 +122,7 @@ fn spawn(task: &Task) -> Result<Child, CallError> {
                 CallError::permanent("argv_too_long", "the arguments are too long for the system")
                     .with_help("hand the values over in `stdin`")
             }
+            // No permission, or in no format that the system executes.
             _ => reason("126"),
         }
         .with_cause(&error)

@@ -61,7 +61,6 @@ impl LocalJob {
         Some(Report { state, out_size, err_size, out, err })
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a plugin starts processes")]
     async fn ask(&self, request: &Request) -> Result<Answer, TransportError> {
         let failed = |sent, error: std::io::Error| TransportError {
             sent,

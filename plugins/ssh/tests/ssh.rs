@@ -1,5 +1,7 @@
 //! The `ssh` plugin against a real sshd.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
 #[path = "support/bench.rs"]
 mod bench;
 #[path = "ssh/commands.rs"]

@@ -83,7 +83,7 @@ async fn a_timeout_ends_the_whole_group() {
     let script = "trap '' TERM; sleep 300 & echo $! >\"$FILE\"; wait";
     let mut call =
         bench.call("a", Effect::Idempotent, json!({"script": script, "env": {"FILE": file}}));
-    call.timeout_ms = Some(300);
+    call.timeout_ms = Some(3_000);
     let error = bench.apply(&call).await.unwrap_err();
     assert_eq!((error.class, error.code.as_str()), (ErrorClass::Unknown, "timeout"));
     assert!(error.message.ends_with("was ended (confirmed)"), "{}", error.message);

@@ -130,7 +130,7 @@ async fn a_stop_and_a_timeout_end_a_job() {
     let bench = Bench::new();
     let rest = "trap '' TERM; sleep 300 & echo $! >\"$PID\"; wait; wait";
     let mut call = bench.call("a", Effect::Once, counted(&bench, rest));
-    call.timeout_ms = Some(500);
+    call.timeout_ms = Some(4_000);
     let error = bench.apply(&call).await.unwrap_err();
     assert_eq!((error.class, error.code.as_str()), (ErrorClass::Unknown, "timeout"));
     assert!(error.message.ends_with("was ended (confirmed)"), "{}", error.message);

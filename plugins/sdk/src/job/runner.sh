@@ -36,7 +36,7 @@ dr_look() {
   if [ -r /proc/self/stat ]; then
     { read -r dr_line; } 2>/dev/null <"/proc/$1/stat" || return 1
     # shellcheck disable=SC2086
-    set -- ${dr_line##*) }
+    set -- ${dr_line##*") "}
     [ $# -ge 20 ] || return 1
     dr_p_state=$1 dr_p_group=$3
     shift 19
@@ -64,6 +64,8 @@ dr_self() {
 dr_alive() {
   dr_pid= dr_start= dr_group= dr_on=
   [ -f "$1" ] || return 1
+  # Its line follows its name.
+  [ -s "$1" ] || sleep .05 2>/dev/null || sleep 1
   { read -r dr_pid dr_start dr_group dr_on; } 2>/dev/null <"$1" || return 1
   [ "$dr_on" = "$dr_boot_id" ] || return 1
   dr_look "$dr_pid" || return 1
@@ -77,7 +79,7 @@ dr_group_alive() {
     set +f
     for dr_each in /proc/[0-9]*/stat; do
       { read -r dr_line; } 2>/dev/null <"$dr_each" || continue
-      dr_line=${dr_line##*) }
+      dr_line=${dr_line##*") "}
       case $dr_line in Z* | X*) continue ;; esac
       dr_line=${dr_line#* }
       dr_line=${dr_line#* }
@@ -146,6 +148,7 @@ dr_report() {
   while [ ! -f rc ] && [ "$dr_slept" -lt "$1" ]; do
     dr_nap "$dr_n"
     dr_n=$((dr_n + 1))
+    if [ $((dr_n % 10)) -eq 0 ] && ! dr_alive owner && ! dr_alive proc; then break; fi
   done
   dr_judge
   dr_o=0 dr_e=0
@@ -188,7 +191,12 @@ dr_supervise() {
   dr_look "$dr_me"
   if ! dr_create owner "$dr_me $dr_p_start $dr_p_group $dr_boot_id"; then
     # Written by the process that started this one, or by another that holds the claim.
-    read -r dr_pid dr_line <owner
+    dr_n=0 dr_slept=0
+    until read -r dr_pid dr_line <owner && [ -n "$dr_pid" ]; do
+      [ "$dr_n" -lt 30 ] || exit 0
+      dr_nap "$dr_n"
+      dr_n=$((dr_n + 1))
+    done
     [ "$dr_pid" = "$dr_me" ] || exit 0
   fi
   dr_clock

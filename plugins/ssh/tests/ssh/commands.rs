@@ -86,8 +86,8 @@ async fn arguments_arrive_byte_for_byte() {
                 json!({"argv": argv, "env": {"A": env}, "stdin": env}),
             );
             let result = bench.apply(&call).await.unwrap();
-            let expected: String =
-                words.iter().chain([env]).map(|word| format!("[{word}]")).collect();
+            let words: Vec<&str> = words.iter().chain([env]).map(String::as_str).collect();
+            let expected = format!("[{}]", words.join("]["));
             assert_eq!(result["stdout"].as_str().unwrap(), format!("{expected}{env}"));
         }
     }
@@ -175,7 +175,7 @@ async fn a_timeout_ends_the_remote_group() {
         let _ = std::fs::remove_file(&file);
         let script = "trap '' TERM; sleep 300 & echo $! >\"$PID\"; wait; wait";
         let mut call = bench.call("a", effect, json!({"script": script, "env": {"PID": file}}));
-        call.timeout_ms = Some(1_500);
+        call.timeout_ms = Some(4_000);
         let error = bench.apply(&call).await.unwrap_err();
         assert_eq!((error.class, error.code.as_str()), (ErrorClass::Unknown, "timeout"));
         assert!(error.message.ends_with("was ended (confirmed)"), "{}", error.message);

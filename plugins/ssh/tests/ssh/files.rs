@@ -9,7 +9,7 @@ use crate::bench::Bench;
 
 fn transfer(bench: &Bench, action: &str, input: Value) -> Call {
     let mut call = bench.call("a", Effect::Idempotent, input);
-    call.action = action.to_owned();
+    action.clone_into(&mut call.action);
     call
 }
 
@@ -18,7 +18,7 @@ fn content(size: usize) -> Vec<u8> {
 }
 
 fn sum(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", Sha256::digest(bytes))
 }
 
 fn mode(path: &Path) -> u32 {

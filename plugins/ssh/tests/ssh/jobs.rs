@@ -150,10 +150,10 @@ async fn a_joined_job_on_a_host_that_is_gone_is_not_taken_for_undone() {
     let mut bench = Bench::new();
     let mut call = bench.call("a", Effect::Once, bench.counted(WAIT));
     let file = bench.path("pid");
-    tokio::select! {
+    let process = tokio::select! {
         _ = bench.apply(&call) => panic!("it cannot end"),
-        _ = pid_in(&file) => {}
-    }
+        process = pid_in(&file) => process,
+    };
     bench.plugin = dr_plugin_ssh::plugin();
     assert_eq!(bench.check(&call).await, Checked::Running);
     bench.plugin.close().await;
@@ -163,4 +163,5 @@ async fn a_joined_job_on_a_host_that_is_gone_is_not_taken_for_undone() {
     let error = bench.apply(&call).await.unwrap_err();
     assert_eq!(error.class, ErrorClass::Unknown, "{error:?}");
     std::fs::write(bench.path("go"), "").unwrap();
+    until("the job is over", || !lives(process)).await;
 }
