@@ -1,9 +1,11 @@
 //! `dr` executes disaster recovery from reviewed text. See `docs/ARCHITECTURE.md` for the way
 //! through the code: text → runbook → plan → run → events → views.
 
+pub mod bundle;
 pub mod catalog;
 pub mod event;
 pub mod evidence;
+pub mod history;
 pub mod id;
 pub mod journal;
 pub mod machine;

@@ -16,7 +16,7 @@ const RTA: &str = "From the declaration to the end of the service's last step, i
                    Closing, undo and cleanup steps do not.";
 /// How the achieved recovery point is defined.
 const RPA: &str = "The incident less the moment that the recovered data is from, as the step that \
-                   measured it says. Of several, the oldest.";
+                   measured it says. Of several, the one that was over last.";
 
 /// The end of the journal, as its reader found it.
 #[derive(Debug, Clone, PartialEq, Eq)]

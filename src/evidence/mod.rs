@@ -19,3 +19,5 @@ pub use model::{
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::sample;

@@ -12,7 +12,7 @@ pub(super) struct Figures {
 }
 
 /// From the declaration to the end of the service's last step, if all of it went well; the loss at
-/// its oldest recovery point.
+/// the recovery point that was measured last.
 pub(super) fn figures(view: &View, service: &Service) -> Figures {
     let steps = of_service(view, service);
     let last = steps
@@ -41,12 +41,13 @@ fn of_service<'a>(view: &'a View, service: &Service) -> Vec<&'a StepView> {
         .collect()
 }
 
-/// The step with the oldest recovery point: what was lost is what the worst of them says.
+/// The step that measured the recovery point last: earlier ones looked before it was settled what
+/// would be recovered.
 fn measured<'a>(steps: &[&'a StepView]) -> Option<&'a StepView> {
     steps
         .iter()
-        .filter(|step| step.recovery_point.is_some())
-        .min_by_key(|step| step.recovery_point)
+        .filter(|step| step.recovery_point.is_some() && step.state.is_over() && step.meets_needs())
+        .max_by_key(|step| step.finished_ms)
         .copied()
 }
 
@@ -72,6 +73,13 @@ fn why_not(steps: &[&StepView], service: &Service) -> Option<String> {
     })
 }
 
+/// Whether a step was to say what the recovered data is from.
+fn measures(view: &View, steps: &[&StepView]) -> bool {
+    steps.iter().any(|step| {
+        view.planned(step.id.as_str()).is_some_and(|planned| planned.recovery_point.is_some())
+    })
+}
+
 fn passed_over(step: &StepView) -> bool {
     step.state == StepState::Skipped
         && step.skipped.as_ref().is_some_and(|skip| skip.reason == SkipReason::Person)
@@ -92,7 +100,11 @@ pub(super) fn service(view: &View, service: &Service, shown: &ServiceView) -> Se
     };
     let met_rpo = match achieved {
         Some(achieved) => achieved.met_rpo,
-        None => service.rpo_ms.zip(rpa_ms).map(|(rpo, rpa)| rpa <= rpo as i64),
+        None => match (service.rpo_ms, rpa_ms) {
+            (Some(rpo), Some(rpa)) => Some(rpa <= rpo as i64),
+            (Some(_), None) if over && measures(view, &steps) => Some(false),
+            _ => None,
+        },
     };
     let measured = measured(&steps);
     ServiceEvidence {

@@ -10,6 +10,11 @@ fn of(plan: &Arc<Plan>, records: &[Record]) -> Evidence {
     build(plan, records, &head).expect("a run that has started")
 }
 
+/// Evidence of one session, or of two.
+pub(crate) fn sample(resumed: bool) -> Evidence {
+    of(&plan(), &if resumed { fixture::resumed() } else { fixture::failed() })
+}
+
 fn kinds(evidence: &Evidence) -> Vec<(DeviationKind, &str)> {
     evidence
         .deviations

@@ -1,12 +1,12 @@
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::{ServiceState, StepView};
 use crate::event::{
     Actor, CancelRequest, Finding, Request, RunFinished, RunStarted, StepState, Verdict,
 };
 use crate::id::{RunId, ServiceId, StepId};
-use crate::plan::Plan;
+use crate::plan::{Plan, Projector};
 use crate::time::Timestamp;
 
 /// Where a run stands, folded from its events.
@@ -33,6 +33,7 @@ pub struct View {
     pub(super) missed: u64,
     pub(super) at: Option<Timestamp>,
     pub(super) elapsed_ms: u64,
+    pub(super) projector: OnceLock<Arc<Projector>>,
 }
 
 /// What the journal says about the run as a whole.
@@ -113,6 +114,7 @@ impl View {
             missed: 0,
             at: None,
             elapsed_ms: 0,
+            projector: OnceLock::new(),
         };
         for step in &plan.steps {
             let mut shown = StepView::new(step.id.clone());

@@ -1,9 +1,11 @@
+use std::sync::Arc;
+
 use super::{Phase, StepView, View};
-use crate::event::{Achieved, Actor, StepState, Verdict};
+use crate::event::{Achieved, Actor, SkipReason, StepState, Verdict};
 use crate::id::{RunId, ServiceId, StepId};
-use crate::plan::{Progress, Projection, project};
+use crate::plan::{Progress, Projection, Projector};
 use crate::time::Timestamp;
-use crate::words::{Class, Mode, Phase as StepPhase, Style};
+use crate::words::{Class, Mode, Style};
 
 /// How many steps stand where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,8 +68,6 @@ pub struct ServiceView {
     pub running: usize,
     /// Of these, failed, blocked or cancelled: it cannot recover before somebody acts.
     pub lost: usize,
-    /// The oldest recovery point that its steps reported.
-    pub recovery_point: Option<Timestamp>,
     /// What the close record says.
     pub achieved: Option<Achieved>,
 }
@@ -162,13 +162,13 @@ impl View {
         running
     }
 
-    /// Whether a step counts for the recovery of its service: cleanup does not.
+    /// Whether a step counts for the recovery of its service: steps to back up, to go home or to
+    /// clean up do not, nor do those whose phase is not taken.
     #[must_use]
     pub fn counts_for_service(&self, step: &StepView) -> bool {
         step.service.is_some()
-            && self
-                .planned(step.id.as_str())
-                .is_none_or(|planned| planned.phase != Some(StepPhase::Cleanup))
+            && self.planned(step.id.as_str()).is_none_or(crate::plan::Step::counts_for_recovery)
+            && step.skipped.as_ref().is_none_or(|skip| skip.reason != SkipReason::Phase)
     }
 
     /// Every service in the order of the runbook.
@@ -188,7 +188,6 @@ impl View {
                 over: 0,
                 running: 0,
                 lost: 0,
-                recovery_point: None,
                 achieved: self.achieved(&service.name).cloned(),
             })
             .collect();
@@ -206,10 +205,6 @@ impl View {
             service.over += usize::from(step.state.is_over());
             service.running += usize::from(step.state == StepState::Running);
             service.lost += usize::from(step.state.is_over() && !step.meets_needs());
-            service.recovery_point = match (service.recovery_point, step.recovery_point) {
-                (Some(one), Some(other)) => Some(one.min(other)),
-                (one, other) => one.or(other),
-            };
         }
         services
     }
@@ -240,7 +235,7 @@ impl View {
                 progress.started.insert(step.id.clone(), started);
             }
         }
-        project(self.plan(), &progress)
+        self.projector.get_or_init(|| Arc::new(Projector::new(&self.plan))).project(&progress)
     }
 
     /// The run as one line of a list. `alive`: whether a process works on it, which the journal

@@ -1,0 +1,92 @@
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::BundleError;
+use super::files::{folder, read, replace};
+use super::sums::sums;
+use crate::evidence::{Evidence, markdown};
+
+/// What belongs to one session and is replaced by that of the next.
+const OF_SESSION: [&str; 4] = ["SHA256SUMS", "VERIFY.txt", "evidence.json", "report.md"];
+
+/// How to check a run's folder without `dr`.
+const VERIFY: &str = include_str!("VERIFY.txt");
+
+/// Where the evidence lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// For programs.
+    pub evidence: PathBuf,
+    /// For people.
+    pub report: PathBuf,
+    /// Over everything that is evidence.
+    pub sums: PathBuf,
+}
+
+/// Writes the evidence of a session into the run's folder: `evidence.json`, `report.md`,
+/// `VERIFY.txt`, and `SHA256SUMS` over them and what they are computed from. What an earlier
+/// session left is first kept in `sessions/N/`. Done again, it gives the same files.
+///
+/// # Errors
+/// A file cannot be read or written. No file is ever half written.
+pub fn write(dir: &Path, evidence: &Evidence) -> Result<Written, BundleError> {
+    let session = evidence.sessions.last().map_or(1, |session| session.number);
+    keep_earlier(dir, session)?;
+    let written = Written {
+        evidence: dir.join("evidence.json"),
+        report: dir.join("report.md"),
+        sums: dir.join("SHA256SUMS"),
+    };
+    let mut json = serde_json::to_vec_pretty(evidence)
+        .map_err(std::io::Error::from)
+        .map_err(BundleError::at(&written.evidence))?;
+    json.push(b'\n');
+    replace(&written.report, markdown(evidence).as_bytes())?;
+    replace(&dir.join("VERIFY.txt"), VERIFY.as_bytes())?;
+    // After the others: until it is replaced, what is there counts as the earlier session's.
+    replace(&written.evidence, &json)?;
+    let mut lines = String::new();
+    for line in sums(dir)? {
+        let _ = writeln!(lines, "{line}");
+    }
+    replace(&written.sums, lines.as_bytes())?;
+    Ok(written)
+}
+
+/// As much of earlier evidence as tells whose it is.
+#[derive(Deserialize)]
+struct Earlier {
+    sessions: Vec<EarlierSession>,
+}
+
+#[derive(Deserialize)]
+struct EarlierSession {
+    number: u32,
+}
+
+fn keep_earlier(dir: &Path, session: u32) -> Result<(), BundleError> {
+    let Some(bytes) = read(&dir.join("evidence.json"))? else { return Ok(()) };
+    // Evidence that cannot be read any more tells nothing that the journal does not.
+    let Ok(earlier) = serde_json::from_slice::<Earlier>(&bytes) else { return Ok(()) };
+    let Some(number) = earlier.sessions.last().map(|session| session.number) else {
+        return Ok(());
+    };
+    if number >= session {
+        return Ok(());
+    }
+    let kept = dir.join("sessions").join(number.to_string());
+    folder(&kept)?;
+    for name in OF_SESSION {
+        let target = kept.join(name);
+        // There already, if a crash interrupted this before: the first copy is the right one.
+        if target.exists() {
+            continue;
+        }
+        if let Some(bytes) = read(&dir.join(name))? {
+            replace(&target, &bytes)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,94 @@
+use std::sync::Arc;
+
+use super::{Durations, Past, Reader, list};
+use crate::event::Record;
+use crate::id::RunId;
+use crate::view::fixture::{self, Story, plan};
+use crate::words::Mode;
+
+struct Shelf(Vec<(&'static str, Result<Past, String>)>);
+
+impl Reader for Shelf {
+    fn runs(&self) -> Result<Vec<RunId>, String> {
+        Ok(self.0.iter().map(|(run, _)| RunId::from(*run)).collect())
+    }
+
+    fn load(&self, run: &RunId) -> Result<Past, String> {
+        let found = self.0.iter().find(|(name, _)| *name == run.as_str());
+        found.map_or_else(|| Err("no such run".to_owned()), |(_, past)| past.clone())
+    }
+}
+
+fn past(records: Vec<Record>) -> Result<Past, String> {
+    Ok(Past { plan: plan(), records, alive: false })
+}
+
+fn drill(records: Vec<Record>) -> Result<Past, String> {
+    let mut plan = Arc::unwrap_or_clone(plan());
+    plan.mode = Mode::Drill;
+    Ok(Past { plan: Arc::new(plan), records, alive: false })
+}
+
+/// A run in which the first web host took this long.
+fn took(ms: u64) -> Vec<Record> {
+    let mut story = Story::begin();
+    story.done("restart_web@web_1", ms);
+    story.records
+}
+
+#[test]
+fn runs_are_listed_latest_first_and_damage_hides_nothing() {
+    let shelf = Shelf(vec![
+        ("20260101T000000Z-a-0001", past(fixture::succeeded())),
+        ("20260103T000000Z-a-0003", Err("record 3 is damaged".to_owned())),
+        ("20260102T000000Z-a-0002", past(Vec::new())),
+        ("20260104T000000Z-a-0004", past(fixture::paused())),
+    ]);
+    let (runs, unreadable) = list(&shelf).expect("a list");
+    let shown: Vec<_> = runs.iter().map(crate::view::RunSummary::state).collect();
+    assert_eq!(shown, ["paused", "interrupted", "succeeded"]);
+    assert_eq!(runs[0].run.as_str(), "20260104T000000Z-a-0004");
+    assert!(runs[0].resumable() && runs[1].resumable() && !runs[2].resumable());
+    assert_eq!(unreadable.len(), 1);
+    assert_eq!(unreadable[0].why, "record 3 is damaged");
+}
+
+#[test]
+fn medians_are_of_one_kind_of_run() {
+    let shelf = Shelf(vec![
+        ("1", past(took(4_000))),
+        ("2", past(took(9_000))),
+        ("3", past(took(5_000))),
+        ("4", drill(took(60_000))),
+        ("5", Err("damaged".to_owned())),
+    ]);
+    let (durations, unreadable) = Durations::read(&shelf).expect("durations");
+    assert_eq!(unreadable.len(), 1);
+    let median = |mode| {
+        let medians = durations.medians("shop_failover", "production", mode);
+        medians.get("restart_web@web_1").copied()
+    };
+    assert_eq!(median(Mode::Live), Some(5_000));
+    assert_eq!(median(Mode::Drill), Some(60_000));
+    assert!(durations.medians("shop_failover", "staging", Mode::Live).is_empty());
+    let samples = durations.samples("shop_failover", "production", Mode::Live, "restart_web@web_1");
+    assert_eq!(samples.iter().map(|one| one.took_ms).collect::<Vec<_>>(), [5_000, 9_000, 4_000]);
+}
+
+#[test]
+fn only_what_succeeded_by_itself_counts() {
+    let mut durations = Durations::default();
+    durations.add(&past(fixture::resumed()).expect("a run"));
+    let medians = durations.medians("shop_failover", "production", Mode::Live);
+    // The gate's step made no attempt, the fence was warned, the second web host was put back.
+    assert_eq!(
+        medians.into_iter().map(|(step, ms)| (step.to_string(), ms)).collect::<Vec<_>>(),
+        [
+            ("database!validation/1".to_owned(), 3_000),
+            ("last_commit".to_owned(), 300),
+            ("promote".to_owned(), 18_000),
+            ("restart_web@web_1".to_owned(), 4_000),
+            ("web!validation/1".to_owned(), 1_000),
+        ]
+    );
+}
