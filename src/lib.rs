@@ -2,6 +2,7 @@
 //! through the code: text → runbook → plan → run → events → views.
 
 pub mod catalog;
+pub mod engine;
 pub mod event;
 pub mod evidence;
 pub mod id;
