@@ -386,7 +386,7 @@ pub struct Achieved {
 pub struct Finding {
     /// The step it is about.
     pub step: StepId,
-    /// `would_change`, `already_so`, `unreachable`, `denied`, `not_yet`.
+    /// `would_change`, `already_so`, `unreachable`, `denied`, `not_yet`, `failed`.
     pub status: String,
     /// Lines for people.
     pub lines: Vec<String>,

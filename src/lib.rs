@@ -3,6 +3,7 @@
 
 pub mod bundle;
 pub mod catalog;
+pub mod engine;
 pub mod event;
 pub mod evidence;
 pub mod history;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::is_held;
 use crate::event::Purpose;
-use crate::id::{RunId, StepId};
+use crate::id::{RequestId, RunId, StepId};
 
 /// The folder of one run: where each thing in it lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +59,12 @@ impl RunDir {
     #[must_use]
     pub fn inbox(&self) -> PathBuf {
         self.path.join("inbox")
+    }
+
+    /// Where a request waits for the process that drives the run.
+    #[must_use]
+    pub fn request(&self, id: &RequestId) -> PathBuf {
+        self.inbox().join(format!("{}.json", file_name(id.as_str())))
     }
 
     /// What commands have printed.

@@ -17,6 +17,17 @@ impl Registry {
         Self { plugins }
     }
 
+    /// The plugins that are part of this program.
+    #[must_use]
+    pub fn linked() -> Self {
+        Self::new([
+            dr_plugin_local::plugin(),
+            dr_plugin_postgres::plugin(),
+            dr_plugin_sim::plugin(),
+            dr_plugin_ssh::plugin(),
+        ])
+    }
+
     /// The plugin with this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Plugin>> {
@@ -38,5 +49,19 @@ impl Registry {
 impl std::fmt::Debug for Registry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.plugins.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_linked_plugins_go_by_their_own_names() {
+        let registry = Registry::linked();
+        let names: Vec<_> = registry.iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["local", "postgres", "sim", "ssh"]);
+        assert_eq!(registry.manifests().len(), 4);
+        assert!(registry.get("ssh").is_some() && registry.get("none").is_none());
     }
 }

@@ -43,7 +43,9 @@ fn listed(tried: &[Tried]) -> String {
     if tried.is_empty() {
         return ": it has no source".to_owned();
     }
-    tried.iter().map(|Tried { source, why, .. }| format!("; {source} {why}")).collect()
+    let listed: Vec<_> =
+        tried.iter().map(|Tried { source, why, .. }| format!("{source} {why}")).collect();
+    format!(": {}", listed.join("; "))
 }
 
 impl From<SecretError> for CallError {
@@ -120,7 +122,9 @@ impl SecretStore {
     /// [`SecretError`] of the first one that is not to be had.
     pub async fn referred_by(&self, values: &[&Value]) -> Result<Secrets, SecretError> {
         let mut names = BTreeSet::new();
-        values.iter().for_each(|value| references(value, &mut names));
+        for value in values {
+            references(value, &mut names);
+        }
         let mut secrets = Secrets::new();
         for name in names {
             secrets.insert(name.to_owned(), self.get(name).await?);
@@ -187,7 +191,7 @@ async fn of_file(path: &str) -> Result<Zeroizing<String>, Failed> {
     let file = tokio::fs::File::open(path)
         .await
         .map_err(|error| (format!("cannot be read: {error}"), false))?;
-    text(limited(file).await.map_err(|error| (format!("cannot be read: {error}"), false))?)
+    text(&limited(file).await.map_err(|error| (format!("cannot be read: {error}"), false))?)
 }
 
 async fn of_command(argv: &[String]) -> Result<Zeroizing<String>, Failed> {
@@ -212,7 +216,7 @@ async fn of_command(argv: &[String]) -> Result<Zeroizing<String>, Failed> {
     let broken = |error| (format!("cannot be read: {error}"), true);
     let (stdout, status) = (stdout.map_err(broken)?, status.map_err(broken)?);
     if status.success() {
-        return text(stdout);
+        return text(&stdout);
     }
     let said = stderr.unwrap_or_default();
     let said = String::from_utf8_lossy(&said[said.len().saturating_sub(SAID)..]);
@@ -244,8 +248,8 @@ async fn limited(source: impl AsyncRead + Unpin) -> std::io::Result<Zeroizing<Ve
 }
 
 /// As text, without its final newline.
-fn text(bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<String>, Failed> {
-    let Ok(text) = std::str::from_utf8(&bytes) else {
+fn text(bytes: &[u8]) -> Result<Zeroizing<String>, Failed> {
+    let Ok(text) = std::str::from_utf8(bytes) else {
         return Err(("does not give UTF-8 text".to_owned(), false));
     };
     let text = text.strip_suffix('\n').unwrap_or(text);
@@ -309,7 +313,7 @@ mod tests {
             command(&["/nonexistent/vault"]),
         ]);
         let error = store.get("pw").await.unwrap_err();
-        insta::assert_snapshot!(error, @"no source gives the secret `pw`; the variable DR_NO_SUCH_VARIABLE is not set; the file /nonexistent/pw cannot be read: No such file or directory (os error 2); the command `sh` ended with exit code 2: sealed vault; the command `true` gives an empty text; the command `/nonexistent/vault` cannot be started: No such file or directory (os error 2)");
+        insta::assert_snapshot!(error, @"no source gives the secret `pw`: the variable DR_NO_SUCH_VARIABLE is not set; the file /nonexistent/pw cannot be read: No such file or directory (os error 2); the command `sh` ended with exit code 2: sealed vault; the command `true` gives an empty text; the command `/nonexistent/vault` cannot be started: No such file or directory (os error 2)");
         let error = CallError::from(error);
         assert_eq!((error.class, error.causes.len()), (ErrorClass::Transient, 5));
         assert!(learned.lock().unwrap().is_empty());

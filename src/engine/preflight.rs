@@ -1,0 +1,212 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use dr_plugin::{
+    Call, CallError, CallKey, Cancel, CancelLevel, Context, ErrorClass, Plugin, Preview,
+    PreviewStatus, Progress, Stream,
+};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::names::PlanNames;
+use super::panic::caught;
+use crate::event::Finding;
+use crate::id::StepId;
+use crate::journal::Masker;
+use crate::plan::{Plan, Step};
+use crate::plugin::{Registry, SecretError, SecretStore};
+
+/// So many previews run at once: hosts refuse what looks like a flood.
+const AT_ONCE: usize = 16;
+
+/// What can be known before the first step. It never refuses a disaster: only what is denied, or a
+/// secret that is not to be had, makes a run not ready.
+#[derive(Debug, Default)]
+pub struct Preflight {
+    /// One line a step that is not plainly ok, in the order of the plan. Secrets are masked.
+    pub findings: Vec<Finding>,
+    /// Secrets that no source gives.
+    pub missing: Vec<SecretError>,
+    /// Steps whose target refuses us.
+    pub denied: Vec<StepId>,
+    /// Steps whose target did not answer. They never block.
+    pub unreachable: Vec<StepId>,
+}
+
+impl Preflight {
+    /// Whether the run can start (exit code 4 otherwise).
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.missing.is_empty() && self.denied.is_empty()
+    }
+}
+
+/// Asks the plugins, read-only and all at once, what the steps would change and whether they could;
+/// and every secret's sources for its value. `is_open` says which steps have not been started.
+/// Looks only at steps that can be rendered by now and whose action has a preview, and takes no
+/// longer than `limit`.
+pub async fn preflight(
+    plan: &Plan,
+    is_open: impl Fn(&StepId) -> bool,
+    registry: &Registry,
+    secrets: &Arc<SecretStore>,
+    masker: &Masker,
+    limit: Duration,
+) -> Preflight {
+    let mut asked: Vec<(StepId, Answer)> = Vec::new();
+    let mut previews = JoinSet::new();
+    let gate = Arc::new(Semaphore::new(AT_ONCE));
+    for step in plan.steps.iter().filter(|step| step.skip.is_none() && is_open(&step.id)) {
+        let Some((plugin, call)) = prepare(plan, step, registry) else { continue };
+        let (secrets, gate, position) = (Arc::clone(secrets), Arc::clone(&gate), asked.len());
+        asked.push((step.id.clone(), Answer::None));
+        previews.spawn(async move {
+            let ask = async {
+                let _permit = gate.acquire().await;
+                preview(plugin, call, &secrets).await
+            };
+            (position, timeout(limit, ask).await.map_or(Answer::None, Answer::of))
+        });
+    }
+    let names: Vec<_> = secrets.names().map(str::to_owned).collect();
+    let mut tried = JoinSet::new();
+    for name in names {
+        let secrets = Arc::clone(secrets);
+        tried.spawn(async move { timeout(limit, secrets.get(&name)).await });
+    }
+    let mut found = Preflight::default();
+    while let Some(joined) = previews.join_next().await {
+        if let Ok((position, answer)) = joined {
+            asked[position].1 = answer;
+        }
+    }
+    while let Some(joined) = tried.join_next().await {
+        // A source that is slow now is asked again by the step that needs it.
+        if let Ok(Ok(Err(error))) = joined {
+            found.missing.push(error);
+        }
+    }
+    found.missing.sort_by(|one, other| one.name.cmp(&other.name));
+    for (step, answer) in asked {
+        let Some((status, mut lines)) = answer.finding(limit) else { continue };
+        match status {
+            "denied" => found.denied.push(step.clone()),
+            "unreachable" => found.unreachable.push(step.clone()),
+            _ => {}
+        }
+        for line in &mut lines {
+            *line = masker.text(line).into_owned();
+        }
+        found.findings.push(Finding { step, status: status.to_owned(), lines });
+    }
+    found
+}
+
+/// What a plugin said about a step.
+enum Answer {
+    /// Nothing, in the time it had.
+    None,
+    /// A preview.
+    Preview(Preview),
+    /// It failed.
+    Error(CallError),
+}
+
+impl Answer {
+    fn of(result: Result<Preview, CallError>) -> Self {
+        result.map_or_else(Self::Error, Self::Preview)
+    }
+
+    /// Status and lines; none if all is plainly ok.
+    fn finding(self, limit: Duration) -> Option<(&'static str, Vec<String>)> {
+        match self {
+            Self::None => {
+                Some(("unreachable", vec![format!("no answer within {} s", limit.as_secs())]))
+            }
+            Self::Preview(Preview { status, changes }) => {
+                let status = match status {
+                    PreviewStatus::Ok if changes.is_empty() => return None,
+                    PreviewStatus::Ok | PreviewStatus::WouldChange => "would_change",
+                    PreviewStatus::AlreadySo => "already_so",
+                    PreviewStatus::Unreachable => "unreachable",
+                    PreviewStatus::Denied => "denied",
+                    PreviewStatus::NotYet => "not_yet",
+                };
+                Some((status, changes))
+            }
+            // Reported where secrets are: it is about the source, not the target.
+            Self::Error(error) if error.code == "secret_unavailable" => None,
+            Self::Error(error) => {
+                let status = match error.class {
+                    ErrorClass::Denied => "denied",
+                    ErrorClass::Permanent => "failed",
+                    ErrorClass::Transient | ErrorClass::Unknown | ErrorClass::Cancelled => {
+                        "unreachable"
+                    }
+                };
+                Some((status, std::iter::once(error.message).chain(error.causes).collect()))
+            }
+        }
+    }
+}
+
+/// The call of a step that can be rendered by now, without its secrets.
+fn prepare(plan: &Plan, step: &Step, registry: &Registry) -> Option<(Arc<dyn Plugin>, Call)> {
+    let uses = step.uses.as_ref()?;
+    let plugin = registry.get(&uses.plugin)?;
+    if !plugin.manifest().actions.get(&uses.action)?.has_preview {
+        return None;
+    }
+    let names = PlanNames { plan, host: step.host.as_deref() };
+    if !step.with.paths().ok()?.iter().all(PlanNames::knows) {
+        return None;
+    }
+    let settings = plan.plugins.get(&uses.plugin)?.settings.render(&names).ok()?;
+    let call = Call {
+        action: uses.action.clone(),
+        input: step.with.render(&names).ok()?,
+        settings,
+        host: step.host.as_ref().and_then(|name| plan.hosts.get(name)).cloned(),
+        secrets: dr_plugin::Secrets::new(),
+        key: CallKey {
+            run: "preflight".to_owned(),
+            step: step.id.to_string(),
+            purpose: "preview".to_owned(),
+            attempt: 1,
+        },
+        timeout_ms: None,
+        effect: step.effect,
+    };
+    Some((Arc::clone(plugin), call))
+}
+
+async fn preview(
+    plugin: Arc<dyn Plugin>,
+    mut call: Call,
+    secrets: &SecretStore,
+) -> Result<Preview, CallError> {
+    call.secrets = secrets.referred_by(&[&call.input, &call.settings]).await?;
+    let (level, cancel) = Cancel::new();
+    let context = Context { cancel, progress: Arc::new(Silence) };
+    // Dropped at the deadline, with the sender: a plugin that only looks at `cancel` sees it.
+    let _stop = StopOnDrop(level);
+    caught(plugin.preview(&call, &context)).await.unwrap_or_else(|message| {
+        Err(CallError::permanent("plugin_panicked", "the plugin broke down").with_cause(&message))
+    })
+}
+
+struct StopOnDrop(tokio::sync::watch::Sender<CancelLevel>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.send_replace(CancelLevel::Stop);
+    }
+}
+
+struct Silence;
+
+impl Progress for Silence {
+    fn progress(&self, _: &str, _: Option<f32>) {}
+    fn output(&self, _: Stream, _: &[u8]) {}
+}
