@@ -1,8 +1,10 @@
 //! `dr` executes disaster recovery from reviewed text. See `docs/ARCHITECTURE.md` for the way
 //! through the code: text → runbook → plan → run → events → views.
 
+pub mod app;
 pub mod bundle;
 pub mod catalog;
+pub mod cli;
 pub mod engine;
 pub mod event;
 pub mod evidence;

@@ -1,3 +1,7 @@
 //! The `dr` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dr::cli::main().into()
+}

@@ -129,21 +129,9 @@ impl FromStr for Millis {
 }
 
 impl fmt::Display for Millis {
-    /// Exact and re-readable: `5m0s`, `1h30m0s`, `1.250s` is `1s250ms`.
+    /// Exact and re-readable: `5m0s`, `1h30m0s`, `1s250ms`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = self.0;
-        let (hours, minutes, seconds, rest) =
-            (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60, ms % 1_000);
-        let hours = if hours > 0 { format!("{hours}h") } else { String::new() };
-        let minutes =
-            if minutes > 0 || !hours.is_empty() { format!("{minutes}m") } else { String::new() };
-        let seconds = match rest {
-            0 => format!("{seconds}s"),
-            _ if ms < 1_000 => format!("{rest}ms"),
-            _ => format!("{seconds}s{rest}ms"),
-        };
-        let text = format!("{hours}{minutes}{seconds}");
-        f.pad(&text)
+        dr_plugin::Period(std::time::Duration::from_millis(self.0)).fmt(f)
     }
 }
 

@@ -33,7 +33,11 @@ fn last(time: civil::Time, now: Timestamp, zone: &TimeZone) -> Result<Timestamp,
         zone.to_timestamp(date.to_datetime(time)).map_err(|error| error.to_string())
     };
     let candidate = at(today)?;
-    if candidate <= now { Ok(candidate) } else { at(today.saturating_sub(jiff::Span::new().days(1))) }
+    if candidate <= now {
+        Ok(candidate)
+    } else {
+        at(today.saturating_sub(jiff::Span::new().days(1)))
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::id::RunId;
+use crate::journal::{RunDir, RunStore};
 
 /// The folder that holds runs, locks and history.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,22 +32,16 @@ impl StateDir {
         &self.0
     }
 
-    /// The folder of one run.
+    /// Its runs and locks.
     #[must_use]
-    pub fn run(&self, run: &RunId) -> PathBuf {
-        self.runs().join(run.as_str())
-    }
-
-    /// The folder that holds the runs.
-    #[must_use]
-    pub fn runs(&self) -> PathBuf {
-        self.0.join("runs")
+    pub fn store(&self) -> RunStore {
+        RunStore::new(&self.0)
     }
 
     /// Every run, oldest first (ids begin with the time of the start).
     #[must_use]
     pub fn list(&self) -> Vec<RunId> {
-        let Ok(entries) = std::fs::read_dir(self.runs()) else { return Vec::new() };
+        let Ok(entries) = std::fs::read_dir(self.store().runs()) else { return Vec::new() };
         let mut runs: Vec<RunId> = entries
             .filter_map(Result::ok)
             .filter(|entry| entry.path().join("plan.json").is_file())
@@ -61,7 +56,12 @@ impl StateDir {
     ///
     /// # Errors
     /// No such run, or several.
-    pub fn find(&self, name: &str) -> Result<RunId, NoRun> {
+    pub fn find(&self, name: &str) -> Result<RunDir, NoRun> {
+        let run = self.find_id(name)?;
+        Ok(self.store().run(&run))
+    }
+
+    fn find_id(&self, name: &str) -> Result<RunId, NoRun> {
         let runs = self.list();
         if name == "last" {
             return runs.last().cloned().ok_or_else(|| NoRun::Empty(self.0.clone()));
@@ -146,12 +146,12 @@ mod tests {
         let state = StateDir::resolve(Some(temp.path()), Path::new("."));
         assert!(matches!(state.find("last"), Err(NoRun::Empty(_))));
         for run in ["20260101T000000Z-a-0001", "20260102T000000Z-a-0002"] {
-            let folder = state.runs().join(run);
+            let folder = state.store().runs().join(run);
             std::fs::create_dir_all(&folder).expect("a folder");
             std::fs::write(folder.join("plan.json"), "{}").expect("a file");
         }
-        assert_eq!(state.find("last").expect("a run").as_str(), "20260102T000000Z-a-0002");
-        assert_eq!(state.find("20260101").expect("a run").as_str(), "20260101T000000Z-a-0001");
+        assert_eq!(state.find("last").expect("a run").id().as_str(), "20260102T000000Z-a-0002");
+        assert_eq!(state.find("20260101").expect("a run").id().as_str(), "20260101T000000Z-a-0001");
         assert!(matches!(state.find("2026"), Err(NoRun::Several { .. })));
         assert!(matches!(state.find("x"), Err(NoRun::Unknown { .. })));
     }

@@ -12,6 +12,7 @@ use crate::event::Volatile;
 use crate::id::RunId;
 use crate::journal::{Masker, RunDir};
 use crate::machine::{AttemptResult, Launch, LaunchKind};
+use crate::plan::Uses;
 use crate::plugin::{Registry, SecretStore};
 
 /// How long a plugin is waited for beyond what was asked of it.
@@ -30,6 +31,8 @@ pub(super) struct Shared {
     pub(super) masker: Masker,
     /// Rendered settings by plugin.
     pub(super) settings: BTreeMap<String, Value>,
+    /// Schemas of the input of actions: where they want text, numbers are given as text.
+    pub(super) inputs: BTreeMap<Uses, schemars::Schema>,
     pub(super) volatile: mpsc::Sender<Volatile>,
 }
 
@@ -91,9 +94,13 @@ async fn prepare(
             return Err(CallError::cancelled("stopped before it was started"));
         }
     };
+    let input = match shared.inputs.get(&launch.uses) {
+        Some(schema) => dr_plugin::coerce(schema, launch.input),
+        None => launch.input,
+    };
     let call = Call {
         action: launch.uses.action,
-        input: launch.input,
+        input,
         settings,
         host: launch.host,
         secrets,

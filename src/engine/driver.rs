@@ -19,7 +19,7 @@ use crate::event::{EventKind, Finding, Record};
 use crate::id::RequestId;
 use crate::journal::{Journal, Masker, RunDir, Writer};
 use crate::machine::{Effect, Ending, Input, Session};
-use crate::plan::Plan;
+use crate::plan::{Plan, Uses};
 use crate::plugin::{Registry, SecretStore};
 use crate::time::Clock;
 
@@ -86,11 +86,17 @@ impl<L: Logic> Engine<L> {
         let run = dir.id();
         let names = PlanNames { plan: &plan, host: None };
         let (mut used, mut settings) = (BTreeMap::new(), BTreeMap::new());
+        let mut inputs = BTreeMap::new();
         for (name, use_) in &plan.plugins {
             let plugin = registry
                 .get(name)
                 .ok_or_else(|| EngineError::PluginMissing { plugin: name.clone() })?;
-            let actions = plugin.manifest().actions.into_iter();
+            let actions = plugin.manifest().actions;
+            inputs.extend(actions.iter().map(|(action, manifest)| {
+                let uses = Uses { plugin: name.clone(), action: action.clone() };
+                (uses, manifest.input.clone())
+            }));
+            let actions = actions.into_iter();
             let keyed = actions.filter(|(_, action)| action.keyed != Keyed::Never);
             let keyed = keyed.map(|(name, _)| name).collect();
             used.insert(name.clone(), UsedPlugin { plugin: Arc::clone(plugin), keyed });
@@ -104,7 +110,8 @@ impl<L: Logic> Engine<L> {
         let (ends, handle) = ends();
         let volatile = ends.volatile.clone();
         let inbox = Inbox::new(dir.clone(), run.clone(), plan.digest.clone(), Arc::clone(&clock));
-        let shared = Shared { run, dir, registry, secrets, masker, settings, volatile };
+        let shared =
+            Shared { run, dir, registry, secrets, masker, settings, inputs, volatile };
         let engine = Self {
             logic,
             journal,

@@ -155,7 +155,8 @@ impl Answer {
 fn prepare(plan: &Plan, step: &Step, registry: &Registry) -> Option<(Arc<dyn Plugin>, Call)> {
     let uses = step.uses.as_ref()?;
     let plugin = registry.get(&uses.plugin)?;
-    if !plugin.manifest().actions.get(&uses.action)?.has_preview {
+    let action = plugin.manifest().actions.remove(&uses.action)?;
+    if !action.has_preview {
         return None;
     }
     let names = PlanNames { plan, host: step.host.as_deref() };
@@ -165,7 +166,7 @@ fn prepare(plan: &Plan, step: &Step, registry: &Registry) -> Option<(Arc<dyn Plu
     let settings = plan.plugins.get(&uses.plugin)?.settings.render(&names).ok()?;
     let call = Call {
         action: uses.action.clone(),
-        input: step.with.render(&names).ok()?,
+        input: dr_plugin::coerce(&action.input, step.with.render(&names).ok()?),
         settings,
         host: step.host.as_ref().and_then(|name| plan.hosts.get(name)).cloned(),
         secrets: dr_plugin::Secrets::new(),

@@ -94,6 +94,13 @@ impl State {
             _ => {}
         }
         if let Some(step) = step_of(&event.kind).and_then(|step| graph.find(step.as_str())) {
+            if let (EventKind::StepFinished(finished), true, Some(started)) =
+                (&event.kind, graph.step(step).incident, self.started.as_mut())
+                && finished.state.is_met()
+            {
+                started.declared_at = event.at;
+                started.incident_at = event.at;
+            }
             self.fold_step(graph, step, event, &mut reopened);
         }
         reopened

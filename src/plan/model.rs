@@ -194,6 +194,9 @@ pub struct Step {
     /// After this there is no way back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub point_of_no_return: bool,
+    /// The disaster itself: the clocks of declaration and incident start when it has finished.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub incident: bool,
     /// What repeating it would do: the step's own word, else the action's.
     pub effect: Effect,
     /// The action's own effect, where the step's is another.

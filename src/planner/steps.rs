@@ -58,6 +58,7 @@ impl Maker<'_> {
         step.service = doc.service.as_deref().map(Into::into);
         step.phase = doc.phase;
         step.point_of_no_return = doc.point_of_no_return;
+        step.incident = doc.incident;
         step.on_failure = doc.on_failure.or(self.document.on_failure).unwrap_or(OnFailure::Halt);
         step.on_unknown = doc.on_unknown.unwrap_or(OnUnknown::Ask);
         step.skip = skip;
@@ -145,6 +146,7 @@ impl Maker<'_> {
             expect: Vec::new(),
             recovery_point: None,
             point_of_no_return: false,
+            incident: false,
             effect: Effect::Pure,
             action_effect: None,
             keyed: Keyed::Never,

@@ -373,6 +373,10 @@ pub struct StepDoc {
     /// After this there is no way back.
     #[serde(default)]
     pub point_of_no_return: bool,
+    /// The disaster itself, as a rehearsal brings it about: the clocks of declaration and incident
+    /// start when the step has finished.
+    #[serde(default)]
+    pub incident: bool,
     /// Limit of each attempt.
     #[serde(default)]
     pub timeout: Option<String>,

@@ -178,6 +178,14 @@ impl View {
                 self.step_mut(&finished.step).land(finished, session, now);
             }
             EventKind::StepFinished(finished) => {
+                let incident =
+                    self.planned(finished.step.as_str()).is_some_and(|planned| planned.incident);
+                if let (true, true, Some((started, _))) =
+                    (incident, finished.state.is_met(), self.started.as_mut())
+                {
+                    started.declared_at = now.at;
+                    started.incident_at = now.at;
+                }
                 self.step_mut(&finished.step).finish(finished, now);
             }
             EventKind::StepReset { step, redo, by, reason } => {
@@ -422,6 +430,7 @@ impl StepView {
     }
 
     fn finish(&mut self, finished: &StepFinished, now: Moment) {
+
         self.end(finished.state, now);
         self.begin(now);
         self.duration_ms = Some(finished.duration_ms);

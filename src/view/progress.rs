@@ -73,7 +73,7 @@ pub struct ServiceView {
 }
 
 /// One line of a list of runs.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct RunSummary {
     /// The run.
     pub run: RunId,

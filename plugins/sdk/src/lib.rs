@@ -5,6 +5,7 @@
 
 mod call;
 mod cancel;
+mod coerce;
 mod effect;
 mod error;
 mod host;
@@ -18,6 +19,7 @@ mod serve;
 
 pub use call::{Call, CallKey, Input};
 pub use cancel::{Cancel, CancelLevel};
+pub use coerce::coerce;
 pub use effect::Effect;
 pub use error::{CallError, ErrorClass};
 pub use host::{Become, Host};

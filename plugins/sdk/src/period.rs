@@ -24,6 +24,24 @@ impl Period {
     }
 }
 
+impl fmt::Display for Period {
+    /// Exact to the millisecond and re-readable: `5m0s`, `1h30m0s`, `1s250ms`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = self.as_millis();
+        let (hours, minutes, seconds, rest) =
+            (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60, ms % 1_000);
+        let hours = if hours > 0 { format!("{hours}h") } else { String::new() };
+        let minutes =
+            if minutes > 0 || !hours.is_empty() { format!("{minutes}m") } else { String::new() };
+        let seconds = match rest {
+            0 => format!("{seconds}s"),
+            _ if ms < 1_000 => format!("{rest}ms"),
+            _ => format!("{seconds}s{rest}ms"),
+        };
+        f.pad(&format!("{hours}{minutes}{seconds}"))
+    }
+}
+
 /// The text is no length of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected a duration such as `250ms`, `90s`, `15m` or `1h30m`")]

@@ -1,0 +1,14 @@
+//! Joins the parts: what each verb of the command line does, without a word about arguments or
+//! printing.
+
+pub mod archive;
+pub mod moment;
+pub mod outputs;
+pub mod past;
+pub mod plugins;
+pub mod request;
+pub mod session;
+pub mod source;
+pub mod start;
+pub mod state;
+pub mod who;

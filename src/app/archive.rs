@@ -1,0 +1,87 @@
+//! Past runs of a state directory, for history.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::past::Past;
+use super::state::StateDir;
+use crate::history::{self, Durations, Reader};
+use crate::id::{RunId, StepId};
+use crate::runbook::Document;
+use crate::words::Mode;
+
+/// Reads the runs of a state directory, all or those of one runbook.
+pub struct Archive<'a> {
+    state: &'a StateDir,
+    runbook: Option<&'a str>,
+}
+
+impl<'a> Archive<'a> {
+    /// Every run.
+    #[must_use]
+    pub fn new(state: &'a StateDir) -> Self {
+        Self { state, runbook: None }
+    }
+
+    /// Only runs of this runbook: an id names it, so the others are not even opened.
+    #[must_use]
+    pub fn of(state: &'a StateDir, runbook: &'a str) -> Self {
+        Self { state, runbook: Some(runbook) }
+    }
+}
+
+impl Reader for Archive<'_> {
+    fn runs(&self) -> Result<Vec<RunId>, String> {
+        let mut runs = self.state.list();
+        if let Some(runbook) = self.runbook {
+            runs.retain(|run| name_in(run.as_str()) == Some(runbook));
+        }
+        Ok(runs)
+    }
+
+    fn load(&self, run: &RunId) -> Result<history::Past, String> {
+        let past = Past::read(self.state.store().run(run), true).map_err(|it| it.to_string())?;
+        let alive = past.is_live();
+        Ok(history::Past { plan: past.plan, records: past.replay.records, alive })
+    }
+}
+
+/// The runbook's name in a run's id, between the moment and the random digits.
+fn name_in(run: &str) -> Option<&str> {
+    Some(run.split_once('-')?.1.rsplit_once('-')?.0)
+}
+
+/// The environment that a plan is for: the one given, else the default or only one.
+#[must_use]
+pub fn environment<'a>(document: &'a Document, given: Option<&'a str>) -> &'a str {
+    let named = &document.environments;
+    let default = || named.iter().find(|(_, it)| it.default).or_else(|| named.first());
+    given.or_else(|| default().map(|(name, _)| name.as_str())).unwrap_or("default")
+}
+
+/// Typical durations of a runbook's steps in an environment.
+#[must_use]
+pub fn typical(
+    state: &Path,
+    runbook: &str,
+    environment: &str,
+    mode: Mode,
+) -> BTreeMap<StepId, u64> {
+    let state = StateDir::resolve(Some(state), Path::new("."));
+    let read = Durations::read(&Archive::of(&state, runbook));
+    read.map_or_else(
+        |_| BTreeMap::new(),
+        |(durations, _)| durations.medians(runbook, environment, mode),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_names_its_runbook() {
+        assert_eq!(name_in("20260101T000000Z-shop_failover-4f3a"), Some("shop_failover"));
+        assert_eq!(name_in("x"), None);
+    }
+}

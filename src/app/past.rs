@@ -1,0 +1,86 @@
+//! A run as it is on disk.
+
+use std::sync::Arc;
+
+use crate::event::Record;
+use crate::journal::{self, JournalError, Replay, RunDir};
+use crate::plan::Plan;
+use crate::view::View;
+
+/// A run read from its folder.
+#[derive(Debug)]
+pub struct Past {
+    /// Its folder.
+    pub dir: RunDir,
+    /// Its plan.
+    pub plan: Arc<Plan>,
+    /// Its journal.
+    pub replay: Replay,
+}
+
+/// Why a run cannot be read.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum PastError {
+    /// The plan is missing or is not one.
+    #[error("cannot read the plan of run {run}: {reason}")]
+    #[diagnostic(code(DR3002), help("the folder of the run was changed by something else than dr"))]
+    Plan {
+        /// The run.
+        run: crate::id::RunId,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The journal is damaged.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Journal(#[from] JournalError),
+}
+
+impl Past {
+    /// Reads a run. With `accept_loss`, a damaged journal is read up to the damage.
+    ///
+    /// # Errors
+    /// [`PastError`].
+    pub fn read(dir: RunDir, accept_loss: bool) -> Result<Self, PastError> {
+        let plan = read_plan(&dir)?;
+        let replay = match journal::read(&dir.journal(), accept_loss) {
+            Ok(replay) => replay,
+            // Killed between making the folder and the first record.
+            Err(_) if !dir.journal().exists() => journal::decode(b"", accept_loss)?,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Self { dir, plan, replay })
+    }
+
+    /// What a screen needs of it.
+    #[must_use]
+    pub fn view(&self) -> View {
+        let mut view = View::new(&self.plan);
+        for record in self.records() {
+            view.apply_record(record);
+        }
+        view
+    }
+
+    /// Its records.
+    #[must_use]
+    pub fn records(&self) -> &[Record] {
+        &self.replay.records
+    }
+
+    /// Whether a process works on it at this moment.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.dir.is_live()
+    }
+}
+
+/// The plan that a run carries out.
+///
+/// # Errors
+/// [`PastError::Plan`].
+pub fn read_plan(dir: &RunDir) -> Result<Arc<Plan>, PastError> {
+    let failed = |reason: String| PastError::Plan { run: dir.id(), reason };
+    let bytes = std::fs::read(dir.plan()).map_err(|error| failed(error.to_string()))?;
+    serde_json::from_slice(&bytes).map(Arc::new).map_err(|error| failed(error.to_string()))
+}

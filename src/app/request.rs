@@ -1,0 +1,35 @@
+//! Requests of people, from any terminal.
+
+use crate::engine::{Letter, Posted, post};
+use crate::event::{Actor, Request, RequestKind};
+use crate::id::{RequestId, StepId};
+use crate::journal::RunDir;
+use crate::plan::Plan;
+
+/// A request with an id of its own.
+#[must_use]
+pub fn request(
+    ask: RequestKind,
+    step: Option<StepId>,
+    by: Actor,
+    reason: Option<String>,
+) -> Request {
+    Request { id: RequestId::from(format!("{:016x}", random())), step, ask, by, reason }
+}
+
+/// Puts a request into the inbox of a run.
+///
+/// # Errors
+/// The system's.
+pub fn hand_in(dir: &RunDir, plan: &Plan, request: Request) -> std::io::Result<Posted> {
+    post(dir, &Letter::new(dir.id(), plan.digest.clone(), request))
+}
+
+/// Random bits, from the system's per-process hash keys.
+#[must_use]
+pub fn random() -> u64 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    let mut hasher = std::hash::RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    hasher.finish()
+}

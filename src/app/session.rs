@@ -1,0 +1,214 @@
+//! One session of a run: the engine carries it out, a reporter shows it, and evidence is written at
+//! its end, however it ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::{Engine, EngineError, Handle, RunContext};
+use crate::event::{Finding, Record};
+use crate::evidence::{Evidence, JournalHead};
+use crate::journal::{JournalError, Masker, Replay, RunDir, Writer};
+use crate::machine::{Ending, Machine, PlanFault, Session};
+use crate::plan::Plan;
+use crate::plugin::{Registry, SecretStore};
+use crate::report::Reporter;
+use crate::time::{Clock, Now};
+use crate::view::View;
+use crate::{bundle, evidence, journal};
+
+/// What a session needs.
+pub struct Parts {
+    /// The run's folder, whose lock this process holds.
+    pub dir: RunDir,
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// The plugins.
+    pub registry: Arc<Registry>,
+    /// The secrets.
+    pub secrets: Arc<SecretStore>,
+    /// Masks what is kept and shown.
+    pub masker: Masker,
+    /// The journal, open at its end.
+    pub journal: Writer,
+    /// What it holds already.
+    pub history: Vec<Record>,
+    /// What the preflight found.
+    pub preflight: Option<Vec<Finding>>,
+    /// What the machine starts with.
+    pub session: Session,
+    /// Shows the run; none: nobody looks.
+    pub reporter: Box<dyn Reporter>,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// How a session ended.
+pub struct Done {
+    /// With a verdict, or waiting for people.
+    pub ending: Ending,
+    /// What is known of the run now.
+    pub view: View,
+    /// Why the evidence could not be written, if so.
+    pub evidence_error: Option<EvidenceError>,
+}
+
+/// Why a session could not be carried out.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum SessionError {
+    /// The plan is not one that can be run.
+    #[error("the plan cannot be run: {0}")]
+    #[diagnostic(code(DR3003), help("plan the runbook again"))]
+    Plan(PlanFault),
+    /// The engine stopped.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Engine(#[from] EngineError),
+    /// The system refused a thread.
+    #[error("cannot start the run: {0}")]
+    #[diagnostic(code(DR3303))]
+    System(std::io::Error),
+}
+
+/// How often a reporter is told that time has passed.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Carries a session out to its end and writes what it leaves.
+///
+/// # Errors
+/// [`SessionError`]; what the run did until then is in its journal.
+pub fn run(parts: Parts) -> Result<Done, SessionError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(SessionError::System)?;
+    let done = runtime.block_on(carry_out(parts));
+    // A plugin's blocking call may hang on a dead host: it must not hold the program.
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    done
+}
+
+#[expect(clippy::disallowed_methods, reason = "the reporter runs beside the engine")]
+async fn carry_out(parts: Parts) -> Result<Done, SessionError> {
+    let machine = Machine::new(Arc::clone(&parts.plan)).map_err(SessionError::Plan)?;
+    let mut view = View::new(&parts.plan);
+    for record in &parts.history {
+        view.apply_record(record);
+    }
+    let context = RunContext {
+        plan: Arc::clone(&parts.plan),
+        dir: parts.dir.clone(),
+        clock: Arc::clone(&parts.clock),
+        registry: parts.registry,
+        secrets: parts.secrets,
+        masker: parts.masker,
+        journal: parts.journal,
+        history: parts.history.clone(),
+        preflight: parts.preflight,
+        signals: true,
+    };
+    let (engine, handle) = Engine::new(context, machine)?;
+    let shown = tokio::spawn(show(handle, view, parts.reporter, parts.clock));
+    let ending = engine.run(parts.session).await;
+    let Ok(view) = shown.await else {
+        // The reporter broke: the run does not depend on it.
+        return Ok(Done {
+            ending: ending?,
+            view: View::new(&parts.plan),
+            evidence_error: None,
+        });
+    };
+    let evidence_error = keep_evidence(&parts.dir, &parts.plan).err();
+    Ok(Done { ending: ending?, view, evidence_error })
+}
+
+/// Why a session's evidence could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum EvidenceError {
+    /// The journal cannot be read back.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A file cannot be written.
+    #[error(transparent)]
+    Bundle(#[from] bundle::BundleError),
+}
+
+/// Writes `evidence.json`, `report.md` and the sums of the run's files, from its plan and journal
+/// alone.
+///
+/// # Errors
+/// [`EvidenceError`].
+pub fn keep_evidence(dir: &RunDir, plan: &Arc<Plan>) -> Result<(), EvidenceError> {
+    let replay = journal::read(&dir.journal(), true)?;
+    if let Some(evidence) = evidence_of(plan, &replay) {
+        bundle::write(dir.path(), &evidence)?;
+    }
+    Ok(())
+}
+
+/// What a run proves; `None` before its first record.
+#[must_use]
+pub fn evidence_of(plan: &Arc<Plan>, replay: &Replay) -> Option<Evidence> {
+    let head = JournalHead { count: replay.head.seq, sum: replay.head.sum().to_owned() };
+    evidence::build(plan, &replay.records, &head)
+}
+
+/// Feeds view and reporter until the session is over. A reporter that fails is let go: the run goes
+/// on.
+async fn show(
+    mut handle: Handle,
+    mut view: View,
+    reporter: Box<dyn Reporter>,
+    clock: Arc<dyn Clock>,
+) -> View {
+    let mut reporter = Some(reporter);
+    let mut elapsed = Elapsed { at_ms: clock.monotonic_ms(), elapsed_ms: view.elapsed_ms() };
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut volatile_open = true;
+    loop {
+        let result = tokio::select! {
+            biased;
+            record = handle.records.recv() => {
+                let Some(record) = record else { break };
+                elapsed =
+                    Elapsed { at_ms: clock.monotonic_ms(), elapsed_ms: record.event.elapsed_ms };
+                view.apply_record(&record);
+                let result = reporter.as_mut().map(|it| it.record(&view, &record));
+                result
+            }
+            volatile = handle.volatile.recv(), if volatile_open => {
+                let Some(volatile) = volatile else { volatile_open = false; continue };
+                view.apply_volatile(&volatile);
+                let now = elapsed.now(clock.as_ref());
+                reporter.as_mut().map(|it| it.volatile(&view, now, &volatile))
+            }
+            _ = ticks.tick() => {
+                let now = elapsed.now(clock.as_ref());
+                reporter.as_mut().map(|it| it.tick(&view, now))
+            }
+        };
+        if let Some(Err(_)) = result {
+            reporter = None;
+        }
+    }
+    if let Some(mut reporter) = reporter {
+        let now = elapsed.now(clock.as_ref());
+        let _ = reporter.end(&view, now);
+    }
+    view
+}
+
+/// The run's own time between two records.
+#[derive(Clone, Copy)]
+struct Elapsed {
+    at_ms: u64,
+    elapsed_ms: u64,
+}
+
+impl Elapsed {
+    fn now(self, clock: &dyn Clock) -> Now {
+        let since = clock.monotonic_ms().saturating_sub(self.at_ms);
+        Now { at: clock.wall(), elapsed_ms: self.elapsed_ms + since }
+    }
+}

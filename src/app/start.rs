@@ -1,0 +1,120 @@
+//! What a run needs before its first step: a plan that can be run, the lock, a folder, and what can
+//! be known of the targets.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::app::{plugins, who};
+use crate::engine::{Preflight, preflight};
+use crate::event::{Actor, Finding};
+use crate::id::{RunId, StepId};
+use crate::journal::{Holder, LockError, Masker, NewRun, RunDir, RunLock, RunStore, StateError};
+use crate::plan::Plan;
+use crate::plugin::{Registry, SecretStore};
+use crate::time::Timestamp;
+
+/// Preflight takes no longer than this: the clock is running.
+const PREFLIGHT: Duration = Duration::from_secs(15);
+
+/// Plugins, secrets and masks of one run in this process.
+pub struct Tools {
+    /// The plugins.
+    pub registry: Arc<Registry>,
+    /// The secrets of the plan.
+    pub secrets: Arc<SecretStore>,
+    /// Masks what is kept and shown.
+    pub masker: Masker,
+}
+
+impl Tools {
+    /// For a plan.
+    #[must_use]
+    pub fn new(plan: &Plan) -> Self {
+        let masker = Masker::default();
+        let learned = masker.clone();
+        let secrets = SecretStore::new(&plan.secrets, move |secret| {
+            learned.add(secret);
+        });
+        Self { registry: Arc::new(plugins::registry()), secrets: Arc::new(secrets), masker }
+    }
+
+    /// Asks the targets of the steps for which `is_open` holds.
+    ///
+    /// # Errors
+    /// The system refused a thread.
+    pub fn preflight(
+        &self,
+        plan: &Plan,
+        is_open: impl Fn(&StepId) -> bool,
+    ) -> std::io::Result<Preflight> {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let asked =
+            preflight(plan, is_open, &self.registry, &self.secrets, &self.masker, PREFLIGHT);
+        let found = runtime.block_on(asked);
+        runtime.shutdown_background();
+        Ok(found)
+    }
+}
+
+/// The locks that a run holds while this process drives it.
+#[derive(Debug)]
+pub struct Locks {
+    _runbook: RunLock,
+    run: Option<RunLock>,
+}
+
+impl Locks {
+    /// Takes the lock of a runbook in its environment.
+    ///
+    /// # Errors
+    /// [`LockError`]: somebody else drives it.
+    pub fn take(
+        store: &RunStore,
+        plan: &Plan,
+        run: &RunId,
+        since: Timestamp,
+    ) -> Result<Self, LockError> {
+        let runbook = store.lock(&plan.runbook, &plan.environment, &holder(run, since))?;
+        Ok(Self { _runbook: runbook, run: None })
+    }
+
+    /// Takes the lock of the run itself as well.
+    ///
+    /// # Errors
+    /// [`LockError`].
+    pub fn take_run(&mut self, dir: &RunDir, since: Timestamp) -> Result<(), LockError> {
+        let lock = RunLock::acquire(&dir.lock(), &dir.id().to_string(), &holder(&dir.id(), since))?;
+        self.run = Some(lock);
+        Ok(())
+    }
+}
+
+fn holder(run: &RunId, since: Timestamp) -> Holder {
+    let Actor { user, host, .. } = who::actor("");
+    Holder { run: run.clone(), user, host, pid: std::process::id(), since }
+}
+
+/// Makes the folder of a new run with its plan and its runbook.
+///
+/// # Errors
+/// [`StateError`]; nothing is left behind.
+pub fn make_run(
+    store: &RunStore,
+    run: &RunId,
+    plan: &Plan,
+    runbook: (&Path, &str),
+) -> Result<RunDir, StateError> {
+    let (file, text) = runbook;
+    let plan = serde_json::to_vec(plan).unwrap_or_default();
+    let name = file.file_name().map_or_else(|| "runbook.yaml".into(), std::path::PathBuf::from);
+    let files = NewRun { plan: &plan, runbook: vec![(name, text.as_bytes())] };
+    store.create_run(run, &files)
+}
+
+/// What the preflight found, for the journal.
+#[must_use]
+pub fn findings(preflight: Option<Preflight>) -> Option<Vec<Finding>> {
+    preflight.map(|preflight| preflight.findings)
+}

@@ -1,0 +1,50 @@
+//! The command line: arguments, one file per verb, exit codes. Nothing below prints.
+
+pub mod args;
+pub mod exit;
+
+mod act;
+mod check;
+mod execute;
+mod look;
+mod out;
+mod plan;
+mod resume;
+mod schema;
+
+use clap::Parser as _;
+
+use args::{Cli, Command};
+use exit::Exit;
+use out::Out;
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Clap's own exit code is 2 for usage, 0 for --help and --version.
+            let _ = error.print();
+            return if error.exit_code() == 0 { Exit::Done } else { Exit::Usage };
+        }
+    };
+    out::start_log(cli.verbose);
+    let out = Out::new(cli.color);
+    let state_dir = cli.state_dir.as_deref();
+    match &cli.command {
+        Command::Check(args) => check::run(args, &out),
+        Command::Plan(args) => plan::run(args, state_dir, &out),
+        Command::Execute(args) => execute::run(args, state_dir, &out),
+        Command::Resume(args) => resume::run(args, state_dir, &out),
+        Command::Approve(args) => act::approve(args, state_dir, &out),
+        Command::Cancel(args) => act::cancel(args, state_dir, &out),
+        Command::Runs(args) => look::runs(args, state_dir, &out),
+        Command::Watch(args) => look::watch(args, state_dir, &out),
+        Command::Show(args) => look::show(args, state_dir, &out),
+        Command::Logs(args) => look::logs(args, state_dir, &out),
+        Command::Report(args) => look::report(args, state_dir, &out),
+        Command::Schema(args) => schema::run(args, &out),
+        Command::Completions { shell } => schema::completions(*shell, &out),
+    }
+}

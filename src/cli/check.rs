@@ -1,0 +1,51 @@
+//! `dr check`: every problem of every runbook.
+
+use super::args::{Check, CheckFormat};
+use super::exit::Exit;
+use super::out::Out;
+use crate::app::source::{self, Examined};
+use crate::runbook;
+
+pub(super) fn run(args: &Check, out: &Out) -> Exit {
+    let paths = match source::runbooks(&args.paths) {
+        Ok(paths) => paths,
+        Err(message) => return out.refuse(&message, "check the path", Exit::Invalid),
+    };
+    if paths.is_empty() {
+        return out.refuse(
+            "there is no runbook here",
+            "name a file, or a folder with YAML files that begin with `runbook:`",
+            Exit::Usage,
+        );
+    }
+    let examined: Vec<Examined> = paths.iter().map(|path| Examined::read(path)).collect();
+    let wrong = examined
+        .iter()
+        .any(|file| if args.strict { !file.findings.is_empty() } else { file.errors() > 0 });
+    match args.format {
+        CheckFormat::Json => {
+            let findings: Vec<_> = examined.iter().flat_map(|file| &file.findings).collect();
+            let json = serde_json::to_string_pretty(&findings).unwrap_or_default();
+            out.result(&json);
+        }
+        CheckFormat::Text => {
+            for file in &examined {
+                if file.findings.is_empty() {
+                    let steps =
+                        file.runbook.as_ref().map_or(0, |runbook| runbook.document.steps.len());
+                    let plural = if steps == 1 { "" } else { "s" };
+                    out.result(&format!("{}: ok, {steps} step{plural}", file.file));
+                } else {
+                    show(file, out);
+                }
+            }
+        }
+    }
+    if wrong { Exit::Invalid } else { Exit::Done }
+}
+
+/// Prints what was found in a file.
+pub(super) fn show(file: &Examined, out: &Out) {
+    let width = out.error_screen().width.clamp(40, 120);
+    out.remark(&runbook::render(&file.text, &file.findings, out.look(), width));
+}

@@ -1,0 +1,327 @@
+//! `dr execute`: carry a runbook out.
+
+use std::io::{self, BufRead as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+use super::args::{Execute, RunFormat};
+use super::exit::Exit;
+use super::out::Out;
+use super::plan::make;
+use crate::app::request::{random, request};
+use crate::app::session::{self, Done, Parts, SessionError};
+use crate::app::start::{Locks, Tools, make_run};
+use crate::app::state::{StateDir, new_run_id};
+use crate::app::{moment, who};
+use crate::engine::{EngineError, Preflight};
+use crate::event::{FORMAT, Request, RequestKind, RunStarted};
+use crate::id::StepId;
+use crate::journal::{self, RunDir};
+use crate::machine::Session;
+use crate::plan::Plan;
+use crate::report::{Beside, Json, Lines, Live, Reporter, summary};
+use crate::time::{Clock, SystemClock, Timestamp};
+use crate::words::{Mode, Style};
+
+pub(super) fn run(args: &Execute, state_dir: Option<&Path>, out: &Out) -> Exit {
+    let clock = SystemClock;
+    let now = clock.wall();
+    let times = match times(args, now) {
+        Ok(times) => times,
+        Err(message) => return out.refuse(&message, "`dr execute --help`", Exit::Usage),
+    };
+    let state = StateDir::resolve(state_dir, &args.runbook);
+    let skips: Vec<_> = args.skips.iter().map(|step| (step.clone(), args.reason.clone())).collect();
+    let (plan, examined) =
+        match make(&args.runbook, &args.selection, &skips, Some(state.path()), out) {
+            Ok(made) => made,
+            Err(exit) => return exit,
+        };
+    let requests = match assumptions(&args.assumes, args.reason.as_ref(), &plan, out) {
+        Ok(requests) => requests,
+        Err(exit) => return exit,
+    };
+    if let Err(exit) = confirm(&plan, args, out) {
+        return exit;
+    }
+    let store = state.store();
+    if let Err(error) = store.prepare() {
+        return out.fail(&error, Exit::NotReady);
+    }
+    let id = new_run_id(now, &plan.runbook, (random() & 0xffff) as u16);
+    let mut locks = match Locks::take(&store, &plan, &id, now) {
+        Ok(locks) => locks,
+        Err(error) => return locked(&error, out),
+    };
+    let tools = Tools::new(&plan);
+    let preflight = if args.skip_preflight {
+        None
+    } else {
+        match look_ahead(&tools, &plan, |_| true, out) {
+            Ok(found) => Some(found),
+            Err(exit) => return exit,
+        }
+    };
+    if let Some(found) = &preflight
+        && !found.unreachable.is_empty()
+        && !args.yes
+        && plan.style == Style::Graceful
+        && Out::is_attended()
+        && !ask(
+            &format!(
+                "{} targets do not answer. Start all the same? [y/N] ",
+                found.unreachable.len()
+            ),
+            out,
+        )
+    {
+        return out.refuse("not started", "nothing was done", Exit::NotReady);
+    }
+    let dir = match make_run(&store, &id, &plan, (&args.runbook, &examined.text)) {
+        Ok(dir) => dir,
+        Err(error) => return out.fail(&error, Exit::NotReady),
+    };
+    if let Err(error) = locks.take_run(&dir, now) {
+        return locked(&error, out);
+    }
+    let journal = match journal::create(&dir.journal(), tools.masker.clone()) {
+        Ok(journal) => journal,
+        Err(error) => return out.fail(&error, Exit::NotReady),
+    };
+    let started = RunStarted {
+        format: FORMAT,
+        run: id,
+        runbook: plan.runbook.clone(),
+        environment: plan.environment.clone(),
+        mode: plan.mode,
+        style: plan.style,
+        plan_digest: plan.digest.clone(),
+        declared_at: times.declared_at,
+        incident_at: times.incident_at,
+        by: who::actor("command line"),
+        attended: Out::is_attended(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let parts = Parts {
+        reporter: reporter(args.format, out),
+        plan: Arc::new(plan),
+        registry: tools.registry,
+        secrets: tools.secrets,
+        masker: tools.masker,
+        journal,
+        history: Vec::new(),
+        preflight: preflight.map(|found| found.findings),
+        session: Session { started, reason: None, requests },
+        clock: Arc::new(clock),
+        dir: dir.clone(),
+    };
+    finish(&dir, session::run(parts), args.format, out)
+}
+
+struct Times {
+    declared_at: Timestamp,
+    incident_at: Timestamp,
+}
+
+fn times(args: &Execute, now: Timestamp) -> Result<Times, String> {
+    let zone = TimeZone::system();
+    let read = |text: &Option<String>| {
+        text.as_deref().map(|text| moment::parse(text, now, &zone)).transpose()
+    };
+    let declared_at = read(&args.declared_at)?.unwrap_or(now);
+    let incident_at = read(&args.incident_at)?.unwrap_or(declared_at);
+    Ok(Times { declared_at, incident_at })
+}
+
+/// `--assume STEP=done` as requests.
+fn assumptions(
+    assumes: &[(String, String)],
+    reason: Option<&String>,
+    plan: &Plan,
+    out: &Out,
+) -> Result<Vec<Request>, Exit> {
+    let mut requests = Vec::new();
+    for (step, what) in assumes {
+        if what != "done" {
+            let message =
+                format!("`--assume {step}={what}`: before a run only `done` can be assumed");
+            return Err(out.refuse(&message, "write `--assume STEP=done`", Exit::Usage));
+        }
+        if reason.is_none() {
+            return Err(out.refuse(
+                &format!("`--assume {step}=done` needs a reason"),
+                "add `--reason \"…\"`: it is kept in the evidence",
+                Exit::Usage,
+            ));
+        }
+        if plan.step(step).is_none() {
+            return Err(out.refuse(
+                &format!("the plan has no step `{step}`"),
+                "`dr plan` lists the steps",
+                Exit::Usage,
+            ));
+        }
+        requests.push(request(
+            RequestKind::AssumeDone,
+            Some(StepId::from(step.as_str())),
+            who::actor("command line"),
+            reason.cloned(),
+        ));
+    }
+    Ok(requests)
+}
+
+/// A protected environment asks for its name; a drill is refused there.
+fn confirm(plan: &Plan, args: &Execute, out: &Out) -> Result<(), Exit> {
+    if !plan.protected {
+        return Ok(());
+    }
+    if plan.mode == Mode::Drill {
+        return Err(out.refuse(
+            &format!("`{}` is protected: no drill runs there", plan.environment),
+            "name another environment with `--env`",
+            Exit::Usage,
+        ));
+    }
+    if args.yes {
+        return Ok(());
+    }
+    if !Out::is_attended() {
+        return Err(out.refuse(
+            &format!(
+                "`{}` is protected, and nobody is at the terminal to confirm",
+                plan.environment
+            ),
+            "confirm with `--yes`",
+            Exit::Usage,
+        ));
+    }
+    out.remark(&format!(
+        "`{}` is protected. This machine's lock does not cover other machines.",
+        plan.environment
+    ));
+    let typed = prompt("Type the name of the environment to start: ", out);
+    if typed.as_deref() == Some(plan.environment.as_str()) {
+        return Ok(());
+    }
+    Err(out.refuse("the name is another one", "nothing was done", Exit::Usage))
+}
+
+/// Asks the targets and shows what is not plainly ok.
+pub(super) fn look_ahead(
+    tools: &Tools,
+    plan: &Plan,
+    is_open: impl Fn(&StepId) -> bool,
+    out: &Out,
+) -> Result<Preflight, Exit> {
+    let found = match tools.preflight(plan, is_open) {
+        Ok(found) => found,
+        Err(error) => {
+            return Err(out.refuse(&format!("preflight: {error}"), "", Exit::Internal));
+        }
+    };
+    for finding in found.findings.iter().filter(|finding| finding.status != "would_change") {
+        let lines = finding.lines.join("; ");
+        out.remark(&format!(
+            "preflight: {}: {}: {lines}",
+            finding.step,
+            finding.status.replace('_', " ")
+        ));
+    }
+    if found.is_ready() {
+        return Ok(found);
+    }
+    for missing in &found.missing {
+        out.fail(missing, Exit::NotReady);
+    }
+    let denied: Vec<&str> = found.denied.iter().map(StepId::as_str).collect();
+    if !denied.is_empty() {
+        out.refuse(
+            &format!("the targets of {} refuse us", denied.join(", ")),
+            "mend the permissions, or start with `--skip-preflight`",
+            Exit::NotReady,
+        );
+    }
+    out.remark("not started: nothing was done");
+    Err(Exit::NotReady)
+}
+
+pub(super) fn reporter(format: RunFormat, out: &Out) -> Box<dyn Reporter> {
+    match format {
+        RunFormat::Json => Box::new(Json::new(io::stdout())),
+        RunFormat::Text if Out::is_live() => Box::new(Live::stderr(out.error_screen())),
+        RunFormat::Text | RunFormat::Lines => Box::new(Lines::new(io::stderr())),
+    }
+}
+
+/// Says how the session ended, and what to do now.
+pub(super) fn finish(
+    dir: &RunDir,
+    done: Result<Done, SessionError>,
+    format: RunFormat,
+    out: &Out,
+) -> Exit {
+    match done {
+        Ok(Done { ending, view, evidence_error }) => {
+            let report = dir.path().join("report.md");
+            let report = report.exists().then(|| report.display().to_string());
+            let beside = Beside { alive: false, now: None, report: report.as_deref() };
+            let text = match format {
+                RunFormat::Json => out.error_screen(),
+                _ => out.screen(),
+            };
+            let text = summary(&view, beside, &text);
+            // On stdout there are events and nothing else.
+            if format == RunFormat::Json {
+                out.remark(&text)
+            } else {
+                out.result(&text)
+            }
+            if let Some(error) = evidence_error {
+                out.refuse(
+                    &format!("the evidence could not be written: {error}"),
+                    &format!("`dr report {}` builds it from the journal", dir.id()),
+                    Exit::Internal,
+                );
+            }
+            Exit::from(&ending)
+        }
+        Err(error) => {
+            let exit = match &error {
+                SessionError::Plan(_) => Exit::Invalid,
+                SessionError::Engine(
+                    EngineError::PluginMissing { .. } | EngineError::Settings { .. },
+                ) => Exit::NotReady,
+                SessionError::Engine(EngineError::Journal(_) | EngineError::Unrecorded { .. }) => Exit::NotReady,
+                SessionError::Engine(EngineError::Abandoned { .. }) => Exit::Failed,
+                SessionError::Engine(EngineError::System { .. }) | SessionError::System(_) => {
+                    Exit::Internal
+                }
+            };
+            out.fail(&error, exit);
+            out.remark(&format!("the run is kept: continue with `dr resume {}`", dir.id()));
+            exit
+        }
+    }
+}
+
+pub(super) fn locked(error: &journal::LockError, out: &Out) -> Exit {
+    let exit = match error {
+        journal::LockError::Held { .. } => Exit::Locked,
+        journal::LockError::Io { .. } => Exit::NotReady,
+    };
+    out.fail(error, exit)
+}
+
+fn ask(question: &str, out: &Out) -> bool {
+    prompt(question, out).is_some_and(|answer| matches!(answer.as_str(), "y" | "Y" | "yes"))
+}
+
+fn prompt(question: &str, out: &Out) -> Option<String> {
+    out.ask(question);
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line).ok()?;
+    Some(line.trim().to_owned())
+}

@@ -1,0 +1,169 @@
+//! `dr resume`: a run goes on.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::act::{no_such_step, submit};
+use super::args::Resume;
+use super::execute::{finish, locked, look_ahead, reporter};
+use super::exit::Exit;
+use super::out::Out;
+use crate::app::past::Past;
+use crate::app::request::request;
+use crate::app::session::{self, Parts};
+use crate::app::start::{Locks, Tools};
+use crate::app::state::StateDir;
+use crate::app::who;
+use crate::event::{EventKind, FORMAT, Request, RequestKind, RunStarted, StepState};
+use crate::id::StepId;
+use crate::journal;
+use crate::machine::Session;
+use crate::time::{Clock, SystemClock};
+use crate::view::View;
+
+pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
+    let state = StateDir::resolve(state_dir, Path::new("."));
+    let dir = match state.find(&args.run) {
+        Ok(dir) => dir,
+        Err(error) => return out.fail(&error, Exit::Usage),
+    };
+    let past = match Past::read(dir.clone(), args.accept_loss) {
+        Ok(past) => past,
+        Err(error) => return out.fail(&error, Exit::Invalid),
+    };
+    let requests = match requests(args, &past, out) {
+        Ok(requests) => requests,
+        Err(exit) => return exit,
+    };
+    if past.is_live() {
+        return hand_over(&past, requests, out);
+    }
+    let store = state.store();
+    if let Err(error) = store.prepare() {
+        return out.fail(&error, Exit::NotReady);
+    }
+    let clock = SystemClock;
+    let now = clock.wall();
+    let mut locks = match Locks::take(&store, &past.plan, &dir.id(), now) {
+        Ok(locks) => locks,
+        Err(error) => return locked(&error, out),
+    };
+    if let Err(error) = locks.take_run(&dir, now) {
+        return locked(&error, out);
+    }
+    let tools = Tools::new(&past.plan);
+    let opened = if dir.journal().exists() {
+        journal::reopen(&dir.journal(), args.accept_loss, tools.masker.clone())
+    } else {
+        journal::create(&dir.journal(), tools.masker.clone())
+            .map(|writer| (journal::Replay::default(), writer))
+    };
+    let (replay, journal) = match opened {
+        Ok(opened) => opened,
+        Err(error @ journal::JournalError::Over { .. }) => return out.fail(&error, Exit::Usage),
+        Err(error) => return out.fail(&error, Exit::Invalid),
+    };
+    if let Some(torn) = &replay.torn {
+        out.remark(&format!("note: {torn}"));
+    }
+    let view = past.view();
+    if let Err(exit) = look_ahead(&tools, &past.plan, |step| is_open(&view, step), out) {
+        return exit;
+    }
+    let started = match replay.records.first().map(|record| &record.event.kind) {
+        Some(EventKind::RunStarted(started)) => started.clone(),
+        _ => RunStarted {
+            format: FORMAT,
+            run: dir.id(),
+            runbook: past.plan.runbook.clone(),
+            environment: past.plan.environment.clone(),
+            mode: past.plan.mode,
+            style: past.plan.style,
+            plan_digest: past.plan.digest.clone(),
+            declared_at: now,
+            incident_at: now,
+            by: who::actor("command line"),
+            attended: Out::is_attended(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        },
+    };
+    let started =
+        RunStarted { by: who::actor("command line"), attended: Out::is_attended(), ..started };
+    let parts = Parts {
+        reporter: reporter(args.format, out),
+        plan: Arc::clone(&past.plan),
+        registry: tools.registry,
+        secrets: tools.secrets,
+        masker: tools.masker,
+        journal,
+        history: replay.records,
+        preflight: None,
+        session: Session { started, reason: args.reason.clone(), requests },
+        clock: Arc::new(clock),
+        dir: dir.clone(),
+    };
+    finish(&dir, session::run(parts), args.format, out)
+}
+
+/// A resume looks only at steps that were not started.
+fn is_open(view: &View, step: &StepId) -> bool {
+    view.step(step.as_str()).is_none_or(|step| {
+        matches!(
+            view.state(step),
+            StepState::Pending | StepState::Ready | StepState::Blocked | StepState::Cancelled
+        )
+    })
+}
+
+/// A run that lives is handed the options.
+fn hand_over(past: &Past, requests: Vec<Request>, out: &Out) -> Exit {
+    if requests.is_empty() {
+        return out.refuse(
+            &format!("a process works on run {} already", past.dir.id()),
+            &format!("follow it with `dr watch {}`", past.dir.id()),
+            Exit::Locked,
+        );
+    }
+    for request in requests {
+        let exit = submit(past, request, out);
+        if exit != Exit::Done {
+            return exit;
+        }
+    }
+    Exit::Done
+}
+
+/// The options as requests, in the order in which they matter.
+fn requests(args: &Resume, past: &Past, out: &Out) -> Result<Vec<Request>, Exit> {
+    let mut asked: Vec<(RequestKind, &str)> = Vec::new();
+    asked.extend(args.skips.iter().map(|step| (RequestKind::Skip, step.as_str())));
+    for (step, what) in &args.assumes {
+        let kind = match what.as_str() {
+            "done" => RequestKind::AssumeDone,
+            "not-done" => RequestKind::AssumeNotDone,
+            other => {
+                let message = format!("`--assume {step}={other}`: it is `done` or `not-done`");
+                return Err(out.refuse(&message, "", Exit::Usage));
+            }
+        };
+        if kind == RequestKind::AssumeDone && args.reason.is_none() {
+            return Err(out.refuse(
+                &format!("`--assume {step}=done` needs a reason"),
+                "add `--reason \"…\"`: it is kept in the evidence",
+                Exit::Usage,
+            ));
+        }
+        asked.push((kind, step));
+    }
+    asked.extend(args.redos.iter().map(|step| (RequestKind::Redo, step.as_str())));
+    asked.extend(args.retries.iter().map(|step| (RequestKind::Retry, step.as_str())));
+    let mut requests = Vec::new();
+    for (kind, step) in asked {
+        if past.plan.step(step).is_none() {
+            return Err(no_such_step(past, step, out));
+        }
+        let step = Some(StepId::from(step));
+        requests.push(request(kind, step, who::actor("command line"), args.reason.clone()));
+    }
+    Ok(requests)
+}

@@ -1,0 +1,80 @@
+//! `dr schema` and `dr completions`.
+
+use std::path::Path;
+
+use clap::CommandFactory as _;
+use serde_json::Value;
+
+use super::args::{Cli, Schema, SchemaName};
+use super::exit::Exit;
+use super::out::Out;
+use crate::app::plugins;
+use crate::{evidence, schemas};
+
+pub(super) fn run(args: &Schema, out: &Out) -> Exit {
+    let Some(folder) = &args.all else {
+        out.result(&pretty(&schema(args.name)));
+        return Exit::Done;
+    };
+    for (name, text) in all() {
+        let path = folder.join(&name);
+        if let Err(error) = write(&path, &text) {
+            let message = format!("cannot write {}: {error}", path.display());
+            return out.refuse(&message, "name a folder that can be written", Exit::NotReady);
+        }
+    }
+    Exit::Done
+}
+
+pub(super) fn completions(shell: clap_complete::Shell, out: &Out) -> Exit {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "dr", &mut script);
+    out.result(&String::from_utf8_lossy(&script));
+    Exit::Done
+}
+
+/// Every generated file by its path below `schemas/`.
+#[must_use]
+pub(super) fn all() -> Vec<(String, String)> {
+    let mut files: Vec<_> =
+        [SchemaName::Runbook, SchemaName::Plan, SchemaName::Event, SchemaName::Evidence]
+            .into_iter()
+            .map(|name| (file(name).to_owned(), pretty(&schema(name))))
+            .collect();
+    for manifest in plugins::catalog().plugins() {
+        let json = serde_json::to_value(manifest).unwrap_or_default();
+        files.push((format!("plugins/{}.json", manifest.name), pretty(&json)));
+    }
+    files
+}
+
+fn file(name: SchemaName) -> &'static str {
+    match name {
+        SchemaName::Runbook => "runbook.schema.json",
+        SchemaName::Plan => "plan.schema.json",
+        SchemaName::Event => "event.schema.json",
+        SchemaName::Evidence => "evidence.schema.json",
+    }
+}
+
+fn schema(name: SchemaName) -> Value {
+    match name {
+        SchemaName::Runbook => schemas::runbook_schema(plugins::catalog()),
+        SchemaName::Plan => schemas::plan_schema(),
+        SchemaName::Event => schemas::event_schema(),
+        SchemaName::Evidence => schemars::schema_for!(evidence::Evidence).to_value(),
+    }
+}
+
+fn pretty(value: &Value) -> String {
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::write(path, text)
+}
