@@ -7,9 +7,14 @@
               failing test"
 )]
 
+mod bad_input;
 mod house;
+mod people;
 mod postgres_failover;
 mod postgres_pair;
+mod quickstart;
+mod schemas;
+mod ssh_faults;
 
 /// The binary under test, in a new folder.
 fn dr() -> dr_testkit::Dr {

@@ -114,6 +114,7 @@ impl Pair {
             .input("primary_data", self.primary.data().display())
             .input("standby_data", self.standby.data().display())
             .input("programs", self.programs.display())
+            .input("ask", false)
     }
 
     /// Kills the primary's postmaster. Gives the moment before.

@@ -15,6 +15,7 @@ pub struct Sshd {
     address: Ipv4Addr,
     port: u16,
     host_key: PathBuf,
+    authorized: PathBuf,
     log: PathBuf,
     account: Account,
     server: Option<Daemon>,
@@ -64,6 +65,7 @@ impl Sshd {
             address,
             port,
             host_key,
+            authorized,
             log: folder.join(format!("{name}.sshd.log")),
             account,
             server: None,
@@ -117,7 +119,13 @@ impl Sshd {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    fn public_host_key(&self) -> String {
+    /// The file of the keys that are let in.
+    pub fn authorized_keys(&self) -> PathBuf {
+        self.authorized.clone()
+    }
+
+    /// Its public host key, as `known_hosts` holds it.
+    pub fn host_key(&self) -> String {
         let text = fs::read_to_string(format!("{}.pub", self.host_key.display()));
         text.unwrap().split_whitespace().take(2).collect::<Vec<_>>().join(" ")
     }
@@ -166,7 +174,7 @@ impl SshHome {
             self.key().display()
         );
         self.write(".ssh/config", &config);
-        self.trust(sshd.address, port, &sshd.public_host_key());
+        self.trust(sshd.address, port, &sshd.host_key());
     }
 
     /// Makes a host key known.

@@ -1,0 +1,134 @@
+//! People at other terminals: gates, cancels, locks, watching.
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::dr;
+
+const GATE: &str = "runbook: gate
+steps:
+  - { id: look, needs: [], uses: sim.probe, with: { result: 1 } }
+  - id: act
+    needs: [look]
+    approve: { message: \"Really?\", timeout: 5m }
+    uses: local.script
+    effect: idempotent
+    timeout: 10s
+    with: { script: 'echo done > done.txt' }
+";
+
+fn kind(wanted: &'static str) -> impl Fn(&Value) -> bool {
+    move |event| event["type"] == wanted
+}
+
+#[test]
+fn a_gate_is_opened_from_another_terminal() {
+    let dr = dr().runbook(GATE);
+    let run = dr.args(["execute", "runbook.yaml", "--format", "json"]).spawn();
+    run.event(kind("approval_requested"));
+    assert!(!dr.path("done.txt").exists());
+    dr.args(["show", "last"]).run().code(0).prints("dr approve");
+    dr.args(["approve", "last", "look"]).run().code(2).says("has no gate");
+    dr.args(["approve", "last", "act"]).run().code(0);
+    let ended = run.finish().code(0);
+    let answered = ended.events().into_iter().find(kind("approval_answered")).unwrap();
+    assert_eq!(answered["approved"], true);
+    assert_eq!(dr.read("done.txt"), "done\n");
+}
+
+#[test]
+fn a_rejected_gate_fails_the_run_and_nothing_was_done() {
+    let dr = dr().runbook(GATE);
+    let run = dr.args(["execute", "runbook.yaml", "--format", "json"]).spawn();
+    run.event(kind("approval_requested"));
+    dr.args(["approve", "last", "act", "--reject", "not today"]).run().code(0);
+    run.finish().code(5).says("not today");
+    assert!(!dr.path("done.txt").exists());
+}
+
+#[test]
+fn without_a_time_limit_and_without_people_the_run_pauses() {
+    let dr = dr().runbook(&GATE.replace(", timeout: 5m", ""));
+    let paused = dr.args(["execute", "runbook.yaml"]).run().code(7);
+    assert!(paused.stdout.contains("dr approve"), "{paused}");
+    dr.args(["approve", "last", "act"]).run().code(0).says("dr resume");
+    dr.args(["resume", "last"]).run().code(0);
+    assert_eq!(dr.read("done.txt"), "done\n");
+    // Nothing may follow a success.
+    dr.args(["resume", "last"]).run().code(2);
+}
+
+const SLOW: &str = "runbook: slow
+steps:
+  - { id: first, needs: [], uses: local.command, effect: idempotent, timeout: 60s, with: { argv: [sh, -c, 'echo started; while [ ! -e go ]; do sleep 0.05; done'] } }
+  - { id: second, needs: [first], uses: local.command, effect: idempotent, timeout: 60s, with: { argv: [touch, second.txt] } }
+";
+
+#[test]
+fn a_second_run_is_told_who_holds_the_lock() {
+    let dr = dr().runbook(SLOW);
+    let run = dr.args(["execute", "runbook.yaml", "--format", "json"]).spawn();
+    run.event(kind("attempt_started"));
+    dr.args(["execute", "runbook.yaml"]).run().code(9).says("slow@default is locked by run");
+    std::fs::write(dr.path("go"), "").unwrap();
+    run.finish().code(0);
+    assert_eq!(std::fs::read_dir(dr.path(".dr/runs")).unwrap().count(), 1);
+}
+
+#[test]
+fn one_interrupt_lets_running_steps_finish_and_the_run_can_go_on() {
+    let dr = dr().runbook(SLOW);
+    let run = dr.args(["execute", "runbook.yaml", "--format", "json"]).spawn();
+    run.event(kind("attempt_started"));
+    run.signal(Signal::INT);
+    run.event(kind("cancel_requested"));
+    std::fs::write(dr.path("go"), "").unwrap();
+    let ended = run.finish().code(5);
+    let finished = ended.events().into_iter().find(kind("run_finished")).unwrap();
+    assert_eq!(finished["verdict"], "cancelled");
+    assert!(!dr.path("second.txt").exists());
+    dr.args(["resume", "last"]).run().code(0);
+    assert!(dr.path("second.txt").exists());
+}
+
+#[test]
+fn two_interrupts_stop_what_runs() {
+    let dr = dr().runbook(SLOW);
+    let run = dr.args(["execute", "runbook.yaml", "--format", "json"]).spawn();
+    run.event(kind("attempt_started"));
+    run.signal(Signal::TERM);
+    run.event(kind("cancel_requested"));
+    run.signal(Signal::TERM);
+    run.finish().code(5);
+    std::fs::write(dr.path("go"), "").unwrap();
+    dr.args(["resume", "last"]).run().code(0);
+    assert!(dr.path("second.txt").exists());
+}
+
+#[test]
+fn a_run_is_stopped_and_watched_from_another_terminal() {
+    let dr = dr().runbook(SLOW);
+    let run = dr.args(["execute", "runbook.yaml", "--format", "json"]).spawn();
+    run.event(kind("attempt_started"));
+    let watch = dr.args(["watch", "last", "--format", "json"]).spawn();
+    watch.event(kind("run_started"));
+    dr.args(["cancel", "last", "--now", "--reason", "wrong site"]).run().code(0);
+    run.finish().code(5);
+    let seen = watch.finish().code(5);
+    assert!(seen.events().iter().any(kind("run_finished")), "{seen}");
+    dr.args(["cancel", "last"]).run().code(2).says("no process works");
+}
+
+#[test]
+fn a_killed_run_goes_on_where_it_was() {
+    let dr = dr().runbook(SLOW);
+    let run = dr.args(["execute", "runbook.yaml", "--format", "json"]).spawn();
+    run.event(kind("attempt_started"));
+    run.kill();
+    dr.args(["show", "last"]).run().code(0).prints("dr resume");
+    std::fs::write(dr.path("go"), "").unwrap();
+    let resumed = dr.args(["resume", "last", "--format", "json"]).run().code(0);
+    let again = resumed.events().into_iter().find(kind("attempt_started")).unwrap();
+    assert_eq!((again["attempt"].clone(), again["launch"].clone()), (1.into(), 2.into()));
+    assert!(dr.path("second.txt").exists());
+}
