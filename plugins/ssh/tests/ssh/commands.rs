@@ -209,7 +209,7 @@ async fn a_stop_ends_the_remote_group() {
 async fn a_dropped_connection_makes_a_plain_command_unknown() {
     let bench = Bench::new();
     let file = bench.path("pid");
-    let script = "echo $$ >\"$PID\"; sleep 300";
+    let script = "echo $$ >\"$PID\"; exec sleep 300";
     let call = bench.call("a", Effect::Idempotent, json!({"script": script, "env": {"PID": file}}));
     let dropping = async {
         let process = pid_in(&file).await;
