@@ -56,10 +56,15 @@ impl Pool {
         loop {
             let kept = place.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let Some(connection) = kept else { break };
-            if let Ok(Ok(channel)) = timeout(STALE, open_channel(&connection)).await {
-                return Ok((Lease { connection, place }, channel));
+            match timeout(STALE, open_channel(&connection)).await {
+                Ok(Ok(channel)) => return Ok((Lease { connection, place }, channel)),
+                Ok(Err(error)) => tracing::debug!(host = target.host, %error, "a dead connection"),
+                Err(_) => {
+                    // The way there has changed: the others will not answer either.
+                    tracing::debug!(host = target.host, "a silent connection");
+                    place.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                }
             }
-            tracing::debug!(host = target.host, "a kept connection was dead");
         }
         let connection = {
             // Never closed, so it is always had.

@@ -12,5 +12,7 @@ mod files;
 mod jobs;
 #[path = "ssh/login.rs"]
 mod login;
+#[path = "ssh/processes.rs"]
+mod processes;
 #[path = "support/sshd.rs"]
 mod sshd;

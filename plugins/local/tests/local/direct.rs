@@ -116,7 +116,7 @@ async fn a_stop_ends_the_whole_group() {
 async fn a_call_that_is_given_up_leaves_nothing() {
     let bench = Bench::new();
     let file = bench.path("pid");
-    let script = "echo $$ >\"$FILE\"; sleep 300";
+    let script = "echo $$ >\"$FILE\"; exec sleep 300";
     let call =
         bench.call("a", Effect::Idempotent, json!({"script": script, "env": {"FILE": file}}));
     let pid = tokio::select! {

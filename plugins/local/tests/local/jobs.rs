@@ -179,7 +179,7 @@ async fn killed_before_the_exec_means_not_done() {
 #[tokio::test]
 async fn killed_after_the_exec_means_unknown() {
     let bench = Bench::new();
-    let rest = "echo $$ >\"$PID\"; sleep 300";
+    let rest = "echo $$ >\"$PID\"; exec sleep 300";
     let call = bench.call("a", Effect::Once, counted(&bench, rest));
     let file = bench.path("pid");
     let pid = tokio::select! {

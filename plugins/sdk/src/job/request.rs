@@ -137,13 +137,14 @@ pub fn shell_args(request: &Request, folder: &str, jobs: &str) -> Vec<String> {
     args
 }
 
-/// The name of the job's folder: the key's token, shortened by a digest where file systems would
-/// refuse it.
+/// The name of the job's folder: the key's token; a digest takes its place where file systems or
+/// shells would not have it.
 #[must_use]
 pub fn folder_name(key: &CallKey) -> String {
     const LONGEST: usize = 180;
     let token = key.as_token();
-    if token.len() <= LONGEST && !token.starts_with(['.', '-']) {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if token.len() <= LONGEST && !token.starts_with(['.', '-']) && token.bytes().all(plain) {
         return token;
     }
     let head: String =
@@ -183,6 +184,8 @@ mod tests {
         assert_ne!(one, two);
         assert!(one.len() <= 180);
         assert_eq!(folder_name(&key("a".into())), "r.a.apply.1");
+        let odd = CallKey { run: "../r '$x'".into(), ..key("a".into()) };
+        assert!(folder_name(&odd).bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)));
     }
 
     #[test]

@@ -209,7 +209,7 @@ async fn a_stop_ends_the_remote_group() {
 async fn a_dropped_connection_makes_a_plain_command_unknown() {
     let bench = Bench::new();
     let file = bench.path("pid");
-    let script = "echo $$ >\"$PID\"; sleep 300";
+    let script = "echo $$ >\"$PID\"; exec sleep 300";
     let call = bench.call("a", Effect::Idempotent, json!({"script": script, "env": {"PID": file}}));
     let dropping = async {
         let process = pid_in(&file).await;
@@ -250,8 +250,24 @@ async fn many_commands_share_what_the_host_allows() {
 }
 
 #[tokio::test]
-async fn another_login_shell_is_no_hindrance() {
-    // What a login shell prints by itself is not taken for output.
+async fn login_shells_of_other_families_are_no_hindrance() {
+    for shell in ["/bin/dash", "/bin/bash", "/usr/bin/tcsh", "/usr/bin/fish", "/bin/busybox sh"] {
+        if !std::path::Path::new(shell.split(' ').next().unwrap()).exists() {
+            continue;
+        }
+        let bench = Bench::with(&format!("ForceCommand exec {shell} -c \"$SSH_ORIGINAL_COMMAND\""));
+        let nasty = "it's! $(id) \\ `x`\n";
+        for (effect, step) in [(Effect::Pure, "a"), (Effect::Once, "b")] {
+            let argv = ["sh", "-c", "printf %s \"$1$A\"; cat", "-", nasty];
+            let input = json!({"argv": argv, "env": {"A": nasty}, "stdin": nasty});
+            let result = bench.apply(&bench.call(step, effect, input)).await.unwrap();
+            assert_eq!(result["stdout"], nasty.repeat(3), "{shell}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_login_prints_is_not_the_command_s() {
     let bench = Bench::with(
         "ForceCommand printf 'Welcome!\\n'; printf 'noise\\n' >&2; eval \"$SSH_ORIGINAL_COMMAND\"",
     );

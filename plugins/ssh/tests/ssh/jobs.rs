@@ -1,4 +1,4 @@
-use dr_plugin::{CancelLevel, Checked, Context, Effect, ErrorClass};
+use dr_plugin::{CancelLevel, Checked, Effect, ErrorClass};
 use serde_json::json;
 
 use crate::bench::{Bench, lives, pid_in, stoppable, until};
@@ -68,50 +68,6 @@ async fn a_launch_whose_answer_is_lost_happens_once() {
     }
 }
 
-/// Not a test of its own: what a test below starts in order to kill it.
-#[tokio::test]
-#[ignore = "a part of `a_job_outlives_its_caller`"]
-#[expect(clippy::disallowed_methods, reason = "the test hands its call over in the environment")]
-async fn caller() {
-    let text = std::env::var("DR_TEST_CALL").unwrap();
-    let given: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let call = dr_plugin::Call {
-        action: "script".into(),
-        input: given["input"].clone(),
-        settings: given["settings"].clone(),
-        host: serde_json::from_value(given["host"].clone()).unwrap(),
-        secrets: dr_plugin::Secrets::new(),
-        key: serde_json::from_value(given["key"].clone()).unwrap(),
-        timeout_ms: None,
-        effect: Effect::Once,
-    };
-    let _ = dr_plugin_ssh::plugin().apply(&call, &Context::silent()).await;
-}
-
-#[tokio::test]
-#[expect(clippy::disallowed_methods, reason = "a test starts a process to kill it")]
-async fn a_job_outlives_its_caller() {
-    let bench = Bench::new();
-    let call = bench.call("a", Effect::Once, bench.counted(WAIT));
-    let text = json!({
-        "input": call.input, "settings": call.settings, "host": call.host, "key": call.key,
-    });
-    let mut caller = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "jobs::caller", "--ignored", "--quiet"])
-        .env("DR_TEST_CALL", text.to_string())
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    let process = pid_in(&bench.path("pid")).await;
-    caller.kill().unwrap();
-    caller.wait().unwrap();
-    assert!(lives(process));
-    assert_eq!(bench.check(&call).await, Checked::Running);
-    std::fs::write(bench.path("go"), "").unwrap();
-    assert_eq!(bench.apply(&call).await.unwrap()["stdout"], "early\nlate\n");
-    assert_eq!(bench.count(), 1);
-}
-
 #[tokio::test]
 async fn a_detached_job_goes_on() {
     let bench = Bench::new();
@@ -164,4 +120,20 @@ async fn a_joined_job_on_a_host_that_is_gone_is_not_taken_for_undone() {
     assert_eq!(error.class, ErrorClass::Unknown, "{error:?}");
     std::fs::write(bench.path("go"), "").unwrap();
     until("the job is over", || !lives(process)).await;
+}
+
+#[tokio::test]
+async fn a_silent_connection_is_given_up_for_a_new_one() {
+    let bench = Bench::new();
+    let mut call = bench.call("a", Effect::Once, bench.counted(WAIT));
+    call.settings["keepalive"] = json!("1s");
+    let silencing = async {
+        pid_in(&bench.path("pid")).await;
+        until("it is connected", || !bench.sshd.sessions().is_empty()).await;
+        bench.sshd.freeze_connections();
+        std::fs::write(bench.path("go"), "").unwrap();
+    };
+    let (result, ()) = tokio::join!(bench.apply(&call), silencing);
+    assert_eq!(result.unwrap()["stdout"], "early\nlate\n");
+    assert_eq!(bench.count(), 1);
 }

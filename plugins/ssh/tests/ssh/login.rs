@@ -188,3 +188,19 @@ async fn no_agreement_is_permanent() {
     let error = bench.apply(&call).await.unwrap_err();
     assert_eq!((error.class, error.code.as_str()), (ErrorClass::Permanent, "no_agreement"));
 }
+
+#[tokio::test]
+async fn keys_of_every_kind_log_in() {
+    let bench = Bench::new();
+    for (kind, format) in
+        [("rsa", "RFC4716"), ("rsa", "PEM"), ("ecdsa", "RFC4716"), ("ecdsa", "PEM")]
+    {
+        let file = bench.path(&format!("{kind}-{format}"));
+        keygen(&["-t", kind, "-m", format, "-N", "", "-f", file.to_str().unwrap()]);
+        let public = std::fs::read(file.with_file_name(format!("{kind}-{format}.pub"))).unwrap();
+        std::fs::write(bench.sshd.path("authorized_keys"), public).unwrap();
+        let mut call = bench.call("a", Effect::Pure, json!({"argv": ["true"]}));
+        call.settings["identity_files"] = json!([file]);
+        bench.apply(&call).await.unwrap();
+    }
+}

@@ -112,11 +112,22 @@ impl Sshd {
 
     /// Ends all connections without a word.
     pub(crate) fn drop_connections(&self) {
+        self.signal(rustix::process::Signal::KILL);
+    }
+
+    /// Lets all connections fall silent, without ending them.
+    pub(crate) fn freeze_connections(&self) {
+        self.signal(rustix::process::Signal::STOP);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
         for session in self.sessions() {
             // The one that holds the connection is a child of the one that watches it.
             for process in children(session).into_iter().chain([session]) {
-                if name_of(process).is_some_and(|name| name.starts_with("sshd")) {
-                    kill(process);
+                if name_of(process).is_some_and(|name| name.starts_with("sshd"))
+                    && let Some(process) = rustix::process::Pid::from_raw(process)
+                {
+                    let _ = rustix::process::kill_process(process, signal);
                 }
             }
         }
