@@ -52,6 +52,9 @@ fn step(id: &str) -> Vec<Event> {
             duration_ms: 12,
             error: None,
             outputs: None,
+            result: None,
+            warnings: Vec::new(),
+            recovery_point: None,
             next: Next::Proceed,
         })),
         event(EventKind::StepFinished(StepFinished {
