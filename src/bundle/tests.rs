@@ -135,3 +135,15 @@ fn symbolic_links_are_not_followed() {
     let lines = sums(dir.path()).expect("sums");
     assert!(lines.iter().all(|line| !line.path.contains("etc/")), "{lines:?}");
 }
+
+#[test]
+fn the_check_of_the_journal_is_the_documented_one() {
+    let lines =
+        |text: &str| -> Vec<String> { text.lines().map(|line| line.trim().to_owned()).collect() };
+    let guide = lines(include_str!("../../docs/reference/journal.md"));
+    let from = guide.iter().position(|line| line.starts_with("prev=$(printf %064d")).expect("it");
+    let to = guide.iter().position(|line| line.starts_with("echo \"$n records")).expect("its end");
+    let check = &guide[from..=to];
+    let shipped = lines(include_str!("VERIFY.txt"));
+    assert!(shipped.windows(check.len()).any(|window| window == check));
+}

@@ -15,22 +15,22 @@ pub(super) struct Figures {
 /// the recovery point that was measured last.
 pub(super) fn figures(view: &View, service: &Service) -> Figures {
     let steps = of_service(view, service);
-    let last = steps
+    let latest = steps
         .iter()
         .filter(|step| step.state != StepState::Skipped)
         .max_by_key(|step| step.finished_ms);
     let reason = why_not(&steps, service);
-    let rta_ms = match (&reason, last.and_then(|step| step.finished_ms)) {
+    let time = match (&reason, latest.and_then(|step| step.finished_ms)) {
         (None, Some(finished)) => {
             u64::try_from(view.clock_offset_ms().saturating_add(finished as i64)).ok()
         }
         _ => None,
     };
-    let rpa_ms = measured(&steps).and_then(|step| {
+    let lost = measured(&steps).and_then(|step| {
         let incident = view.started()?.incident_at.as_millisecond();
         Some(incident - step.recovery_point?.as_millisecond())
     });
-    Figures { rta_ms, last_step: last.map(|step| step.id.clone()), rpa_ms, reason }
+    Figures { rta_ms: time, last_step: latest.map(|step| step.id.clone()), rpa_ms: lost, reason }
 }
 
 fn of_service<'a>(view: &'a View, service: &Service) -> Vec<&'a StepView> {
@@ -89,18 +89,18 @@ pub(super) fn service(view: &View, service: &Service, shown: &ServiceView) -> Se
     let steps = of_service(view, service);
     let figures = figures(view, service);
     let achieved = shown.achieved.as_ref();
-    let rta_ms = achieved.map_or(figures.rta_ms, |achieved| achieved.rta_ms);
-    let rpa_ms = achieved.map_or(figures.rpa_ms, |achieved| achieved.rpa_ms);
+    let time = achieved.map_or(figures.rta_ms, |achieved| achieved.rta_ms);
+    let lost = achieved.map_or(figures.rpa_ms, |achieved| achieved.rpa_ms);
     let over = steps.iter().all(|step| step.state.is_over());
-    let met_rto = match achieved {
+    let in_time = match achieved {
         Some(achieved) => achieved.met_rto,
         // A service that still recovers has neither met nor missed it.
-        None if rta_ms.is_none() && !over => None,
-        None => service.rto_ms.map(|rto| rta_ms.is_some_and(|rta| rta <= rto)),
+        None if time.is_none() && !over => None,
+        None => service.rto_ms.map(|rto| time.is_some_and(|rta| rta <= rto)),
     };
-    let met_rpo = match achieved {
+    let in_bounds = match achieved {
         Some(achieved) => achieved.met_rpo,
-        None => match (service.rpo_ms, rpa_ms) {
+        None => match (service.rpo_ms, lost) {
             (Some(rpo), Some(rpa)) => Some(rpa <= rpo as i64),
             (Some(_), None) if over && measures(view, &steps) => Some(false),
             _ => None,
@@ -113,14 +113,14 @@ pub(super) fn service(view: &View, service: &Service, shown: &ServiceView) -> Se
         priority: service.priority,
         rto: Objective {
             objective_ms: service.rto_ms,
-            achieved_ms: rta_ms,
-            met: met_rto,
+            achieved_ms: time,
+            met: in_time,
             last_step: figures.last_step,
         },
         rpo: Loss {
             objective_ms: service.rpo_ms,
-            achieved_ms: rpa_ms,
-            met: met_rpo,
+            achieved_ms: lost,
+            met: in_bounds,
             recovery_point: measured.and_then(|step| step.recovery_point),
             measured_by: measured.map(|step| step.id.clone()),
         },

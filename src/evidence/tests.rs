@@ -32,7 +32,10 @@ fn figures_and_proof() {
     assert_eq!(database.rto.achieved_ms, Some(76_000));
     assert_eq!(database.rto.met, Some(true));
     assert_eq!(database.rpo.achieved_ms, Some(2_500));
-    assert_eq!(database.rpo.measured_by.as_ref().map(|id| id.as_str()), Some("last_commit"));
+    assert_eq!(
+        database.rpo.measured_by.as_ref().map(crate::id::StepId::as_str),
+        Some("last_commit")
+    );
     assert_eq!(database.decision_ms, 25_600);
     assert_eq!(database.proof.assurance, Assurance::Verified);
     assert_eq!(evidence.clocks.decision_ms, 25_600);

@@ -19,14 +19,14 @@ impl Reader for Shelf {
     }
 }
 
-fn past(records: Vec<Record>) -> Result<Past, String> {
-    Ok(Past { plan: plan(), records, alive: false })
+fn past(records: Vec<Record>) -> Past {
+    Past { plan: plan(), records, alive: false }
 }
 
-fn drill(records: Vec<Record>) -> Result<Past, String> {
+fn drill(records: Vec<Record>) -> Past {
     let mut plan = Arc::unwrap_or_clone(plan());
     plan.mode = Mode::Drill;
-    Ok(Past { plan: Arc::new(plan), records, alive: false })
+    Past { plan: Arc::new(plan), records, alive: false }
 }
 
 /// A run in which the first web host took this long.
@@ -39,10 +39,10 @@ fn took(ms: u64) -> Vec<Record> {
 #[test]
 fn runs_are_listed_latest_first_and_damage_hides_nothing() {
     let shelf = Shelf(vec![
-        ("20260101T000000Z-a-0001", past(fixture::succeeded())),
+        ("20260101T000000Z-a-0001", Ok(past(fixture::succeeded()))),
         ("20260103T000000Z-a-0003", Err("record 3 is damaged".to_owned())),
-        ("20260102T000000Z-a-0002", past(Vec::new())),
-        ("20260104T000000Z-a-0004", past(fixture::paused())),
+        ("20260102T000000Z-a-0002", Ok(past(Vec::new()))),
+        ("20260104T000000Z-a-0004", Ok(past(fixture::paused()))),
     ]);
     let (runs, unreadable) = list(&shelf).expect("a list");
     let shown: Vec<_> = runs.iter().map(crate::view::RunSummary::state).collect();
@@ -56,10 +56,10 @@ fn runs_are_listed_latest_first_and_damage_hides_nothing() {
 #[test]
 fn medians_are_of_one_kind_of_run() {
     let shelf = Shelf(vec![
-        ("1", past(took(4_000))),
-        ("2", past(took(9_000))),
-        ("3", past(took(5_000))),
-        ("4", drill(took(60_000))),
+        ("1", Ok(past(took(4_000)))),
+        ("2", Ok(past(took(9_000)))),
+        ("3", Ok(past(took(5_000)))),
+        ("4", Ok(drill(took(60_000)))),
         ("5", Err("damaged".to_owned())),
     ]);
     let (durations, unreadable) = Durations::read(&shelf).expect("durations");
@@ -78,7 +78,7 @@ fn medians_are_of_one_kind_of_run() {
 #[test]
 fn only_what_succeeded_by_itself_counts() {
     let mut durations = Durations::default();
-    durations.add(&past(fixture::resumed()).expect("a run"));
+    durations.add(&past(fixture::resumed()));
     let medians = durations.medians("shop_failover", "production", Mode::Live);
     // The gate's step made no attempt, the fence was warned, the second web host was put back.
     assert_eq!(

@@ -186,7 +186,7 @@ fn running_line(step: &StepView, now: Now, widest: usize) -> Vec<Cell> {
 
 /// What is not plain about a step under way.
 fn on_the_way(step: &StepView) -> Option<String> {
-    let Some(last) = step.attempts.last() else { return None };
+    let last = step.attempts.last()?;
     if last.lost {
         return Some("looking up what became of it".to_owned());
     }

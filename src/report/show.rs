@@ -141,15 +141,16 @@ fn services(out: &mut String, view: &View, beside: Beside<'_>, screen: &Screen) 
     heading(out, screen, "services");
     let widest = name_width(&services);
     let now_ms = beside.now.map_or(view.elapsed_ms(), |now| now.elapsed_ms);
-    let going = matches!(view.phase(), Phase::Open | Phase::Paused(_));
-    let projection = going.then(|| view.projection(now_ms));
+    // Nobody can tell when a run ends that nobody works on.
+    let projection =
+        (beside.alive && *view.phase() == Phase::Open).then(|| view.projection(now_ms));
     for service in &services {
         let live = projection.as_ref().map(|projection| (projection, now_ms));
         let mut cells = vec![Cell::from("  ")];
         cells.extend(service_line(view, service, live, widest, false));
-        let line: String =
+        let text: String =
             cells.iter().map(|cell| screen.paint(cell.tone, cell.text.as_str())).collect();
-        let _ = writeln!(out, "{}", line.trim_end());
+        let _ = writeln!(out, "{}", text.trim_end());
         let why = service.achieved.as_ref().and_then(|achieved| achieved.reason.as_deref());
         if let Some(why) = why {
             indented(out, screen, 4 + widest, &clean_line(why));

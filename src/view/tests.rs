@@ -42,7 +42,7 @@ fn a_plan_is_shown_before_it_starts() {
 #[test]
 fn steps_follow_their_events() {
     let mut story = Story::begin();
-    story.to_the_gate();
+    story.until_gate();
     let view = folded(&story.records);
     assert_eq!(
         states(&view),
@@ -71,7 +71,7 @@ fn steps_follow_their_events() {
 #[test]
 fn what_waits_says_for_what() {
     let mut story = Story::begin();
-    story.to_the_gate();
+    story.until_gate();
     let view = folded(&story.records);
     let now = Some(at(30_000));
     for (step, waiting) in [
@@ -134,7 +134,7 @@ fn a_resume_makes_blocked_steps_pending_again() {
 #[test]
 fn what_a_crash_left_is_lost_until_its_next_event() {
     let mut story = Story::begin();
-    story.to_the_promotion().wait(60_000).tell(EventKind::RunResumed {
+    story.until_promotion().wait(60_000).tell(EventKind::RunResumed {
         session: 2,
         by: actor("bob"),
         attended: false,
@@ -236,17 +236,17 @@ fn advice_text(view: &View, alive: bool) -> String {
 #[test]
 fn every_state_has_an_answer() {
     let mut running = Story::begin();
-    running.to_the_promotion();
+    running.until_promotion();
     let mut stopping = Story::begin();
-    stopping.to_the_promotion().tell(EventKind::CancelRequested {
+    stopping.until_promotion().tell(EventKind::CancelRequested {
         by: actor("bob"),
         level: CancelRequest::Drain,
         reason: None,
     });
     let mut cancelled = Story::begin();
-    cancelled.to_the_promotion().end(1, Verdict::Cancelled, "cancelled by bob", Vec::new());
+    cancelled.until_promotion().end(1, Verdict::Cancelled, "cancelled by bob", Vec::new());
     let mut gate = Story::begin();
-    gate.to_the_gate();
+    gate.until_gate();
     let mut all = String::new();
     for (name, records, alive) in [
         ("running", running.records.clone(), true),
@@ -260,7 +260,15 @@ fn every_state_has_an_answer() {
         ("succeeded", fixture::succeeded(), false),
         ("objective missed", fixture::resumed(), false),
     ] {
-        all.push_str(&format!("== {name}\n{}\n", advice_text(&folded(&records), alive)));
+        all.extend([
+            "== ",
+            name,
+            "
+",
+            &advice_text(&folded(&records), alive),
+            "
+",
+        ]);
     }
     insta::assert_snapshot!(all);
 }

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use super::{StepView, View};
 use crate::event::{Purpose, Question, StepState};
@@ -143,7 +144,7 @@ impl WaitingFor {
                     }
                 }
                 if steps.len() > 3 {
-                    text.push_str(&format!(" and {} more", steps.len() - 3));
+                    let _ = write!(text, " and {} more", steps.len() - 3);
                 }
                 text
             }
@@ -164,10 +165,10 @@ impl WaitingFor {
             Self::Approval { have, of, deadline } => {
                 let mut text = "approval".to_owned();
                 if *of > 1 {
-                    text.push_str(&format!(" ({have} of {of})"));
+                    let _ = write!(text, " ({have} of {of})");
                 }
                 if let Some(left) = left(now, *deadline) {
-                    text.push_str(&format!(", {left}"));
+                    let _ = write!(text, ", {left}");
                 }
                 text
             }

@@ -28,19 +28,19 @@ fn a_run_as_it_goes_on() {
     let mut all = String::new();
     let mut show = |name: &str, story: &Story, ms: u64| {
         let text = drawn(&story.records, ms, &screen(100, 24));
-        all.push_str(&format!("== {name}\n{text}\n\n"));
+        all.extend(["== ", name, "\n", &text, "\n\n"]);
     };
     show("at the start", &story, 0);
     story.launch("fence_primary", 1, Purpose::Apply);
     show("a step runs", &story, 1_234);
     let mut story = Story::begin();
-    story.to_the_gate();
+    story.until_gate();
     show("somebody is asked", &story, 30_000);
     let mut story = Story::begin();
-    story.to_the_promotion();
+    story.until_promotion();
     show("it takes longer than planned", &story, 64_200);
     let mut story = Story::begin();
-    story.to_the_database().launch("restart_web@web_1", 1, Purpose::Apply);
+    story.until_database().launch("restart_web@web_1", 1, Purpose::Apply);
     show("the first service is back", &story, 53_000);
     story.tell(EventKind::CancelRequested {
         by: actor("bob"),
@@ -54,7 +54,7 @@ fn a_run_as_it_goes_on() {
 #[test]
 fn narrow_terminals_lose_the_ends_of_lines_only() {
     let mut story = Story::begin();
-    story.to_the_promotion();
+    story.until_promotion();
     insta::assert_snapshot!(drawn(&story.records, 40_000, &screen(40, 10)));
 }
 
@@ -78,10 +78,10 @@ fn no_line_is_wider_and_no_block_is_higher_than_the_screen() {
             for colour in [false, true] {
                 let screen = Screen { colour, ..screen(columns, rows) };
                 let lines = frame(&view, &projection, now(5_000), &screen);
-                assert!(lines.len() <= rows.max(7) - 1, "{columns}x{rows}: {}", lines.len());
+                assert!(lines.len() < rows.max(7), "{columns}x{rows}: {}", lines.len());
                 for line in &lines {
-                    let plain = crate::view::clean(line);
-                    assert!(width(&plain) <= columns, "{columns}x{rows}: {plain:?}");
+                    let bare = crate::view::clean(line);
+                    assert!(width(&bare) <= columns, "{columns}x{rows}: {bare:?}");
                 }
             }
         }

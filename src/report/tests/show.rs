@@ -22,7 +22,7 @@ fn a_failed_run() {
 #[test]
 fn a_running_run() {
     let mut story = Story::begin();
-    story.to_the_promotion();
+    story.until_promotion();
     let text = show(&folded(&story.records), going(40_000), &Screen::plain());
     for part in [
         "running after 40s: 4 of 9 steps over, 1 under way",
@@ -37,7 +37,7 @@ fn a_running_run() {
 #[test]
 fn a_killed_run() {
     let mut story = Story::begin();
-    story.to_the_promotion();
+    story.until_promotion();
     let text = show(&folded(&story.records), over(), &Screen::plain());
     assert!(text.contains("interrupted after 30s"), "{text}");
     assert!(text.contains("was under way"), "{text}");
@@ -76,7 +76,7 @@ fn summaries() {
 #[test]
 fn a_list_of_runs() {
     let mut running = Story::begin();
-    running.to_the_promotion();
+    running.until_promotion();
     let list = [
         folded(&fixture::succeeded()).summary(false),
         folded(&fixture::failed()).summary(false),
