@@ -91,7 +91,10 @@ impl Out {
         let screen = self.error_screen();
         let theme = if screen.colour { GraphicalTheme::unicode() } else { GraphicalTheme::none() };
         let handler =
-            GraphicalReportHandler::new_themed(theme).with_links(false).with_width(screen.width);
+            GraphicalReportHandler::new_themed(theme)
+            .with_links(false)
+            .without_cause_chain()
+            .with_width(screen.width);
         self.remark(&Shown { error, handler }.to_string());
         exit
     }

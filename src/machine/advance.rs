@@ -105,6 +105,12 @@ impl Machine {
             return;
         }
         let plan = graph.step(step);
+        // Passed over only now: a need on it must not be met while what it needs itself is not.
+        if let Some(reason) = plan.skip {
+            let step = plan.id.clone();
+            self.emit(EventKind::StepSkipped { step, reason, by: None, note: None });
+            return;
+        }
         if self.is_stopping() {
             self.emit(EventKind::StepCancelled { step: plan.id.clone() });
             return;

@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use super::graph::Index;
 use super::io::{Ending, Session};
 use super::machine::Machine;
 use super::step::Stage;
@@ -25,12 +24,6 @@ impl Machine {
         }
         self.rebuild();
         let graph = Arc::clone(&self.graph);
-        for step in 0..graph.len() as Index {
-            if let (Some(reason), Stage::Idle) = (graph.step(step).skip, self.state.stage(step)) {
-                let step = graph.id(step);
-                self.emit(EventKind::StepSkipped { step, reason, by: None, note: None });
-            }
-        }
         // What runs in the world has its slots; everything else gets in line.
         for &step in &graph.by_rank {
             if matches!(self.state.stage(step), Stage::Running(_)) {

@@ -19,7 +19,7 @@ fn the_quickstart_recovers_measures_and_leaves_evidence() {
     let run = dr.last_run();
     let evidence: Value =
         serde_json::from_str(&std::fs::read_to_string(run.join("evidence.json")).unwrap()).unwrap();
-    assert_eq!(evidence["result"], "met");
+    assert_eq!(evidence["result"], "succeeded");
     let report = std::fs::read_to_string(run.join("report.md")).unwrap();
     for service in ["orders", "images", "shop"] {
         assert!(report.contains(service), "{report}");

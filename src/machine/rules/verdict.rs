@@ -18,7 +18,7 @@ pub(in crate::machine) fn of_service(graph: &Graph, state: &State, service: usiz
         .counted
         .iter()
         .copied()
-        .filter(|&step| state.record(step).skip != Some(SkipReason::Phase))
+        .filter(|&step| graph.step(step).skip != Some(SkipReason::Phase))
         .collect();
     let mut achieved = Achieved {
         name: plan.name.clone(),
