@@ -191,15 +191,14 @@ pub(super) fn waits<'a>(
 ) -> Vec<(u64, u64)> {
     steps
         .flat_map(|step| {
-            let gates = step.gates.iter().map(move |gate| {
-                let open = if step.state.is_over() { step.finished_ms } else { None };
-                (gate.asked_ms, gate.settled.map(|(_, at)| at).or(open).unwrap_or(until_ms))
-            });
-            let questions = step.questions.iter().map(move |question| {
-                let open = if question.closed { Some(question.asked_ms) } else { None };
-                let answered = question.answer.as_ref().map(|(_, _, at)| *at);
-                (question.asked_ms, answered.or(open).unwrap_or(until_ms))
-            });
+            let gates = step
+                .gates
+                .iter()
+                .map(move |gate| (gate.asked_ms, gate.closed_ms().unwrap_or(until_ms)));
+            let questions = step
+                .questions
+                .iter()
+                .map(move |question| (question.asked_ms, question.closed_ms.unwrap_or(until_ms)));
             gates.chain(questions)
         })
         .collect()

@@ -200,6 +200,10 @@ fn question_advice(
 fn answer(step: &StepView, option: RequestKind, run: &RunId) -> Option<Advice> {
     let (run, id) = (quote(run.as_str()), quote(step.id.as_str()));
     Some(match option {
+        RequestKind::Retry if step.state == StepState::Unknown => Advice::run(
+            "look again: ask its check once more",
+            format!("dr resume {run} --retry {id}"),
+        ),
         RequestKind::Retry => {
             Advice::run("go on at the part that failed", format!("dr resume {run} --retry {id}"))
         }

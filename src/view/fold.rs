@@ -3,8 +3,8 @@ use super::{
     SkipView, StepView, View, clean_line,
 };
 use crate::event::{
-    AttemptFinished, Event, EventKind, Next, Purpose, Question, Record, RequestKind, SkipReason,
-    StepFinished, StepState, Volatile,
+    AttemptFinished, Event, EventKind, Next, Purpose, Question, Record, RequestKind, StepFinished,
+    StepState, Volatile,
 };
 use crate::id::StepId;
 use crate::time::Timestamp;
@@ -33,6 +33,19 @@ impl View {
         let now = Moment { at: event.at, ms: event.elapsed_ms };
         self.at = Some(now.at);
         self.elapsed_ms = self.elapsed_ms.max(now.ms);
+        let about = step_of(&event.kind).cloned();
+        let was = about.as_ref().map(|step| self.step_mut(step).state);
+        self.take_in(event, now);
+        if let (Some(step), Some(was)) = (about, was)
+            && was.is_over()
+            && self.step_mut(&step).state != was
+        {
+            self.withdraw(&step);
+            self.unblock(step, now);
+        }
+    }
+
+    fn take_in(&mut self, event: &Event, now: Moment) {
         match &event.kind {
             EventKind::RunStarted(started) => {
                 self.started = Some((started.clone(), now.at));
@@ -50,7 +63,7 @@ impl View {
                 });
             }
             EventKind::RunResumed { session, by, attended, reason } => {
-                self.reopen();
+                self.reopen(now);
                 self.sessions.push(SessionView {
                     number: *session,
                     by: by.clone(),
@@ -70,9 +83,7 @@ impl View {
             EventKind::PreflightFinished { findings } => self.findings.clone_from(findings),
             EventKind::StepSkipped { step, reason, by, note } => {
                 let step = self.step_mut(step);
-                step.failed_before_skip = step.has_failed()
-                    || step.failed_before_skip
-                    || (*reason == SkipReason::Person && asked_after_failure(step));
+                step.failed_before_skip |= step.has_failed() || step.is_under_way();
                 step.skipped =
                     Some(SkipView { reason: *reason, by: by.clone(), note: note.clone() });
                 step.end(StepState::Skipped, now);
@@ -98,6 +109,7 @@ impl View {
                         asked_at: now.at,
                         answers: Vec::new(),
                         settled: None,
+                        withdrawn_ms: None,
                     });
                 }
             }
@@ -133,7 +145,7 @@ impl View {
                     asked_ms: now.ms,
                     asked_at: now.at,
                     answer: None,
-                    closed: false,
+                    closed_ms: None,
                 });
             }
             EventKind::RequestAccepted { request } => {
@@ -142,10 +154,10 @@ impl View {
                     step.requests.push(request.clone());
                     if answers_question(request.ask)
                         && let Some(question) = step.questions.last_mut()
-                        && !question.closed
+                        && question.closed_ms.is_none()
                     {
                         question.answer = Some((request.ask, request.by.clone(), now.ms));
-                        question.closed = true;
+                        question.closed_ms = Some(now.ms);
                     }
                 }
             }
@@ -198,8 +210,11 @@ impl View {
                     was: step.state,
                 };
                 step.resets.push(reset);
-                step.put_back();
+                step.put_back(now);
                 step.failed_before_skip = false;
+                if *redo {
+                    step.outputs.clear();
+                }
             }
             EventKind::ServiceFinished { service, recovered, rta_ms } => {
                 let state = self.services.entry(service.clone()).or_default();
@@ -260,13 +275,16 @@ impl View {
 
     /// A further session: what was prevented is pending again, what was under way is lost until
     /// its next event.
-    fn reopen(&mut self) {
+    fn reopen(&mut self, now: Moment) {
         self.phase = Phase::Open;
         self.cancel = None;
-        self.services.retain(|_, state| state.recovered == Some(true));
+        let mut reopened = Vec::new();
         for step in &mut self.steps {
             match step.state {
-                StepState::Blocked | StepState::Cancelled => step.put_back(),
+                StepState::Blocked | StepState::Cancelled => {
+                    step.put_back(now);
+                    reopened.push(step.id.clone());
+                }
                 StepState::Running => {
                     if let Some(attempt) = step.attempts.last_mut() {
                         attempt.lost |= attempt.outcome.is_none();
@@ -277,15 +295,62 @@ impl View {
                 _ => {}
             }
         }
+        for step in &reopened {
+            self.withdraw(step);
+        }
+    }
+
+    /// What was said about the step's service as a whole no longer holds.
+    fn withdraw(&mut self, step: &StepId) {
+        let Some(step) = self.step(step.as_str()) else { return };
+        if let Some(service) = step.service.clone().filter(|_| self.counts_for_service(step)) {
+            self.services.remove(&service);
+        }
+    }
+
+    /// What `cause` prevented, directly or not, is no longer prevented by it.
+    fn unblock(&mut self, cause: StepId, now: Moment) {
+        let mut causes = vec![cause];
+        while let Some(cause) = causes.pop() {
+            let freed: Vec<StepId> = self
+                .steps
+                .iter()
+                .filter(|step| step.state == StepState::Blocked && step.blocked_by.contains(&cause))
+                .map(|step| step.id.clone())
+                .collect();
+            for step in freed {
+                self.step_mut(&step).put_back(now);
+                self.withdraw(&step);
+                causes.push(step);
+            }
+        }
     }
 }
 
-/// Whether a step was passed over in answer to its own failure.
-fn asked_after_failure(step: &StepView) -> bool {
-    step.questions.last().is_some_and(|question| {
-        question.question == Question::Failed
-            && matches!(question.answer, Some((RequestKind::Skip, ..)))
-    })
+/// The step whose state an event may change.
+fn step_of(kind: &EventKind) -> Option<&StepId> {
+    match kind {
+        EventKind::StepSkipped { step, .. }
+        | EventKind::StepBlocked { step, .. }
+        | EventKind::StepCancelled { step }
+        | EventKind::ApprovalRequested { step, .. }
+        | EventKind::ApprovalAnswered { step, .. }
+        | EventKind::QuestionAsked { step, .. }
+        | EventKind::AttemptStarted { step, .. }
+        | EventKind::StepReset { step, .. } => Some(step),
+        EventKind::AttemptFinished(finished) => Some(&finished.step),
+        EventKind::StepFinished(finished) => Some(&finished.step),
+        EventKind::RunStarted(_)
+        | EventKind::RunResumed { .. }
+        | EventKind::RunPaused { .. }
+        | EventKind::PreflightFinished { .. }
+        | EventKind::RequestAccepted { .. }
+        | EventKind::RequestRefused { .. }
+        | EventKind::ServiceFinished { .. }
+        | EventKind::CancelRequested { .. }
+        | EventKind::ClockMoved { .. }
+        | EventKind::RunFinished(_) => None,
+    }
 }
 
 fn answers_question(ask: RequestKind) -> bool {
@@ -304,6 +369,22 @@ fn answers_question(ask: RequestKind) -> bool {
 }
 
 impl StepView {
+    /// Whether an attempt was made and the step has not come to rest since.
+    fn is_under_way(&self) -> bool {
+        matches!(self.state, StepState::Running | StepState::Waiting | StepState::Unknown)
+            && self.open_gate().is_none()
+    }
+
+    /// Nobody is asked any more.
+    fn close_open(&mut self, now: Moment) {
+        if let Some(gate) = self.gates.last_mut().filter(|gate| gate.closed_ms().is_none()) {
+            gate.withdrawn_ms = Some(now.ms);
+        }
+        if let Some(question) = self.questions.last_mut() {
+            question.closed_ms.get_or_insert(now.ms);
+        }
+    }
+
     fn begin(&mut self, now: Moment) {
         if self.started_ms.is_none() {
             self.started_ms = Some(now.ms);
@@ -319,12 +400,10 @@ impl StepView {
         self.polling = false;
         self.progress = None;
         self.share = None;
-        if let Some(question) = self.questions.last_mut() {
-            question.closed = true;
-        }
+        self.close_open(now);
     }
 
-    fn put_back(&mut self) {
+    fn put_back(&mut self, now: Moment) {
         self.state = StepState::Pending;
         self.started_ms = None;
         self.started_at = None;
@@ -341,9 +420,7 @@ impl StepView {
         self.blocked_by.clear();
         self.by = None;
         self.reason = None;
-        if let Some(question) = self.questions.last_mut() {
-            question.closed = true;
-        }
+        self.close_open(now);
     }
 
     fn launch(&mut self, attempt: AttemptView, now: Moment) {
@@ -353,9 +430,7 @@ impl StepView {
         self.polling = matches!(attempt.purpose, Purpose::Repeat | Purpose::Validate);
         self.progress = None;
         self.share = None;
-        if let Some(question) = self.questions.last_mut() {
-            question.closed = true;
-        }
+        self.close_open(now);
         let same = self.attempts.iter_mut().rev().find(|known| {
             known.purpose == attempt.purpose
                 && known.number == attempt.number
@@ -403,12 +478,16 @@ impl StepView {
             });
         }
         self.begin(now);
-        self.error.clone_from(&finished.error);
+        // A check that goes on says nothing about why it was made.
+        let settles = matches!(finished.next, Next::Proceed | Next::Ask);
+        if finished.purpose != Purpose::Check || settles {
+            self.error.clone_from(&finished.error);
+        }
         if let Some(outputs) = &finished.outputs {
             self.outputs.clone_from(outputs);
         }
         self.warnings.clone_from(&finished.warnings);
-        self.recovery_point = finished.recovery_point.or(self.recovery_point);
+        self.recovery_point = finished.recovery_point;
         self.next_at = None;
         match &finished.next {
             Next::Proceed | Next::Launch { at: None, .. } | Next::Check => {
@@ -440,7 +519,7 @@ impl StepView {
         }
         self.warnings.clone_from(&finished.warnings);
         self.error.clone_from(&finished.error);
-        self.recovery_point = finished.recovery_point.or(self.recovery_point);
+        self.recovery_point = finished.recovery_point;
         self.by.clone_from(&finished.by);
         self.reason.clone_from(&finished.reason);
     }

@@ -123,6 +123,8 @@ pub struct GateView {
     pub answers: Vec<Answered>,
     /// Approved or rejected, once it is settled, and when.
     pub settled: Option<(bool, u64)>,
+    /// When it was overtaken by what happened to the step, if it was not settled.
+    pub withdrawn_ms: Option<u64>,
 }
 
 /// One answer to a gate.
@@ -141,6 +143,13 @@ pub struct Answered {
 }
 
 impl GateView {
+    /// When it was settled or overtaken by what happened to the step, in milliseconds since the
+    /// start of the run; absent while it is open.
+    #[must_use]
+    pub fn closed_ms(&self) -> Option<u64> {
+        self.settled.map(|(_, at_ms)| at_ms).or(self.withdrawn_ms)
+    }
+
     /// How many people have approved so far.
     #[must_use]
     pub fn approvals(&self) -> usize {
@@ -163,8 +172,8 @@ pub struct QuestionView {
     pub asked_at: Timestamp,
     /// What was answered, by whom, and when.
     pub answer: Option<(RequestKind, Actor, u64)>,
-    /// Whether it is settled: answered, or overtaken by what happened to the step.
-    pub closed: bool,
+    /// When it was answered, or overtaken by what happened to the step.
+    pub closed_ms: Option<u64>,
 }
 
 /// Why a step was passed over.
@@ -234,13 +243,13 @@ impl StepView {
     /// The gate that waits for an answer.
     #[must_use]
     pub fn open_gate(&self) -> Option<&GateView> {
-        self.gates.last().filter(|gate| gate.settled.is_none() && !self.state.is_over())
+        self.gates.last().filter(|gate| gate.closed_ms().is_none())
     }
 
     /// The question that waits for an answer.
     #[must_use]
     pub fn open_question(&self) -> Option<&QuestionView> {
-        self.questions.last().filter(|question| !question.closed)
+        self.questions.last().filter(|question| question.closed_ms.is_none())
     }
 
     /// Whether the step ended badly: it failed, its time was up, or it could not be taken back.

@@ -132,6 +132,52 @@ fn a_resume_makes_blocked_steps_pending_again() {
 }
 
 #[test]
+fn a_step_that_is_put_back_frees_what_it_blocked() {
+    let mut story = Story::begin();
+    let blocked =
+        |step: &str, by: &str| EventKind::StepBlocked { step: step.into(), by: vec![by.into()] };
+    story
+        .launch("fence_primary", 1, Purpose::Apply)
+        .over("fence_primary", StepState::Failed)
+        .tell(blocked("fence_by_hand", "fence_primary"))
+        .tell(blocked("last_commit", "fence_by_hand"))
+        .tell(blocked("notify", "web!validation/1"))
+        .tell(EventKind::ServiceFinished {
+            service: "database".into(),
+            recovered: false,
+            rta_ms: None,
+        });
+    assert_eq!(folded(&story.records).services()[0].state.recovered, Some(false));
+    story.tell(EventKind::StepReset {
+        step: "fence_primary".into(),
+        redo: false,
+        by: actor("bob"),
+        reason: None,
+    });
+    let view = folded(&story.records);
+    assert_eq!(view.services()[0].state.recovered, None);
+    assert_eq!(
+        states(&view)[..4],
+        [
+            ("notify", "blocked"),
+            ("fence_primary", "ready"),
+            ("fence_by_hand", "pending"),
+            ("last_commit", "pending"),
+        ]
+    );
+}
+
+#[test]
+fn a_gate_is_closed_by_what_happens_to_its_step() {
+    let mut story = Story::begin();
+    story.until_gate().wait(1_000).tell(EventKind::StepCancelled { step: "promote".into() });
+    let view = folded(&story.records);
+    let promote = view.step("promote").expect("promote");
+    assert!(promote.open_gate().is_none());
+    assert_eq!(promote.gates[0].withdrawn_ms, Some(25_400));
+}
+
+#[test]
 fn what_a_crash_left_is_lost_until_its_next_event() {
     let mut story = Story::begin();
     story.until_promotion().wait(60_000).tell(EventKind::RunResumed {
