@@ -1,6 +1,9 @@
 use std::fmt::Write as _;
 
-use super::testing::problems_of;
+use serde_json::json;
+
+use super::testing::{catalog, problems_of};
+use super::{check, load, normalize};
 
 fn codes_of(text: &str) -> Vec<&'static str> {
     problems_of(text).into_iter().map(|problem| problem.code).collect()
@@ -48,4 +51,142 @@ steps:
   - { <<: *stop, id: b, with: { <<: *w, env: { A: b } } }
 ";
     assert_eq!(codes_of(text), Vec::<&str>::new());
+}
+
+/// What stands without quotes where a text is meant is that text.
+#[test]
+fn texts_keep_their_source() {
+    let text = "
+runbook: a
+description: 007
+inputs: { version: { type: string, default: 1.10, enum: [1.10, 1.1, on] }, day: { type: timestamp, default: 2026-01-01T00:00:00Z } }
+hosts: { h: { address: x, user: 0100, labels: { rack: 0644, spare: true } } }
+plugins: { postgres: { dbname: 0100, port: 5432 } }
+steps:
+  - id: a
+    uses: local.command
+    with: { argv: [chmod, 0644, 1.10, on, true, 2026-01-01, ~x], env: { A: 0x10, B: 1e3, C: no }, exit_codes: [0, 1], detach: true }
+    description: 1.10
+";
+    let mut runbook = load(text, "t.yaml").expect("a runbook");
+    normalize(&mut runbook, &catalog());
+    assert_eq!(check(&runbook, &catalog()), []);
+    let document = &runbook.document;
+    assert_eq!(document.description.as_deref(), Some("007"));
+    let version = &document.inputs["version"];
+    assert_eq!(version.default, Some("1.10".into()));
+    assert_eq!(version.choices, Some(vec!["1.10".into(), "1.1".into(), "on".into()]));
+    assert_eq!(document.hosts["h"].user.as_deref(), Some("0100"));
+    assert_eq!(document.hosts["h"].labels["rack"], "0644");
+    assert_eq!(document.hosts["h"].labels["spare"], "true");
+    assert_eq!(document.plugins["postgres"], json!({ "dbname": "0100", "port": 5432 }));
+    assert_eq!(document.steps[0].description.as_deref(), Some("1.10"));
+    assert_eq!(
+        document.steps[0].with,
+        Some(json!({
+            "argv": ["chmod", "0644", "1.10", "on", "true", "2026-01-01", "~x"],
+            "env": { "A": "0x10", "B": "1e3", "C": "no" },
+            "exit_codes": [0, 1],
+            "detach": true,
+        }))
+    );
+}
+
+/// One line of a runbook, and the codes that it must give.
+#[test]
+fn every_bad_line_has_its_code() {
+    let head = "
+runbook: a
+inputs: { count: { type: integer, default: 1 } }
+values: { zone: z }
+secrets: { pw: [{ env: PW }] }
+hosts: { h: { address: x } }
+pools: { p: { capacity: 1 } }
+in_order: true
+steps:
+  - { id: first, uses: local.command, effect: pure, with: { argv: [a] }, outputs: { x: \"result.stdout\" } }
+";
+    let call = "uses: local.command, with: { argv: [a] }";
+    for (line, codes) in [
+        (format!("{{ id: s, {call} }}"), vec![]),
+        (format!("{{ id: S, {call} }}"), vec!["DR1101"]),
+        (format!("{{ id: s, {call}, retry: {{}} }}"), vec![]),
+        (format!("{{ id: s, {call}, host: h }}"), vec!["DR1304"]),
+        (format!("{{ id: s, {call}, host: \"{{{{ values.zone }}}}\" }}"), vec!["DR1304"]),
+        (format!("{{ id: s, {call}, needs: [s] }}"), vec!["DR1203"]),
+        (format!("{{ id: s, {call}, takes: {{ p: 0 }} }}"), vec!["DR1502"]),
+        (format!("{{ id: s, {call}, on_failure: ask }}"), vec!["DR1012"]),
+        (format!("{{ id: s, {call}, closes: first }}"), vec!["DR1012"]),
+        (format!("{{ id: s, {call}, undo: {{ {call} }} }}"), vec!["DR1012"]),
+        (format!("{{ id: s, {call}, estimate: soon }}"), vec!["DR1501"]),
+        (format!("{{ id: s, {call}, timeout: 0s }}"), vec!["DR1502"]),
+        (format!("{{ id: s, {call}, repeat: {{ until: 'true', at_most: 1, stable: 2 }}, effect: pure }}"), vec!["DR1502"]),
+        ("{ id: s, uses: ./other.yaml }".to_owned(), vec!["DR1012"]),
+        ("{ id: s, uses: local }".to_owned(), vec!["DR1302"]),
+        ("{ id: s, uses: local.command }".to_owned(), vec!["DR1303"]),
+        ("{ id: s, uses: local.command, with: [a] }".to_owned(), vec!["DR1303"]),
+        ("{ id: s, uses: local.command, with: { argv: \"{{ steps.first.outputs.x }}\" } }".to_owned(), vec![]),
+        ("{ id: s, uses: local.command, with: { argv: [\"{{ steps.first.outputs.y }}\"] } }".to_owned(), vec!["DR1406"]),
+        ("{ id: s, uses: local.command, with: { argv: [\"{{ steps.fist.outputs.x }}\"] } }".to_owned(), vec!["DR1403"]),
+        ("{ id: s, uses: local.command, with: { argv: [\"{{ steps.first.output.x }}\"] } }".to_owned(), vec!["DR1403"]),
+        ("{ id: s, uses: local.command, with: { argv: [\"{{ run.now }}\"] } }".to_owned(), vec!["DR1404"]),
+        ("{ id: s, uses: local.command, with: { argv: [\"{{ item }}\"] } }".to_owned(), vec!["DR1404"]),
+        ("{ id: s, uses: local.command, with: { argv: [\"{{ host.adress }}\"] } }".to_owned(), vec!["DR1403"]),
+        ("{ id: s, uses: local.command, with: { argv: [\"{{ hosts.h.adress }}\"] } }".to_owned(), vec!["DR1403"]),
+        ("{ id: s, uses: local.command, with: { argv: [\"{{ values.zone\"] } }".to_owned(), vec!["DR1401"]),
+        ("{ id: s, expect: [\"result.x == 1\"] }".to_owned(), vec!["DR1404"]),
+        ("{ id: s, expect: [\"inputs.m == 1\"] }".to_owned(), vec!["DR1403"]),
+        ("{ id: s, expect: [\"steps.s.status == ''\"] }".to_owned(), vec!["DR1405"]),
+        ("{ id: s, expect: [\"inputs.count ==\"] }".to_owned(), vec!["DR1402"]),
+        ("{ id: s, outputs: { a: \"outputs.b\", b: \"1\" } }".to_owned(), vec!["DR1406"]),
+        ("{ id: s, outputs: { a: \"1\", b: \"outputs.a\" } }".to_owned(), vec![]),
+        ("{ id: s, approve: { message: \"{{ secrets.pw }}?\" } }".to_owned(), vec!["DR1404"]),
+        ("{ id: s, approve: { message: go, approvers: 0 } }".to_owned(), vec!["DR1502"]),
+        ("{ id: s, uses: ssh.command, host: \"{{ steps.first.outputs.x }}\", timeout: 3s, with: { argv: [a] } }".to_owned(), vec!["DR1404"]),
+        ("{ id: s, uses: ssh.command, host: \"{{ values.zone }}\", timeout: 3s, with: { argv: [a] } }".to_owned(), vec![]),
+    ] {
+        let text = format!("{head}  - {line}\n");
+        assert_eq!(codes_of(&text), codes, "{line}");
+    }
+}
+
+/// One line outside the steps, and the codes that it must give.
+#[test]
+fn every_bad_section_has_its_code() {
+    let step = "steps: [{ id: a, expect: ['true'] }]";
+    for (line, codes) in [
+        ("values: { a: \"{{ inputs.b }}\" }", vec!["DR1404"]),
+        ("values: { A: 1 }", vec!["DR1101"]),
+        ("inputs: { a: { type: text } }", vec!["DR1011"]),
+        ("inputs: { a: { type: string, pattern: \"(\" } }", vec!["DR1503"]),
+        ("inputs: { a: { type: string, pattern: \"a+\", default: b } }", vec!["DR1503"]),
+        ("inputs: { a: { type: string, enum: [] } }", vec!["DR1503"]),
+        ("inputs: { a: { type: duration, default: 5m }, b: { type: list, default: [1] } }", vec![]),
+        ("secrets: { a: [] }", vec!["DR1504"]),
+        ("secrets: { a: [{}] }", vec!["DR1504"]),
+        ("secrets: { a: [{ prompt: true }] }", vec!["DR1012"]),
+        ("tiers: { a: { priority: urgent } }", vec!["DR1010"]),
+        ("tiers: { a: { priority: 0 } }", vec!["DR1010"]),
+        ("tiers: { a: { priority: 7, rto: 15, rpo: 0 } }", vec![]),
+        ("tiers: { a: { rto: 0 } }", vec!["DR1502"]),
+        ("tiers: { a: { rto: '1.5h' } }", vec!["DR1501"]),
+        ("services: { a: { depends_on: [b] } }", vec!["DR1202"]),
+        ("hosts: { a: { port: 0 } }", vec!["DR1502"]),
+        ("hosts: { a: { address: \"{{ run.mode }}\" } }", vec!["DR1404"]),
+        ("hosts: { a: { address: \"{{ values.x }}\" } }", vec!["DR1403"]),
+        ("pools: { a: { capacity: 0 } }", vec!["DR1502"]),
+        ("plugins: { nothing: {} }", vec!["DR1301"]),
+        ("plugins: { postgres: { dbname: a, password: \"{{ secrets.b }}\" } }", vec!["DR1403"]),
+        ("parallelism: 0", vec!["DR1502"]),
+        ("on_failure: undo", vec!["DR1012"]),
+        ("environments: { a: { values: { b: 1 } }, c: {} }", vec!["DR1506"]),
+        ("environments: { a: { values: { b: 1 } }, c: { values: { b: 2 } } }", vec![]),
+    ] {
+        let text = format!("runbook: a\n{line}\n{step}\n");
+        let mut found = codes_of(&text);
+        found.sort_unstable();
+        let mut codes = codes;
+        codes.sort_unstable();
+        assert_eq!(found, codes, "{line}");
+    }
 }

@@ -15,6 +15,8 @@ mod normalize;
 mod pages_tests;
 mod problem;
 mod report;
+#[cfg(test)]
+mod report_tests;
 mod shorthand;
 mod spans;
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::codes;
 use super::testing::problems_of;
+use super::{Look, check, codes, findings, load, normalize, read, render};
+use crate::catalog::Catalog;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors")
@@ -33,12 +34,19 @@ fn every_code_has_a_page_and_every_page_a_code() {
     }
 }
 
+fn page_of(code: &str) -> String {
+    std::fs::read_to_string(folder().join(format!("{code}.md"))).expect("a page")
+}
+
+/// The bad examples on the page of a code.
+pub(super) fn bad_examples(code: &str) -> Vec<String> {
+    examples(&page_of(code), "bad")
+}
+
 #[test]
 fn bad_examples_are_bad_and_good_ones_good() {
     for (code, _) in codes::ALL {
-        let path = folder().join(format!("{code}.md"));
-        let page = std::fs::read_to_string(&path).expect("a page");
-        let bad = examples(&page, "bad");
+        let bad = bad_examples(code);
         // Only a file that cannot be read at all has no text to show.
         assert_eq!(bad.is_empty(), *code == codes::UNREADABLE, "{code}");
         for example in bad {
@@ -48,8 +56,36 @@ fn bad_examples_are_bad_and_good_ones_good() {
                 "{code}: {problems:#?}"
             );
         }
-        for example in examples(&page, "good") {
+        for example in examples(&page_of(code), "good") {
             assert_eq!(problems_of(&example), [], "{code}");
         }
+    }
+}
+
+/// The runbooks that users are given, with the plugins that they really use.
+#[test]
+fn shipped_runbooks_have_no_problem() {
+    let catalog = Catalog::new([
+        dr_plugin_local::plugin().manifest(),
+        dr_plugin_ssh::plugin().manifest(),
+        dr_plugin_postgres::plugin().manifest(),
+        dr_plugin_sim::plugin().manifest(),
+    ]);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("runbooks");
+    for entry in std::fs::read_dir(folder).expect("the folder") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|extension| extension != "yaml") {
+            continue;
+        }
+        let text = read(&path).expect("a text");
+        let mut runbook = load(&text, "runbook.yaml").expect("a runbook");
+        normalize(&mut runbook, &catalog);
+        let problems = findings("runbook.yaml", &text, &check(&runbook, &catalog));
+        assert!(
+            problems.is_empty(),
+            "{}\n{}",
+            path.display(),
+            render(&text, &problems, Look::Plain, 100)
+        );
     }
 }

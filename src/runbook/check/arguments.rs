@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use dr_plugin::{ActionManifest, Manifest};
 use jsonschema::error::{TypeKind, ValidationErrorKind};
-use jsonschema::{ValidationError, Validator};
+use jsonschema::{JsonType, ValidationError, Validator};
 use serde_json::Value;
 
 use super::checker::Checker;
@@ -28,6 +28,7 @@ impl Schemas {
 /// What is validated, for messages.
 struct Subject<'a> {
     code: &'static str,
+    plugin: &'a str,
     /// "an argument of …".
     what: String,
     schema: &'a Value,
@@ -49,6 +50,7 @@ impl Checker<'_> {
         let place = if with.is_some() { at.field("with") } else { at.field("uses") };
         let subject = Subject {
             code: codes::BAD_ARGUMENT,
+            plugin: uses.split_once('.').map_or(uses, |(plugin, _)| plugin),
             what: format!("an argument of `{uses}`"),
             schema: action.input.as_value(),
             at: &place,
@@ -68,6 +70,7 @@ impl Checker<'_> {
     ) {
         let subject = Subject {
             code: codes::BAD_SETTINGS,
+            plugin: &manifest.name,
             what: format!("a setting of `{}`", manifest.name),
             schema: manifest.settings.as_value(),
             at,
@@ -130,7 +133,14 @@ impl Subject<'_> {
                     Some(wanted) => format!("expected {wanted}, found {}", found(&error.instance)),
                     None => shorten(&error.masked_with(found(&error.instance)).to_string()),
                 };
-                problems.push(problem(at, message));
+                let help = match (&error.kind, &*error.instance) {
+                    (
+                        ValidationErrorKind::Type { kind: TypeKind::Single(JsonType::Array) },
+                        Value::String(text),
+                    ) => format!("write a list: `[{}]`", shorten(text)),
+                    _ => format!("`dr plugins {}` shows what it takes", self.plugin),
+                };
+                problems.push(problem(at, message).with_help(help));
             }
         }
     }
@@ -303,6 +313,7 @@ mod tests {
     fn problems(schema: &Value, value: &Value) -> Vec<(String, String)> {
         let subject = Subject {
             code: codes::BAD_ARGUMENT,
+            plugin: "a",
             what: "an argument of `a.b`".to_owned(),
             schema,
             at: &DocPath::key("with"),

@@ -4,7 +4,7 @@ use dr_plugin::{ActionManifest, Effect};
 
 use super::arguments::Schemas;
 use crate::catalog::Catalog;
-use crate::runbook::{DocPath, Document, Graph, Problem, Runbook, StepDoc, nearest};
+use crate::runbook::{DocPath, Document, Graph, Problem, Runbook, StepDoc, codes, nearest};
 use crate::text::Vocabulary;
 
 /// Everything that is wrong or risky about a runbook, in the order of the checks. Run
@@ -12,7 +12,13 @@ use crate::text::Vocabulary;
 #[must_use]
 pub fn check(runbook: &Runbook, catalog: &Catalog) -> Vec<Problem> {
     let document = &runbook.document;
-    let (graph, problems) = Graph::build(document);
+    let (graph, mut problems) = Graph::build(document);
+    for problem in &mut problems {
+        if problem.help.is_none() {
+            let section = if problem.code == codes::UNKNOWN_SERVICE { "services" } else { "steps" };
+            problem.help = Some(format!("add it to `{section}`, or correct the name"));
+        }
+    }
     let steps = document
         .steps
         .iter()
@@ -97,7 +103,9 @@ impl<'a> Checker<'a> {
         let message = format!("there is no {what} `{name}`");
         let help = match nearest(name, known.iter().copied()) {
             Some(close) => format!("did you mean `{close}`?"),
-            None if known.is_empty() => format!("the runbook has no {what}s"),
+            None if known.is_empty() => {
+                format!("the runbook has no {what}s: add it, or remove this")
+            }
             None => format!("there {}", list(&known)),
         };
         self.help(code, at, message, help);

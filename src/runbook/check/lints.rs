@@ -60,7 +60,8 @@ impl Checker<'_> {
             );
         }
         let is_remote = action.kind == Kind::Action
-            && (action.host == HostNeed::Required || step.host.is_some());
+            && (action.host == HostNeed::Required
+                || (action.host == HostNeed::Optional && step.host.is_some()));
         if is_remote && step.timeout.is_none() {
             self.warn(
                 codes::NO_TIMEOUT,
@@ -71,20 +72,19 @@ impl Checker<'_> {
         }
     }
 
-    /// No way back, and no gate before it: its own, or that of a step it needs.
+    /// No way back, and no gate before it: its own, or that of a step it waits for.
     fn lint_return(&mut self, step: &StepDoc, at: &DocPath) {
-        let document = self.document;
-        let asks = |step: &StepDoc| step.approve.is_some();
-        let needs = step.needs.iter().flatten();
-        let asked_before = needs
-            .filter_map(|name| self.steps.get(name.as_str()))
-            .any(|index| asks(&document.steps[*index]));
-        if step.point_of_no_return && !asks(step) && !asked_before {
+        if !step.point_of_no_return || step.approve.is_some() {
+            return;
+        }
+        let id = step.id.value.as_str();
+        let mut gates = self.document.steps.iter().filter(|other| other.approve.is_some());
+        if !gates.any(|gate| self.graph.is_ancestor(&gate.id.value, id)) {
             self.warn(
                 codes::NO_GATE,
                 at.field("point_of_no_return"),
-                format!("there is no way back after `{}`, and nobody is asked", step.id.value),
-                "add `approve: { message: … }` to it, or to a step that it needs",
+                format!("there is no way back after `{id}`, and nobody is asked"),
+                "add `approve: { message: … }` to it, or to a step that it waits for",
             );
         }
     }

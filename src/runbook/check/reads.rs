@@ -199,9 +199,12 @@ impl Checker<'_> {
     }
 
     fn text_error(&mut self, code: &'static str, error: TextError, at: DocPath) {
-        let mut problem = Problem::error(code, at, error.message).within(error.span);
-        problem.help = error.help;
-        self.push(problem);
+        let problem = Problem::error(code, at, error.message).within(error.span);
+        let help = error.help.unwrap_or_else(|| {
+            let what = if code == codes::BAD_DECISION { "expressions" } else { "templates" };
+            format!("the page of {code} shows how {what} are written")
+        });
+        self.push(problem.with_help(help));
     }
 
     fn read(&mut self, reader: Reader<'_>, read: &Read, at: &dyn Fn() -> DocPath) {
@@ -228,7 +231,12 @@ impl Checker<'_> {
             let misplaced = is_somewhere && !place.roots().contains(&root)
                 || (root == "run" && path.field(1) == Some("now"));
             let code = if misplaced { codes::NAME_NOT_HERE } else { codes::UNKNOWN_NAME };
-            return Err((code, error.message, error.help));
+            let help = error.help.unwrap_or_else(|| match (misplaced, path.field(1)) {
+                (true, _) => "compute it in the `outputs` of a step, and read that".to_owned(),
+                (false, Some(name)) => format!("declare `{name}` in `{root}`, or correct the name"),
+                (false, None) => "correct the name".to_owned(),
+            });
+            return Err((code, error.message, Some(help)));
         }
         if place == Place::StepHost && !known_at_plan_time(path) {
             let message = format!("`{path}` is not known when a plan is made, and a host must be");
