@@ -298,6 +298,8 @@ pub enum EdgeReason {
     Service,
     /// A validation waits for its service's steps.
     Validation,
+    /// A drill's cleanup waits for everything else.
+    Cleanup,
 }
 
 /// Asks people before the action.
@@ -423,7 +425,8 @@ pub struct Urgency {
     pub class: Class,
     /// Latest start that keeps every objective it serves, milliseconds after the start.
     pub latest_start_ms: i64,
-    /// Position in the runbook.
+    /// Settles ties: by the lowest priority number that the step serves, then by position in the
+    /// runbook.
     pub order: u32,
 }
 
