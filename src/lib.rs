@@ -8,6 +8,7 @@ pub mod id;
 pub mod journal;
 pub mod machine;
 pub mod plan;
+pub mod planner;
 pub mod plugin;
 pub mod report;
 pub mod runbook;

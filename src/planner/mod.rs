@@ -1,0 +1,18 @@
+//! Runbook + catalog + history → plan: resolves one environment, selects steps, and schedules them.
+//! Touches nothing and contacts nothing.
+
+pub mod codes;
+mod make;
+mod names;
+mod objectives;
+mod request;
+mod resolve;
+pub mod schedule;
+mod select;
+mod steps;
+#[cfg(test)]
+mod tests;
+mod validation;
+
+pub use make::plan;
+pub use request::{Estimates, InputValue, PlanRequest, Skip};

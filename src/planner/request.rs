@@ -1,0 +1,70 @@
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::id::StepId;
+use crate::words::{Mode, Phase, Style};
+
+/// What a plan is asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlanRequest {
+    /// `--env`; absent: the default environment.
+    pub environment: Option<String>,
+    /// `--input`, by name.
+    pub inputs: BTreeMap<String, InputValue>,
+    /// `--phase`; empty: the runbook's default phases.
+    pub phases: Vec<Phase>,
+    /// Live or drill.
+    pub mode: Mode,
+    /// `--style`; absent: graceful, if the runbook does not care.
+    pub style: Option<Style>,
+    /// `--skip`, with the reason.
+    pub skips: Vec<Skip>,
+    /// `--parallelism`.
+    pub parallelism: Option<u32>,
+}
+
+impl Default for PlanRequest {
+    fn default() -> Self {
+        Self {
+            environment: None,
+            inputs: BTreeMap::new(),
+            phases: Vec::new(),
+            mode: Mode::Live,
+            style: None,
+            skips: Vec::new(),
+            parallelism: None,
+        }
+    }
+}
+
+/// A step that a person leaves out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skip {
+    /// The step.
+    pub step: StepId,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// The value of an input.
+#[derive(Debug, Clone, PartialEq)]
+pub enum InputValue {
+    /// As it was typed on the command line; read according to the input's type.
+    Text(String),
+    /// As data.
+    Json(Value),
+}
+
+impl From<&str> for InputValue {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+/// What is known about durations from earlier runs in the same environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Estimates {
+    /// Typical duration of each step, milliseconds.
+    pub history: BTreeMap<StepId, u64>,
+}

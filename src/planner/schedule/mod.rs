@@ -1,0 +1,11 @@
+//! The scheduling problem without its words: durations, demands, edges, pools, objectives. Pure and
+//! deterministic; everything else in the planner turns runbooks into this and the answer into a
+//! plan.
+
+mod bound;
+mod instance;
+mod keys;
+
+pub use bound::{Bounds, Proof, bounds, chain_to};
+pub use instance::{Goal, Instance};
+pub use keys::{Keys, slack_ms};

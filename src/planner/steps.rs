@@ -1,0 +1,560 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use dr_plugin::{ActionManifest, Effect, Host, HostNeed, Keyed};
+use serde_json::{Value, json};
+
+use super::codes;
+use super::names::KnownAt;
+use super::request::Estimates;
+use super::resolve::Environment;
+use crate::catalog::Catalog;
+use crate::event::SkipReason;
+use crate::id::StepId;
+use crate::plan::{
+    Check, EstimateSource, Expectation, Gate, OnReject, Output, Place, Repeat, Retry, Rule, Step,
+    Urgency, Uses,
+};
+use crate::runbook::{
+    CheckDoc, DocPath, Document, ExpectDoc, Problem, RepeatDoc, RetryDoc, SeverityDoc, StepDoc,
+    nearest,
+};
+use crate::text::{Expr, Path, Templated, TextError, known_at_plan_time};
+use crate::time::Millis;
+use crate::words::{Class, OnFailure, OnUnknown, Severity};
+
+const SECOND: u64 = 1_000;
+/// Defaults of the language, in milliseconds where they are times.
+pub(super) const READING_PAUSE: u64 = SECOND;
+const ATTEMPTS: u32 = 3;
+const BACKOFF: u64 = SECOND;
+const MAX_BACKOFF: u64 = 30 * SECOND;
+const CHECK_TIMEOUT: u64 = 30 * SECOND;
+
+/// Turns declarations into steps of a plan, and remembers what they use.
+pub(super) struct Maker<'a> {
+    pub(super) document: &'a Document,
+    pub(super) file: &'a str,
+    pub(super) catalog: &'a Catalog,
+    pub(super) environment: &'a Environment,
+    pub(super) estimates: &'a Estimates,
+    pub(super) problems: Vec<Problem>,
+    /// Plugins that steps which may run call.
+    pub(super) plugins: BTreeSet<String>,
+    /// Names outside the step that it reads, with the place: for the checks that need all steps.
+    pub(super) reads: Vec<(StepId, DocPath, Path)>,
+    /// Where `run.style` is read.
+    pub(super) reads_style: Option<DocPath>,
+}
+
+impl Maker<'_> {
+    /// The step that a declaration stands for. What is passed over is made as well as possible,
+    /// without complaints: it may be passed over because it does not fit here.
+    pub(super) fn step(&mut self, index: usize, skip: Option<SkipReason>) -> Step {
+        let doc = &self.document.steps[index];
+        let at = DocPath::step(index);
+        let before = self.remember();
+        let mut step = self.blank(StepId::from(doc.id.value.as_str()));
+        step.description.clone_from(&doc.description);
+        step.service = doc.service.as_deref().map(Into::into);
+        step.phase = doc.phase;
+        step.point_of_no_return = doc.point_of_no_return;
+        step.on_failure = doc.on_failure.or(self.document.on_failure).unwrap_or(OnFailure::Halt);
+        step.on_unknown = doc.on_unknown.unwrap_or(OnUnknown::Ask);
+        step.skip = skip;
+        let line = doc.id.referenced.line();
+        step.place = u32::try_from(line)
+            .ok()
+            .filter(|line| *line > 0)
+            .map(|line| Place { file: self.file.to_owned(), line });
+        if skip.is_none() {
+            self.decide_when(&mut step, doc, &at);
+        }
+        let host = self.host(doc.host.as_deref(), &at.field("host"));
+        let action = doc
+            .uses
+            .as_deref()
+            .and_then(|uses| self.action(uses, host.as_ref(), doc.host.is_some(), &at));
+        let known_host = host.as_ref();
+        step.with = self.template(doc.with.as_ref(), known_host, &at.field("with"));
+        self.set_action(&mut step, doc.effect, doc.check.is_some(), action.as_ref());
+        step.host = host.as_ref().map(|host| host.name.clone());
+        step.approve = doc.approve.as_ref().map(|gate| {
+            let at = at.field("approve");
+            let message = Value::String(gate.message.clone());
+            Gate {
+                message: self.template(Some(&message), known_host, &at.field("message")),
+                approvers: gate.approvers.unwrap_or(1),
+                timeout_ms: self.duration(gate.timeout.as_deref(), &at.field("timeout")),
+                on_reject: gate.on_reject.unwrap_or(OnReject::Fail),
+            }
+        });
+        for (name, output) in &doc.outputs {
+            if let Some(value) = self.expr(&output.value, &at.field("outputs").field(name)) {
+                step.outputs.push(Output { name: name.clone(), value });
+            }
+        }
+        step.expect = self.expectations(&doc.expect, known_host, &at);
+        step.recovery_point = doc
+            .recovery_point
+            .as_deref()
+            .and_then(|source| self.expr(source, &at.field("recovery_point")));
+        step.timeout_ms = self.duration(doc.timeout.as_deref(), &at.field("timeout"));
+        step.retry = self.retry(doc.retry.as_ref(), step.effect, &at);
+        step.repeat = doc.repeat.as_ref().map(|repeat| self.repeat(repeat, &at));
+        step.check = doc.check.as_ref().and_then(|check| self.check(check, host.as_ref(), &at));
+        self.set_takes(&mut step, &doc.takes, &at);
+        self.set_estimate(&mut step, doc.estimate.as_deref(), action.as_ref(), &at);
+        if step.skip.is_some() {
+            self.forget(before);
+        } else {
+            self.plugins.extend(step.uses.iter().map(|uses| uses.plugin.clone()));
+            self.plugins.extend(step.check.iter().map(|check| check.uses.plugin.clone()));
+        }
+        step
+    }
+
+    fn remember(&self) -> (usize, usize, Option<DocPath>) {
+        (self.problems.len(), self.reads.len(), self.reads_style.clone())
+    }
+
+    fn forget(&mut self, (problems, reads, style): (usize, usize, Option<DocPath>)) {
+        self.problems.truncate(problems);
+        self.reads.truncate(reads);
+        self.reads_style = style;
+    }
+
+    /// A step that does nothing.
+    pub(super) fn blank(&self, id: StepId) -> Step {
+        Step {
+            id,
+            description: None,
+            service: None,
+            phase: None,
+            validates: None,
+            uses: None,
+            tally: None,
+            with: Templated::literal(Value::Null),
+            host: None,
+            needs: Vec::new(),
+            after: Vec::new(),
+            because: BTreeMap::new(),
+            when: None,
+            skip: None,
+            approve: None,
+            outputs: Vec::new(),
+            expect: Vec::new(),
+            recovery_point: None,
+            point_of_no_return: false,
+            effect: Effect::Pure,
+            action_effect: None,
+            keyed: Keyed::Never,
+            action_checks: false,
+            check: None,
+            on_unknown: OnUnknown::Ask,
+            on_failure: self.document.on_failure.unwrap_or(OnFailure::Halt),
+            timeout_ms: None,
+            retry: Retry {
+                attempts: 1,
+                backoff_ms: BACKOFF,
+                max_backoff_ms: MAX_BACKOFF,
+                when: None,
+                written: false,
+            },
+            repeat: None,
+            takes: BTreeMap::new(),
+            urgency: Urgency { class: Class::Low, latest_start_ms: 0, order: 0 },
+            estimate_ms: 0,
+            estimate_source: EstimateSource::None,
+            start_ms: 0,
+            finish_ms: 0,
+            slack_ms: 0,
+            critical: false,
+            place: None,
+        }
+    }
+
+    fn decide_when(&mut self, step: &mut Step, doc: &StepDoc, at: &DocPath) {
+        let Some(source) = doc.when.as_deref() else { return };
+        let at = at.field("when");
+        let Some(expr) = self.expr(source, &at) else { return };
+        if !expr.paths().is_ok_and(|paths| paths.iter().all(known_at_plan_time)) {
+            step.when = Some(expr);
+            return;
+        }
+        match expr.decide(&self.environment.known) {
+            Ok(true) => {}
+            Ok(false) => {
+                step.skip = Some(SkipReason::When);
+                step.when = Some(expr);
+            }
+            Err(error) => self.text_problem(codes::WHEN, at, &error),
+        }
+    }
+
+    /// The host that a step names.
+    pub(super) fn host(&mut self, written: Option<&str>, at: &DocPath) -> Option<Host> {
+        let written = written?;
+        let template = self.template(Some(&Value::String(written.to_owned())), None, at);
+        let name = match template.as_value() {
+            Value::String(name) => name.clone(),
+            _ => {
+                self.problems.push(
+                    Problem::error(
+                        codes::HOST,
+                        at.clone(),
+                        format!("`{written}` must be known when planning"),
+                    )
+                    .with_help("a host may be named by inputs and values"),
+                );
+                return None;
+            }
+        };
+        let hosts = &self.environment.known.hosts;
+        let found = hosts.get(&name);
+        if found.is_none() {
+            let problem =
+                Problem::error(codes::HOST, at.clone(), format!("there is no host `{name}`"));
+            self.problems.push(match nearest(&name, hosts.keys().map(String::as_str)) {
+                Some(near) => problem.with_help(format!("did you mean `{near}`?")),
+                None => problem.with_help("declare it under `hosts`"),
+            });
+        }
+        found.cloned()
+    }
+
+    /// The action that `uses` names, and whether it may act where it should.
+    pub(super) fn action(
+        &mut self,
+        uses: &str,
+        host: Option<&Host>,
+        host_written: bool,
+        at: &DocPath,
+    ) -> Option<(Uses, ActionManifest)> {
+        let place = at.field("uses");
+        let name = match Uses::try_from(uses.to_owned()) {
+            Ok(name) => name,
+            Err(why) => {
+                self.problems.push(Problem::error(codes::ACTION, place, why));
+                return None;
+            }
+        };
+        let Some(manifest) = self.catalog.plugin(&name.plugin) else {
+            let mut problem = Problem::error(
+                codes::ACTION,
+                place,
+                format!("there is no plugin `{}`", name.plugin),
+            );
+            let all = self.catalog.plugins().map(|plugin| plugin.name.as_str());
+            if let Some(near) = nearest(&name.plugin, all) {
+                problem = problem.with_help(format!("did you mean `{near}.{}`?", name.action));
+            }
+            self.problems.push(problem);
+            return None;
+        };
+        let Some(action) = manifest.actions.get(&name.action) else {
+            let all: Vec<&str> = manifest.actions.keys().map(String::as_str).collect();
+            let help = match nearest(&name.action, all.iter().copied()) {
+                Some(near) => format!("did you mean `{}.{near}`?", name.plugin),
+                None => format!("it has {}", all.join(", ")),
+            };
+            self.problems.push(
+                Problem::error(
+                    codes::ACTION,
+                    place,
+                    format!("plugin `{}` has no action `{}`", name.plugin, name.action),
+                )
+                .with_help(help),
+            );
+            return None;
+        };
+        match action.host {
+            HostNeed::Required if !host_written => self.problems.push(
+                Problem::error(codes::HOST, place, format!("`{uses}` acts on a host"))
+                    .with_help("say which: `host: NAME`"),
+            ),
+            HostNeed::None if host.is_some() => self.problems.push(Problem::error(
+                codes::HOST,
+                at.field("host"),
+                format!("`{uses}` does not act on a host"),
+            )),
+            _ => {}
+        }
+        Some((name, action.clone()))
+    }
+
+    /// Effect, keys and checks: the step's word, else the action's.
+    pub(super) fn set_action(
+        &self,
+        step: &mut Step,
+        written: Option<Effect>,
+        has_check: bool,
+        action: Option<&(Uses, ActionManifest)>,
+    ) {
+        let Some((uses, action)) = action else {
+            step.effect = written.unwrap_or(Effect::Pure);
+            return;
+        };
+        step.uses = Some(uses.clone());
+        step.effect = match (written, action.effect) {
+            (Some(written), _) => written,
+            // Something can tell, so nobody needs to be asked.
+            (None, Effect::Once) if has_check => Effect::Checkable,
+            (None, effect) => effect,
+        };
+        step.action_effect = (step.effect != action.effect).then_some(action.effect);
+        let attached = action.keyed == Keyed::Job
+            && step.with.as_value().get("detach") == Some(&Value::Bool(false));
+        step.keyed = if attached { Keyed::Never } else { action.keyed };
+        step.action_checks = action.has_check && !attached;
+        if step.with.as_value().is_null() {
+            step.with = Templated::literal(json!({}));
+        }
+    }
+
+    pub(super) fn expectations(
+        &mut self,
+        docs: &[ExpectDoc],
+        host: Option<&Host>,
+        at: &DocPath,
+    ) -> Vec<Expectation> {
+        let mut expectations = Vec::with_capacity(docs.len());
+        for (position, doc) in docs.iter().enumerate() {
+            let at = at.field("expect").index(position);
+            let message = doc.message.clone().map(Value::String);
+            let message =
+                message.map(|text| self.template(Some(&text), host, &at.field("message")));
+            let severity = match &doc.severity {
+                None => Some(Rule::Fixed(Severity::Fail)),
+                Some(SeverityDoc::Fixed(severity)) => Some(Rule::Fixed(*severity)),
+                Some(SeverityDoc::Computed(source)) => {
+                    self.expr(source, &at.field("severity")).map(Rule::Computed)
+                }
+            };
+            if let (Some(that), Some(severity)) = (self.expr(&doc.that, &at), severity) {
+                expectations.push(Expectation { that, message, severity });
+            }
+        }
+        expectations
+    }
+
+    fn retry(&mut self, doc: Option<&RetryDoc>, effect: Effect, at: &DocPath) -> Retry {
+        let Some(doc) = doc else {
+            let attempts = if effect.is_repeatable() { ATTEMPTS } else { 1 };
+            return Retry {
+                attempts,
+                backoff_ms: BACKOFF,
+                max_backoff_ms: MAX_BACKOFF,
+                when: None,
+                written: false,
+            };
+        };
+        let at = at.field("retry");
+        Retry {
+            attempts: doc.attempts.unwrap_or(ATTEMPTS).max(1),
+            backoff_ms: self
+                .duration(doc.backoff.as_deref(), &at.field("backoff"))
+                .unwrap_or(BACKOFF),
+            max_backoff_ms: self
+                .duration(doc.max_backoff.as_deref(), &at.field("max_backoff"))
+                .unwrap_or(MAX_BACKOFF),
+            when: doc.when.as_deref().and_then(|source| self.expr(source, &at.field("when"))),
+            written: true,
+        }
+    }
+
+    fn repeat(&mut self, doc: &RepeatDoc, at: &DocPath) -> Repeat {
+        let at = at.field("repeat");
+        Repeat {
+            until: self.expr(&doc.until, &at.field("until")),
+            every_ms: self
+                .duration(doc.every.as_deref(), &at.field("every"))
+                .unwrap_or(READING_PAUSE),
+            timeout_ms: self.duration(doc.timeout.as_deref(), &at.field("timeout")),
+            stable: doc.stable.unwrap_or(1).max(1),
+            at_least: doc.at_least.unwrap_or(1).max(1),
+            at_most: doc.at_most,
+            tolerate: doc
+                .tolerate
+                .as_deref()
+                .and_then(|source| self.expr(source, &at.field("tolerate"))),
+        }
+    }
+
+    fn check(&mut self, doc: &CheckDoc, host: Option<&Host>, at: &DocPath) -> Option<Check> {
+        let at = at.field("check");
+        let named = self.host(doc.host.as_deref(), &at.field("host"));
+        let takes_host = |need: HostNeed| need != HostNeed::None;
+        let (uses, action) =
+            self.action(&doc.uses, named.as_ref(), doc.host.is_some() || host.is_some(), &at)?;
+        let host = named.as_ref().or(host.filter(|_| takes_host(action.host)));
+        let with = match &doc.with {
+            Some(with) => self.template(Some(with), host, &at.field("with")),
+            None => Templated::literal(json!({})),
+        };
+        Some(Check {
+            uses,
+            host: host.map(|host| host.name.clone()),
+            with,
+            done: self.expr(&doc.done, &at.field("done"))?,
+            running: doc
+                .running
+                .as_deref()
+                .and_then(|source| self.expr(source, &at.field("running"))),
+            timeout_ms: self
+                .duration(doc.timeout.as_deref(), &at.field("timeout"))
+                .unwrap_or(CHECK_TIMEOUT),
+        })
+    }
+
+    /// One slot of the run and of its host for what calls an action, and what it says itself.
+    pub(super) fn set_takes<'t>(
+        &mut self,
+        step: &mut Step,
+        written: impl IntoIterator<Item = (&'t String, &'t u32)>,
+        at: &DocPath,
+    ) {
+        if step.uses.is_some() {
+            step.takes.insert("run".to_owned(), 1);
+            if let Some(host) = &step.host {
+                step.takes.insert(format!("host:{host}"), 1);
+            }
+        }
+        for (name, units) in written {
+            if !self.environment.pools.contains_key(name) || name.starts_with("host:") {
+                let all = self.environment.pools.keys().filter(|name| !name.contains(':'));
+                let problem = Problem::error(
+                    codes::POOL,
+                    at.field("takes").field(name),
+                    format!("there is no pool `{name}`"),
+                );
+                self.problems.push(match nearest(name, all.map(String::as_str)) {
+                    Some(near) => problem.with_help(format!("did you mean `{near}`?")),
+                    None => problem.with_help("declare it under `pools`"),
+                });
+                continue;
+            }
+            if *units > 0 {
+                step.takes.insert(name.clone(), *units);
+            }
+        }
+        for (name, units) in &step.takes {
+            let Some(pool) = self.environment.pools.get(name) else { continue };
+            if *units > pool.capacity {
+                self.problems.push(
+                    Problem::error(
+                        codes::CAPACITY,
+                        at.field("takes"),
+                        format!(
+                            "it takes {units} of pool `{name}`, which has {}: it could never \
+                             start",
+                            pool.capacity
+                        ),
+                    )
+                    .with_help("take less, or enlarge the pool"),
+                );
+            }
+        }
+    }
+
+    pub(super) fn set_estimate(
+        &mut self,
+        step: &mut Step,
+        written: Option<&str>,
+        action: Option<&(Uses, ActionManifest)>,
+        at: &DocPath,
+    ) {
+        let declared = self.duration(written, &at.field("estimate"));
+        let history = self.estimates.history.get(&step.id).copied();
+        (step.estimate_ms, step.estimate_source) = match (declared, history, action) {
+            (Some(ms), ..) => (ms, EstimateSource::Declared),
+            (None, Some(ms), _) => (ms, EstimateSource::History),
+            (None, None, Some((_, action))) => (action.typical_ms, EstimateSource::Typical),
+            (None, None, None) => (0, EstimateSource::None),
+        };
+    }
+
+    pub(super) fn duration(&mut self, written: Option<&str>, at: &DocPath) -> Option<u64> {
+        match written?.parse::<Millis>() {
+            Ok(duration) => Some(duration.0),
+            Err(why) => {
+                self.problems.push(Problem::error(codes::UNREADABLE, at.clone(), why));
+                None
+            }
+        }
+    }
+
+    /// Reads an expression.
+    pub(super) fn expr(&mut self, source: &str, at: &DocPath) -> Option<Expr> {
+        let read = Expr::parse(source).and_then(|expr| {
+            let looks_out = source.contains("steps") || source.contains("style");
+            let paths = if looks_out { expr.paths()? } else { Vec::new() };
+            Ok((expr, paths))
+        });
+        match read {
+            Ok((expr, paths)) => {
+                self.note_reads(paths, at);
+                Some(expr)
+            }
+            Err(error) => {
+                self.text_problem(codes::UNREADABLE, at.clone(), &error);
+                None
+            }
+        }
+    }
+
+    /// Reads texts, and renders those whose names are all known.
+    pub(super) fn template(
+        &mut self,
+        written: Option<&Value>,
+        host: Option<&Host>,
+        at: &DocPath,
+    ) -> Templated {
+        let Some(written) = written else { return Templated::literal(Value::Null) };
+        let names = KnownAt { known: &self.environment.known, host };
+        let read = Templated::parse(written).and_then(|template| {
+            let looks_out = mentions(written, &["steps", "style"]);
+            let paths = if looks_out { template.paths()? } else { Vec::new() };
+            Ok((template.render_known(&names, &known_at_plan_time)?, paths))
+        });
+        match read {
+            Ok((template, paths)) => {
+                self.note_reads(paths, at);
+                template
+            }
+            Err(error) => {
+                self.text_problem(codes::NOT_KNOWN, at.clone(), &error);
+                Templated::literal(Value::Null)
+            }
+        }
+    }
+
+    fn note_reads(&mut self, paths: Vec<Path>, at: &DocPath) {
+        for path in paths {
+            match (path.root(), path.field(1)) {
+                ("steps", Some(step)) => {
+                    self.reads.push((StepId::from(step), at.clone(), path));
+                }
+                ("run", Some("style")) => {
+                    self.reads_style.get_or_insert_with(|| at.clone());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn text_problem(&mut self, code: &'static str, at: DocPath, error: &TextError) {
+        let mut problem = Problem::error(code, at, error.to_string()).within(error.span.clone());
+        problem.help.clone_from(&error.help);
+        self.problems.push(problem);
+    }
+}
+
+/// Whether any text of a value holds one of the words.
+fn mentions(value: &Value, words: &[&str]) -> bool {
+    match value {
+        Value::String(text) => words.iter().any(|word| text.contains(word)),
+        Value::Array(items) => items.iter().any(|item| mentions(item, words)),
+        Value::Object(fields) => fields.values().any(|item| mentions(item, words)),
+        _ => false,
+    }
+}
