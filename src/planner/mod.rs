@@ -5,6 +5,7 @@ pub mod codes;
 mod make;
 mod names;
 mod objectives;
+pub mod render;
 mod request;
 mod resolve;
 pub mod schedule;
@@ -12,6 +13,7 @@ mod select;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod timing;
 mod validation;
 
 pub use make::plan;

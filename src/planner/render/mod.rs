@@ -1,0 +1,43 @@
+//! A plan as text for a terminal.
+
+mod paint;
+mod pools;
+mod sections;
+#[cfg(test)]
+mod tests;
+mod timeline;
+
+use paint::Page;
+
+use crate::plan::Plan;
+
+/// How a plan is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// Columns of the terminal. Fewer than 60 count as 60.
+    pub columns: usize,
+    /// Whether colours may be used. Everything can be read without them.
+    pub colour: bool,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Self { columns: 80, colour: false }
+    }
+}
+
+/// The plan for a reader: services against their objectives, the timeline, what binds it, and what
+/// a reviewer should know. Ends with a newline; no line is wider than asked.
+#[must_use]
+pub fn text(plan: &Plan, look: Look) -> String {
+    let mut page = Page::new(look);
+    sections::header(&mut page, plan);
+    sections::services(&mut page, plan);
+    timeline::timeline(&mut page, plan);
+    sections::critical_path(&mut page, plan);
+    pools::pools(&mut page, plan);
+    sections::passed_over(&mut page, plan);
+    sections::during_the_run(&mut page, plan);
+    sections::notices(&mut page, plan);
+    page.finish()
+}
