@@ -13,6 +13,7 @@ mod select;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod timing;
 mod validation;
 
 pub use make::plan;

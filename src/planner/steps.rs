@@ -77,7 +77,7 @@ impl Maker<'_> {
             .and_then(|uses| self.action(uses, host.as_ref(), doc.host.is_some(), &at));
         let known_host = host.as_ref();
         step.with = self.template(doc.with.as_ref(), known_host, &at.field("with"));
-        self.set_action(&mut step, doc.effect, doc.check.is_some(), action.as_ref());
+        set_action(&mut step, doc.effect, doc.check.is_some(), action.as_ref());
         step.host = host.as_ref().map(|host| host.name.clone());
         step.approve = doc.approve.as_ref().map(|gate| {
             let at = at.field("approve");
@@ -197,26 +197,23 @@ impl Maker<'_> {
     pub(super) fn host(&mut self, written: Option<&str>, at: &DocPath) -> Option<Host> {
         let written = written?;
         let template = self.template(Some(&Value::String(written.to_owned())), None, at);
-        let name = match template.as_value() {
-            Value::String(name) => name.clone(),
-            _ => {
-                self.problems.push(
-                    Problem::error(
-                        codes::HOST,
-                        at.clone(),
-                        format!("`{written}` must be known when planning"),
-                    )
-                    .with_help("a host may be named by inputs and values"),
-                );
-                return None;
-            }
+        let Value::String(name) = template.as_value() else {
+            self.problems.push(
+                Problem::error(
+                    codes::HOST,
+                    at.clone(),
+                    format!("`{written}` must be known when planning"),
+                )
+                .with_help("a host may be named by inputs and values"),
+            );
+            return None;
         };
         let hosts = &self.environment.known.hosts;
-        let found = hosts.get(&name);
+        let found = hosts.get(name);
         if found.is_none() {
             let problem =
                 Problem::error(codes::HOST, at.clone(), format!("there is no host `{name}`"));
-            self.problems.push(match nearest(&name, hosts.keys().map(String::as_str)) {
+            self.problems.push(match nearest(name, hosts.keys().map(String::as_str)) {
                 Some(near) => problem.with_help(format!("did you mean `{near}`?")),
                 None => problem.with_help("declare it under `hosts`"),
             });
@@ -282,35 +279,6 @@ impl Maker<'_> {
             _ => {}
         }
         Some((name, action.clone()))
-    }
-
-    /// Effect, keys and checks: the step's word, else the action's.
-    pub(super) fn set_action(
-        &self,
-        step: &mut Step,
-        written: Option<Effect>,
-        has_check: bool,
-        action: Option<&(Uses, ActionManifest)>,
-    ) {
-        let Some((uses, action)) = action else {
-            step.effect = written.unwrap_or(Effect::Pure);
-            return;
-        };
-        step.uses = Some(uses.clone());
-        step.effect = match (written, action.effect) {
-            (Some(written), _) => written,
-            // Something can tell, so nobody needs to be asked.
-            (None, Effect::Once) if has_check => Effect::Checkable,
-            (None, effect) => effect,
-        };
-        step.action_effect = (step.effect != action.effect).then_some(action.effect);
-        let attached = action.keyed == Keyed::Job
-            && step.with.as_value().get("detach") == Some(&Value::Bool(false));
-        step.keyed = if attached { Keyed::Never } else { action.keyed };
-        step.action_checks = action.has_check && !attached;
-        if step.with.as_value().is_null() {
-            step.with = Templated::literal(json!({}));
-        }
     }
 
     pub(super) fn expectations(
@@ -558,5 +526,33 @@ fn mentions(value: &Value, words: &[&str]) -> bool {
         Value::Array(items) => items.iter().any(|item| mentions(item, words)),
         Value::Object(fields) => fields.values().any(|item| mentions(item, words)),
         _ => false,
+    }
+}
+
+/// Effect, keys and checks: the step's word, else the action's.
+pub(super) fn set_action(
+    step: &mut Step,
+    written: Option<Effect>,
+    has_check: bool,
+    action: Option<&(Uses, ActionManifest)>,
+) {
+    let Some((uses, action)) = action else {
+        step.effect = written.unwrap_or(Effect::Pure);
+        return;
+    };
+    step.uses = Some(uses.clone());
+    step.effect = match (written, action.effect) {
+        (Some(written), _) => written,
+        // Something can tell, so nobody needs to be asked.
+        (None, Effect::Once) if has_check => Effect::Checkable,
+        (None, effect) => effect,
+    };
+    step.action_effect = (step.effect != action.effect).then_some(action.effect);
+    let attached = action.keyed == Keyed::Job
+        && step.with.as_value().get("detach") == Some(&Value::Bool(false));
+    step.keyed = if attached { Keyed::Never } else { action.keyed };
+    step.action_checks = action.has_check && !attached;
+    if step.with.as_value().is_null() {
+        step.with = Templated::literal(json!({}));
     }
 }

@@ -269,7 +269,7 @@ steps:
     assert_eq!(codes, [codes::IMPOSSIBLE]);
     assert!(
         plan.notices[0].message.ends_with(
-            "what comes before it keeps all 1 units of pool `run` busy for 1m10s at least"
+            "what must pass through pool `run` (1 at once) before it takes 1m10s at least"
         ),
         "{}",
         plan.notices[0].message

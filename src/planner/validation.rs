@@ -1,5 +1,5 @@
 use super::codes;
-use super::steps::{Maker, READING_PAUSE};
+use super::steps::{Maker, READING_PAUSE, set_action};
 use crate::event::SkipReason;
 use crate::id::StepId;
 use crate::plan::{Repeat, Step, Tally};
@@ -32,7 +32,7 @@ impl Maker<'_> {
         let action =
             self.action(&check_doc.uses, host.as_ref(), check_doc.host.is_some(), &checks_at);
         step.with = self.template(check_doc.with.as_ref(), host.as_ref(), &checks_at.field("with"));
-        self.set_action(&mut step, check_doc.effect, false, action.as_ref());
+        set_action(&mut step, check_doc.effect, false, action.as_ref());
         if !step.effect.is_repeatable() {
             self.problems.push(
                 Problem::error(

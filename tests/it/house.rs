@@ -21,11 +21,12 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("journal", &["event"]),
         ("plugin", &["plan"]),
         ("engine", &["machine", "journal", "plugin", "plan", "event", "text"]),
-        ("view", &["plan", "event"]),
+        ("view", &["plan", "event", "text"]),
         ("report", &["view", "plan", "event"]),
         ("evidence", &["view", "plan", "event"]),
         ("bundle", &["evidence"]),
         ("history", &["view", "plan", "event"]),
+        ("schemas", &["catalog", "runbook", "plan", "event", "evidence"]),
     ];
     let all: BTreeSet<&str> = rows.iter().map(|(name, _)| *name).chain(["error"]).collect();
     let mut allowed: BTreeMap<_, BTreeSet<_>> = rows
@@ -39,7 +40,7 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
             (*name, set)
         })
         .collect();
-    allowed.insert("app", all.clone());
+    allowed.insert("app", all.iter().copied().chain(["app"]).collect());
     allowed.insert("error", all.clone());
     allowed.insert("cli", all.into_iter().chain(["app", "cli"]).collect());
     allowed

@@ -87,7 +87,7 @@ pub(super) fn critical_path(page: &mut Page, plan: &Plan) {
     }
     let length: u64 = plan.steps.iter().filter(|step| step.critical).map(Step::expected_ms).sum();
     page.title("CRITICAL PATH", &Millis(length).short());
-    let all: Vec<&str> = plan.critical_path.iter().map(|id| id.as_str()).collect();
+    let all: Vec<&str> = plan.critical_path.iter().map(crate::id::StepId::as_str).collect();
     let chain = if all.len() <= CHAIN {
         all.join(" → ")
     } else {
