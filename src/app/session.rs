@@ -112,11 +112,7 @@ async fn carry_out(parts: Parts) -> Result<Done, SessionError> {
     let ending = engine.run(parts.session).await;
     let Ok(view) = shown.await else {
         // The reporter broke: the run does not depend on it.
-        return Ok(Done {
-            ending: ending?,
-            view: View::new(&parts.plan),
-            evidence_error: None,
-        });
+        return Ok(Done { ending: ending?, view: View::new(&parts.plan), evidence_error: None });
     };
     let evidence_error = keep_evidence(&parts.dir, &parts.plan).err();
     Ok(Done { ending: ending?, view, evidence_error })

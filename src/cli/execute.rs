@@ -294,7 +294,9 @@ pub(super) fn finish(
                 SessionError::Engine(
                     EngineError::PluginMissing { .. } | EngineError::Settings { .. },
                 ) => Exit::NotReady,
-                SessionError::Engine(EngineError::Journal(_) | EngineError::Unrecorded { .. }) => Exit::NotReady,
+                SessionError::Engine(EngineError::Journal(_) | EngineError::Unrecorded { .. }) => {
+                    Exit::NotReady
+                }
                 SessionError::Engine(EngineError::Abandoned { .. }) => Exit::Failed,
                 SessionError::Engine(EngineError::System { .. }) | SessionError::System(_) => {
                     Exit::Internal

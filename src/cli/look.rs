@@ -15,11 +15,11 @@ use crate::app::outputs::{self, Kept};
 use crate::app::past::Past;
 use crate::app::session::evidence_of;
 use crate::app::state::StateDir;
-use crate::{evidence, history};
 use crate::journal::Tail;
 use crate::report::{self, Beside, Log};
 use crate::time::{Clock, Now, SystemClock};
 use crate::view::{Phase, View};
+use crate::{evidence, history};
 
 /// How often a run of another process is looked at.
 const POLL: Duration = Duration::from_millis(150);

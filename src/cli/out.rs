@@ -90,8 +90,7 @@ impl Out {
     pub(super) fn fail(&self, error: &dyn Diagnostic, exit: Exit) -> Exit {
         let screen = self.error_screen();
         let theme = if screen.colour { GraphicalTheme::unicode() } else { GraphicalTheme::none() };
-        let handler =
-            GraphicalReportHandler::new_themed(theme)
+        let handler = GraphicalReportHandler::new_themed(theme)
             .with_links(false)
             .without_cause_chain()
             .with_width(screen.width);

@@ -110,8 +110,7 @@ impl<L: Logic> Engine<L> {
         let (ends, handle) = ends();
         let volatile = ends.volatile.clone();
         let inbox = Inbox::new(dir.clone(), run.clone(), plan.digest.clone(), Arc::clone(&clock));
-        let shared =
-            Shared { run, dir, registry, secrets, masker, settings, inputs, volatile };
+        let shared = Shared { run, dir, registry, secrets, masker, settings, inputs, volatile };
         let engine = Self {
             logic,
             journal,

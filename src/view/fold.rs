@@ -509,7 +509,6 @@ impl StepView {
     }
 
     fn finish(&mut self, finished: &StepFinished, now: Moment) {
-
         self.end(finished.state, now);
         self.begin(now);
         self.duration_ms = Some(finished.duration_ms);

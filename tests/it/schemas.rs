@@ -61,8 +61,10 @@ fn plans_and_events_fit_their_schemas() {
     };
     let fits = |schema: &Value, value: &Value| {
         let validator = jsonschema::validator_for(schema).unwrap();
-        let wrong: Vec<String> =
-            validator.iter_errors(value).map(|error| format!("{}: {error}", error.instance_path)).collect();
+        let wrong: Vec<String> = validator
+            .iter_errors(value)
+            .map(|error| format!("{}: {error}", error.instance_path))
+            .collect();
         assert!(wrong.is_empty(), "{}\n{value:#}", wrong.join("\n"));
     };
     let plan = dr.args(["plan", "quickstart.yaml", "--format", "json"]).run().code(0).json();

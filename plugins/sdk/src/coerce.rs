@@ -47,7 +47,8 @@ fn walk(schema: &Value, value: Value) -> Value {
 /// Of "this or null", this.
 fn only_variant(schema: &Value) -> &Value {
     let variants = schema.get("anyOf").and_then(Value::as_array);
-    let mut real = variants.into_iter().flatten().filter(|it| it.get("type") != Some(&"null".into()));
+    let mut real =
+        variants.into_iter().flatten().filter(|it| it.get("type") != Some(&"null".into()));
     match (real.next(), real.next()) {
         (Some(only), None) => only,
         _ => schema,

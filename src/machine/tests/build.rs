@@ -52,6 +52,7 @@ pub(super) fn step(id: &str) -> Step {
         expect: Vec::new(),
         recovery_point: None,
         point_of_no_return: false,
+        incident: false,
         effect: Effect::Idempotent,
         action_effect: None,
         keyed: Keyed::Never,

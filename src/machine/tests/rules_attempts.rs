@@ -111,7 +111,7 @@ fn an_idempotent_step_is_launched_again_under_its_key() {
 fn a_job_is_asked_before_anything_else() {
     let job = || step("a").effect(Effect::Once).keyed(Keyed::Job);
     let crashed = || {
-        let mut bench = Bench::start(plan(vec![job()])).crash(Vec::new());
+        let bench = Bench::start(plan(vec![job()])).crash(Vec::new());
         assert_eq!(bench.flying[0].kind, LaunchKind::Check);
         assert_eq!((bench.flying[0].attempt, bench.flying[0].purpose), (1, Purpose::Apply));
         bench
