@@ -17,6 +17,7 @@ pub fn registry() -> Registry {
 }
 
 /// What they offer.
+#[must_use]
 pub fn catalog() -> &'static Catalog {
     static CATALOG: LazyLock<Catalog> = LazyLock::new(|| Catalog::new(registry().manifests()));
     &CATALOG

@@ -170,8 +170,7 @@ async fn show(
                 elapsed =
                     Elapsed { at_ms: clock.monotonic_ms(), elapsed_ms: record.event.elapsed_ms };
                 view.apply_record(&record);
-                let result = reporter.as_mut().map(|it| it.record(&view, &record));
-                result
+                reporter.as_mut().map(|it| it.record(&view, &record))
             }
             volatile = handle.volatile.recv(), if volatile_open => {
                 let Some(volatile) = volatile else { volatile_open = false; continue };

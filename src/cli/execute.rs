@@ -275,9 +275,9 @@ pub(super) fn finish(
             let text = summary(&view, beside, &text);
             // On stdout there are events and nothing else.
             if format == RunFormat::Json {
-                out.remark(&text)
+                out.remark(&text);
             } else {
-                out.result(&text)
+                out.result(&text);
             }
             if let Some(error) = evidence_error {
                 out.refuse(

@@ -18,6 +18,10 @@ pub(super) struct Out {
     no_colour: bool,
 }
 
+#[expect(
+    clippy::unused_self,
+    reason = "who prints holds the streams, though the system keeps them"
+)]
 impl Out {
     /// For the streams as they are.
     #[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]

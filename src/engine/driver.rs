@@ -93,8 +93,8 @@ impl<L: Logic> Engine<L> {
                 .ok_or_else(|| EngineError::PluginMissing { plugin: name.clone() })?;
             let actions = plugin.manifest().actions;
             inputs.extend(actions.iter().map(|(action, manifest)| {
-                let uses = Uses { plugin: name.clone(), action: action.clone() };
-                (uses, manifest.input.clone())
+                let action = Uses { plugin: name.clone(), action: action.clone() };
+                (action, manifest.input.clone())
             }));
             let actions = actions.into_iter();
             let keyed = actions.filter(|(_, action)| action.keyed != Keyed::Never);

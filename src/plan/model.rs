@@ -141,6 +141,7 @@ pub struct Service {
 
 /// One node of the plan's graph.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the language")]
 pub struct Step {
     /// Full id.
     pub id: StepId,
