@@ -3,8 +3,13 @@
 
 mod bench;
 mod build;
+mod crash;
+mod play;
+mod random;
 mod rules_attempts;
 mod rules_flow;
 mod rules_people;
 mod rules_stop;
 mod rules_values;
+mod speed;
+mod world;

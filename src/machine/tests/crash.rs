@@ -1,0 +1,96 @@
+use std::sync::Arc;
+
+use super::play::{Played, check_played, play};
+use super::random::{Family, random_plan};
+
+/// How much is tried: `DR_TEST_SIZE` is `small` (default), `full` or `huge`.
+#[expect(clippy::disallowed_methods, reason = "the size of a test is chosen from outside")]
+pub(super) fn size(small: u64, full: u64) -> u64 {
+    match std::env::var("DR_TEST_SIZE").as_deref() {
+        Ok("full") => full,
+        Ok("huge") => full * 10,
+        _ => small,
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the counts are the result")]
+fn tell(what: &str, plans: u64, points: u64) {
+    eprintln!("{what}: {plans} plans, ended at {points} instants, nothing lost or repeated");
+}
+
+fn same_end(seed: u64, crashes: &[u64], whole: &Played, played: &Played) {
+    let differs = |id: &&String| whole.states[*id] != played.states[*id];
+    if let Some(id) = whole.states.keys().find(differs) {
+        panic!(
+            "seed {seed}, ended at {crashes:?}: `{id}` differs\n  whole: {}\n  ended: {}",
+            story(whole, id),
+            story(played, id)
+        );
+    }
+    assert_eq!(played.verdict, whole.verdict, "seed {seed}, ended at {crashes:?}");
+}
+
+/// What the journal tells of a step.
+fn story(played: &Played, id: &str) -> String {
+    let about = played.journal.iter().filter_map(|event| {
+        let json = serde_json::to_value(&event.kind).ok()?;
+        let text = json.to_string();
+        let resumed = json["type"] == "run_resumed";
+        (resumed || text.contains(&format!("\"{id}\""))).then_some(text)
+    });
+    about.collect::<Vec<_>>().join("\n    ")
+}
+
+#[test]
+fn a_run_ended_anywhere_ends_as_if_it_had_not_been() {
+    let plans = size(16, 200);
+    let mut points = 0;
+    for seed in 0..plans {
+        let plan = Arc::new(random_plan(seed, Family::Timeless, 12));
+        let whole = play(&plan, seed, &[]);
+        check_played(&plan, &whole);
+        for point in 1..=whole.points[0] {
+            let played = play(&plan, seed, &[point]);
+            check_played(&plan, &played);
+            same_end(seed, &[point], &whole, &played);
+            points += 1;
+        }
+    }
+    tell("once", plans, points);
+}
+
+#[test]
+fn a_run_with_halts_ended_anywhere_repeats_nothing() {
+    let plans = size(16, 200);
+    let mut points = 0;
+    for seed in 1_000..1_000 + plans {
+        let plan = Arc::new(random_plan(seed, Family::Halting, 12));
+        let whole = play(&plan, seed, &[]);
+        check_played(&plan, &whole);
+        for point in 1..=whole.points[0] {
+            check_played(&plan, &play(&plan, seed, &[point]));
+            points += 1;
+        }
+    }
+    tell("with halts", plans, points);
+}
+
+#[test]
+fn a_resume_ended_anywhere_can_be_resumed() {
+    let plans = size(1, 12);
+    let mut points = 0;
+    for seed in 2_000..2_000 + plans {
+        let plan = Arc::new(random_plan(seed, Family::Timeless, 7));
+        let whole = play(&plan, seed, &[]);
+        for first in 1..=whole.points[0] {
+            let once = play(&plan, seed, &[first]);
+            for second in 1..=once.points[1] {
+                let played = play(&plan, seed, &[first, second]);
+                check_played(&plan, &played);
+                same_end(seed, &[first, second], &whole, &played);
+                points += 1;
+            }
+        }
+    }
+    tell("twice", plans, points);
+}

@@ -1,0 +1,96 @@
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+
+use dr_plugin::{Effect, Keyed};
+
+use super::build::{Build, expr, plan, step};
+use crate::plan::{OnReject, Plan, Pool, Step};
+use crate::words::{Class, OnFailure, OnUnknown};
+
+/// A number that depends on nothing but its arguments.
+pub(super) fn dice(seed: u64, what: impl Hash, sides: u64) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    seed.hash(&mut hasher);
+    what.hash(&mut hasher);
+    hasher.finish() % sides
+}
+
+/// What kind of plans are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Family {
+    /// What becomes of each step does not depend on when others end: ends can be compared.
+    Timeless,
+    /// With failures that stop whatever has not begun.
+    Halting,
+}
+
+/// A random plan with everything that a step can be.
+pub(super) fn random_plan(seed: u64, family: Family, most: u64) -> Plan {
+    let count = 3 + dice(seed, "count", most - 2);
+    let steps = (0..count).map(|number| random_step(seed, family, number)).collect();
+    let mut plan = plan(steps);
+    let run = 1 + dice(seed, "run", 4) as u32;
+    plan.pools.insert("run".to_owned(), Pool { capacity: run });
+    plan.pools.insert("api".to_owned(), Pool { capacity: 2 });
+    if plan.services.len() > 1 && family == Family::Halting {
+        let first = plan.services[0].name.clone();
+        plan.services[1].depends_on.push(first);
+    }
+    plan
+}
+
+fn random_step(seed: u64, family: Family, number: u64) -> Step {
+    let roll = |what: &str, sides: u64| dice(seed, (what, number), sides);
+    let id = format!("s{number}");
+    let mut made = step(&id);
+    for before in 0..number {
+        let name = format!("s{before}");
+        match dice(seed, ("edge", before, number), 10) {
+            0..=2 => made = made.needs(&[&name]),
+            3 => made = made.after(&[&name]),
+            _ => {}
+        }
+    }
+    made = match roll("kind", 20) {
+        0..=4 => made.effect(Effect::Idempotent).tries(3).output("n", "result.n"),
+        5..=6 => made.effect(Effect::Pure).tries(3),
+        7..=9 => made.check("result.done").tries(1),
+        10..=12 => made.effect(Effect::Once).keyed(Keyed::Job).output("n", "result.n"),
+        13 => made.check("result.done").keyed(Keyed::Job),
+        14..=15 => made.effect(Effect::Once),
+        16 => made.effect(Effect::Once).keyed(Keyed::Token),
+        17 => made.until("result.n >= 3", 1_000, None),
+        18 => made.without_action(),
+        _ => made.effect(Effect::Once).retry_written(3),
+    };
+    if roll("gate", 8) == 0 {
+        let on_reject = if roll("reject", 2) == 0 { OnReject::Fail } else { OnReject::Skip };
+        made = made.gate(1 + roll("approvers", 2) as u32, None, on_reject);
+    }
+    if roll("unknown", 6) == 0 && family == Family::Halting {
+        made = made.on_unknown(OnUnknown::Fail);
+    }
+    if let Some(need) = made.needs.first().filter(|_| roll("when", 6) == 0) {
+        made.when = Some(expr(&format!("steps.{need}.status == 'succeeded'")));
+    }
+    let policy = match (family, roll("policy", 10)) {
+        (_, 0..=1) => OnFailure::Warn,
+        (_, 2) => OnFailure::Ask,
+        (Family::Timeless, _) | (_, 3..=5) => OnFailure::Continue,
+        (Family::Halting, _) => OnFailure::Halt,
+    };
+    // Asking ends in failing, which stops others.
+    let policy = match (family, policy) {
+        (Family::Timeless, OnFailure::Ask) => OnFailure::Continue,
+        (_, policy) => policy,
+    };
+    made = made.on_failure(policy);
+    if roll("service", 3) > 0 {
+        made = made.service(["db", "web"][roll("which", 2) as usize]);
+    }
+    if roll("api", 3) == 0 {
+        made = made.takes("api", 1 + roll("units", 2) as u32);
+    }
+    let class = Class::ALL[roll("class", 4) as usize];
+    made.urgent(class, roll("latest", 100) as i64)
+}
