@@ -103,11 +103,11 @@ fn a_request_is_followed_once() {
 
 #[test]
 fn what_cannot_be_followed_is_refused_with_a_way_out() {
+    use RequestKind as Ask;
     let gate = step("g").gate(1, None, OnReject::Fail).needs(&["a"]);
     let once = step("o").effect(Effect::Once);
     let steps = vec![step("a"), gate, step("f"), step("n").needs(&["f"]), once];
     let mut bench = Bench::start(plan(steps));
-    use RequestKind as Ask;
     for (ask, id, why) in [
         (Ask::Approve, "x", "the plan has no step `x`"),
         (Ask::Approve, "a", "`a` asks for no approval"),

@@ -25,19 +25,19 @@ fn planned(source: &str) -> Plan {
 /// The text of a plan, after seeing that it keeps to its width with and without colour. The digest
 /// depends on the versions of plugins and is masked.
 fn drawn(plan: &Plan, columns: usize) -> String {
-    let plain = text(plan, Look { columns, colour: false });
-    for line in plain.lines() {
+    let bare = text(plan, Look { columns, colour: false });
+    for line in bare.lines() {
         assert!(line.chars().count() <= columns, "{line}");
         assert_eq!(line.trim_end(), line);
     }
     let painted = text(plan, Look { columns, colour: true });
     let escape = regex::Regex::new("\u{1b}\\[[0-9;]*m").expect("a pattern");
     assert!(painted.contains('\u{1b}'));
-    for (painted, plain) in painted.lines().zip(plain.lines()) {
-        assert_eq!(escape.replace_all(painted, "").trim_end(), plain);
+    for (painted, bare) in painted.lines().zip(bare.lines()) {
+        assert_eq!(escape.replace_all(painted, "").trim_end(), bare);
     }
     let digest = &plan.digest.as_str()["sha256:".len()..][..12];
-    plain.replacen(digest, "[a digest].", 1)
+    bare.replacen(digest, "[a digest].", 1)
 }
 
 #[test]

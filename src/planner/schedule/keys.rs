@@ -214,8 +214,10 @@ mod tests {
         );
         let keys = Keys::new(&instance);
         let classes: Vec<_> = keys.urgency.iter().map(|(class, _)| *class).collect();
-        use Class::{Critical, High, Low};
-        assert_eq!(classes, [Critical, Critical, High, Low, Low]);
+        assert_eq!(
+            classes,
+            [Class::Critical, Class::Critical, Class::High, Class::Low, Class::Low]
+        );
         assert_eq!(keys.latest_starts, [70, 80, 15, 0, 50]);
         assert_eq!(keys.ranks, [0, 1, 2, 3, 4]);
         assert_eq!((keys.critical_ms, keys.critical_path.clone()), (57, vec![3, 4]));
