@@ -9,6 +9,7 @@ mod execute;
 mod look;
 mod out;
 mod plan;
+mod plugins;
 mod resume;
 mod schema;
 
@@ -44,6 +45,7 @@ pub fn main() -> Exit {
         Command::Show(args) => look::show(args, state_dir, &out),
         Command::Logs(args) => look::logs(args, state_dir, &out),
         Command::Report(args) => look::report(args, state_dir, &out),
+        Command::Plugins(args) => plugins::run(args, &out),
         Command::Schema(args) => schema::run(args, &out),
         Command::Completions { shell } => schema::completions(*shell, &out),
     }

@@ -79,6 +79,8 @@ pub enum Command {
     Report(Report),
     /// JSON Schemas of what `dr` reads and writes
     Schema(Schema),
+    /// What plugins there are; of one, its actions with what they take and give
+    Plugins(Plugins),
     /// Completions for a shell
     Completions {
         /// Which shell.
@@ -338,6 +340,13 @@ pub struct Schema {
     /// Write all of them, and the plugins' manifests, into this folder instead.
     #[arg(long, value_name = "DIR")]
     pub all: Option<PathBuf>,
+}
+
+/// `dr plugins`
+#[derive(Debug, Args)]
+pub struct Plugins {
+    /// One plugin, in detail.
+    pub name: Option<String>,
 }
 
 /// What has a schema.

@@ -10,6 +10,7 @@
 mod bad_input;
 mod house;
 mod people;
+mod plugins;
 mod postgres_failover;
 mod postgres_pair;
 mod quickstart;
