@@ -11,6 +11,16 @@ use crate::id::Digest;
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
     manifests: BTreeMap<String, Manifest>,
+    executables: BTreeMap<String, Executable>,
+}
+
+/// The program of a plugin that is not linked in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Executable {
+    /// Where it lies.
+    pub path: String,
+    /// Digest of its content.
+    pub sha256: Digest,
 }
 
 impl Catalog {
@@ -19,7 +29,19 @@ impl Catalog {
     pub fn new(manifests: impl IntoIterator<Item = Manifest>) -> Self {
         let manifests =
             manifests.into_iter().map(|manifest| (manifest.name.clone(), manifest)).collect();
-        Self { manifests }
+        Self { manifests, executables: BTreeMap::new() }
+    }
+
+    /// Adds a plugin that is a program of its own.
+    pub fn add(&mut self, manifest: Manifest, executable: Executable) {
+        self.executables.insert(manifest.name.clone(), executable);
+        self.manifests.insert(manifest.name.clone(), manifest);
+    }
+
+    /// The program of a plugin; none for one that is linked in.
+    #[must_use]
+    pub fn executable(&self, plugin: &str) -> Option<&Executable> {
+        self.executables.get(plugin)
     }
 
     /// The manifest of a plugin.

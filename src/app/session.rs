@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Runtime;
+
 use crate::engine::{Engine, EngineError, Handle, RunContext};
 use crate::event::{Finding, Record};
 use crate::evidence::{Evidence, JournalHead};
@@ -63,10 +65,6 @@ pub enum SessionError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Engine(#[from] EngineError),
-    /// The system refused a thread.
-    #[error("cannot start the run: {0}")]
-    #[diagnostic(code(DR3303))]
-    System(std::io::Error),
 }
 
 /// How often a reporter is told that time has passed.
@@ -76,12 +74,7 @@ const TICK: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// [`SessionError`]; what the run did until then is in its journal.
-pub fn run(parts: Parts) -> Result<Done, SessionError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(SessionError::System)?;
+pub fn run(parts: Parts, runtime: Runtime) -> Result<Done, SessionError> {
     let done = runtime.block_on(carry_out(parts));
     // A plugin's blocking call may hang on a dead host: it must not hold the program.
     runtime.shutdown_timeout(Duration::from_secs(2));

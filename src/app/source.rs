@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::app::plugins;
+use crate::catalog::Catalog;
+use crate::plugin::FindError;
 use crate::runbook::{self, Finding, Level, Problem, Runbook};
 
 /// A runbook's file with what is wrong with it.
@@ -12,28 +14,31 @@ pub struct Examined {
     pub file: String,
     /// Its text; empty where it could not be read.
     pub text: String,
-    /// The runbook, unless its form is wrong.
-    pub runbook: Option<Runbook>,
+    /// The runbook with the plugins that it names, unless its form is wrong.
+    pub runbook: Option<(Runbook, Catalog)>,
     /// Everything that was found, by place.
     pub findings: Vec<Finding>,
 }
 
 impl Examined {
     /// Reads and checks a runbook.
-    #[must_use]
-    pub fn read(path: &Path) -> Self {
+    ///
+    /// # Errors
+    /// A plugin that it names is there and cannot be used.
+    pub fn read(path: &Path) -> Result<Self, FindError> {
         let file = path.display().to_string();
         let text = match runbook::read(path) {
             Ok(text) => text,
-            Err(problems) => return Self::failed(file, String::new(), &problems),
+            Err(problems) => return Ok(Self::failed(file, String::new(), &problems)),
         };
         match runbook::load(&text, &file) {
-            Err(problems) => Self::failed(file, text, &problems),
+            Err(problems) => Ok(Self::failed(file, text, &problems)),
             Ok(mut runbook) => {
-                runbook::normalize(&mut runbook, plugins::catalog());
-                let problems = runbook::check(&runbook, plugins::catalog());
+                let catalog = plugins::catalog_for(&runbook)?;
+                runbook::normalize(&mut runbook, &catalog);
+                let problems = runbook::check(&runbook, &catalog);
                 let findings = runbook::findings(&file, &text, &problems);
-                Self { file, text, runbook: Some(runbook), findings }
+                Ok(Self { file, text, runbook: Some((runbook, catalog)), findings })
             }
         }
     }

@@ -5,7 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::app::{plugins, who};
+use tokio::runtime::Runtime;
+
+use crate::app::plugins::{self, PluginError};
+use crate::app::who;
 use crate::engine::{Preflight, preflight};
 use crate::event::{Actor, Finding};
 use crate::id::{RunId, StepId};
@@ -19,6 +22,8 @@ const PREFLIGHT: Duration = Duration::from_secs(15);
 
 /// Plugins, secrets and masks of one run in this process.
 pub struct Tools {
+    /// Runs the preflight and the session: connections that plugins keep belong to it.
+    pub runtime: Runtime,
     /// The plugins.
     pub registry: Arc<Registry>,
     /// The secrets of the plan.
@@ -29,32 +34,29 @@ pub struct Tools {
 
 impl Tools {
     /// For a plan.
-    #[must_use]
-    pub fn new(plan: &Plan) -> Self {
+    ///
+    /// # Errors
+    /// A plugin that is not the one planned with.
+    pub fn new(plan: &Plan) -> Result<Self, PluginError> {
         let masker = Masker::default();
         let learned = masker.clone();
         let secrets = SecretStore::new(&plan.secrets, move |secret| {
             learned.add(secret);
         });
-        Self { registry: Arc::new(plugins::registry()), secrets: Arc::new(secrets), masker }
+        let registry = Arc::new(plugins::registry_for(plan)?);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(PluginError::System)?;
+        Ok(Self { runtime, registry, secrets: Arc::new(secrets), masker })
     }
 
     /// Asks the targets of the steps for which `is_open` holds.
-    ///
-    /// # Errors
-    /// The system refused a thread.
-    pub fn preflight(
-        &self,
-        plan: &Plan,
-        is_open: impl Fn(&StepId) -> bool,
-    ) -> std::io::Result<Preflight> {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    pub fn preflight(&self, plan: &Plan, is_open: impl Fn(&StepId) -> bool) -> Preflight {
         let asked =
             preflight(plan, is_open, &self.registry, &self.secrets, &self.masker, PREFLIGHT);
-        let found = runtime.block_on(asked);
-        runtime.shutdown_background();
-        Ok(found)
+        self.runtime.block_on(asked)
     }
 }
 

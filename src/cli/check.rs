@@ -18,7 +18,11 @@ pub(super) fn run(args: &Check, out: &Out) -> Exit {
             Exit::Usage,
         );
     }
-    let examined: Vec<Examined> = paths.iter().map(|path| Examined::read(path)).collect();
+    let examined: Result<Vec<_>, _> = paths.iter().map(|path| Examined::read(path)).collect();
+    let examined = match examined {
+        Ok(examined) => examined,
+        Err(error) => return out.fail(&error, Exit::NotReady),
+    };
     let wrong = examined
         .iter()
         .any(|file| if args.strict { !file.findings.is_empty() } else { file.errors() > 0 });
@@ -31,8 +35,7 @@ pub(super) fn run(args: &Check, out: &Out) -> Exit {
         CheckFormat::Text => {
             for file in &examined {
                 if file.findings.is_empty() {
-                    let steps =
-                        file.runbook.as_ref().map_or(0, |runbook| runbook.document.steps.len());
+                    let steps = file.runbook.as_ref().map_or(0, |(it, _)| it.document.steps.len());
                     let plural = if steps == 1 { "" } else { "s" };
                     out.result(&format!("{}: ok, {steps} step{plural}", file.file));
                 } else {

@@ -55,7 +55,10 @@ pub(super) fn run(args: &Execute, state_dir: Option<&Path>, out: &Out) -> Exit {
         Ok(locks) => locks,
         Err(error) => return locked(&error, out),
     };
-    let tools = Tools::new(&plan);
+    let tools = match Tools::new(&plan) {
+        Ok(tools) => tools,
+        Err(error) => return out.fail(&error, Exit::NotReady),
+    };
     let preflight = if args.skip_preflight {
         None
     } else {
@@ -117,7 +120,7 @@ pub(super) fn run(args: &Execute, state_dir: Option<&Path>, out: &Out) -> Exit {
         clock: Arc::new(clock),
         dir: dir.clone(),
     };
-    finish(&dir, session::run(parts), args.format, out)
+    finish(&dir, session::run(parts, tools.runtime), args.format, out)
 }
 
 struct Times {
@@ -216,12 +219,7 @@ pub(super) fn look_ahead(
     is_open: impl Fn(&StepId) -> bool,
     out: &Out,
 ) -> Result<Preflight, Exit> {
-    let found = match tools.preflight(plan, is_open) {
-        Ok(found) => found,
-        Err(error) => {
-            return Err(out.refuse(&format!("preflight: {error}"), "", Exit::Internal));
-        }
-    };
+    let found = tools.preflight(plan, is_open);
     for finding in found.findings.iter().filter(|finding| finding.status != "would_change") {
         let lines = finding.lines.join("; ");
         out.remark(&format!(
@@ -298,9 +296,7 @@ pub(super) fn finish(
                     Exit::NotReady
                 }
                 SessionError::Engine(EngineError::Abandoned { .. }) => Exit::Failed,
-                SessionError::Engine(EngineError::System { .. }) | SessionError::System(_) => {
-                    Exit::Internal
-                }
+                SessionError::Engine(EngineError::System { .. }) => Exit::Internal,
             };
             out.fail(&error, exit);
             out.remark(&format!("the run is kept: continue with `dr resume {}`", dir.id()));

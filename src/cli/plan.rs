@@ -7,9 +7,9 @@ use super::args::{Plan as PlanArgs, PlanFormat, Selection};
 use super::check::show;
 use super::exit::Exit;
 use super::out::Out;
+use crate::app::archive;
 use crate::app::source::Examined;
 use crate::app::state::StateDir;
-use crate::app::{archive, plugins};
 use crate::id::StepId;
 use crate::plan::Plan;
 use crate::planner::render::{self, Look};
@@ -56,8 +56,8 @@ pub(super) fn make(
     past: Option<&Path>,
     out: &Out,
 ) -> Result<(Plan, Examined), Exit> {
-    let examined = Examined::read(runbook);
-    let Some(read) = examined.runbook.as_ref().filter(|_| examined.errors() == 0) else {
+    let examined = Examined::read(runbook).map_err(|error| out.fail(&error, Exit::NotReady))?;
+    let Some((read, catalog)) = examined.runbook.as_ref().filter(|_| examined.errors() == 0) else {
         show(&errors_only(examined), out);
         return Err(Exit::Invalid);
     };
@@ -82,7 +82,7 @@ pub(super) fn make(
             archive::typical(folder, &read.document.runbook.value, environment, selection.mode)
         }),
     };
-    match planner::plan(read, plugins::catalog(), &request, &estimates) {
+    match planner::plan(read, catalog, &request, &estimates) {
         Ok(plan) => Ok((plan, examined)),
         Err(problems) => {
             show(&examined.with_problems(&problems), out);

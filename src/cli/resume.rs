@@ -51,7 +51,10 @@ pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
     if let Err(error) = locks.take_run(&dir, now) {
         return locked(&error, out);
     }
-    let tools = Tools::new(&past.plan);
+    let tools = match Tools::new(&past.plan) {
+        Ok(tools) => tools,
+        Err(error) => return out.fail(&error, Exit::NotReady),
+    };
     let opened = if dir.journal().exists() {
         journal::reopen(&dir.journal(), args.accept_loss, tools.masker.clone())
     } else {
@@ -102,7 +105,7 @@ pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
         clock: Arc::new(clock),
         dir: dir.clone(),
     };
-    finish(&dir, session::run(parts), args.format, out)
+    finish(&dir, session::run(parts, tools.runtime), args.format, out)
 }
 
 /// A resume looks only at steps that were not started.

@@ -2,7 +2,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::{Plan, Service, Step};
+use super::{Plan, PluginUse, Service, Step};
 use crate::id::Digest;
 
 /// What of a plan, a service or a step says nothing about what would be done: descriptions,
@@ -75,7 +75,12 @@ fn head_of(plan: &Plan) -> Plan {
         values: plan.values.clone(),
         hosts: plan.hosts.clone(),
         secrets: plan.secrets.clone(),
-        plugins: plan.plugins.clone(),
+        // Where a program lies differs between machines; what it offers is in the manifest's digest.
+        plugins: plan
+            .plugins
+            .iter()
+            .map(|(name, used)| (name.clone(), PluginUse { executable: None, ..used.clone() }))
+            .collect(),
         pools: plan.pools.clone(),
         services: Vec::new(),
         steps: Vec::new(),

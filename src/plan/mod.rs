@@ -11,7 +11,8 @@ mod tests;
 pub use digest::digest;
 pub use forward::{Lists, Network, Stand, dispatch, list_schedule};
 pub use model::{
-    Check, EdgeReason, EstimateSource, Expectation, FORMAT, Gate, Notice, OnReject, Output, Place,
-    Plan, PluginUse, Pool, Repeat, Retry, Rule, SecretSource, Service, Step, Tally, Urgency, Uses,
+    Check, EdgeReason, EstimateSource, Executable, Expectation, FORMAT, Gate, Notice, OnReject,
+    Output, Place, Plan, PluginUse, Pool, Repeat, Retry, Rule, SecretSource, Service, Step, Tally,
+    Urgency, Uses,
 };
 pub use project::{Progress, Projection, Projector, project};

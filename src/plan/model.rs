@@ -96,6 +96,18 @@ pub struct PluginUse {
     /// The runbook's settings for it.
     #[schemars(with = "Value")]
     pub settings: Templated,
+    /// Its program when planned; absent for a plugin that is linked in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executable: Option<Executable>,
+}
+
+/// The program of a plugin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Executable {
+    /// Where it lies.
+    pub path: String,
+    /// Digest of its content.
+    pub sha256: Digest,
 }
 
 /// How much of something there is.

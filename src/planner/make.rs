@@ -11,7 +11,7 @@ use super::{codes, objectives, timing};
 use crate::catalog::Catalog;
 use crate::event::SkipReason;
 use crate::id::{Digest, StepId};
-use crate::plan::{EdgeReason, FORMAT, Plan, PluginUse, Step, digest};
+use crate::plan::{EdgeReason, Executable, FORMAT, Plan, PluginUse, Step, digest};
 use crate::runbook::{EdgeKind, Graph, Level, NodeKind, Problem, Reason, Runbook};
 use crate::text::Templated;
 use crate::words::{Mode, Phase};
@@ -216,6 +216,9 @@ fn used_plugins(
                     .get(&name)
                     .cloned()
                     .unwrap_or_else(|| Templated::literal(Value::Null)),
+                executable: catalog
+                    .executable(&name)
+                    .map(|it| Executable { path: it.path.clone(), sha256: it.sha256.clone() }),
             };
             Some((name, plugin))
         })

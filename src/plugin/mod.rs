@@ -1,7 +1,12 @@
-//! The plugins of this process, and the secrets that their calls need.
+//! The plugins of this process, those that are processes of their own, and the secrets that their
+//! calls need.
 
+mod find;
+mod process;
 mod registry;
 mod secrets;
 
+pub use find::{FindError, Found, digest, find, folders, names};
+pub use process::ProcessPlugin;
 pub use registry::Registry;
 pub use secrets::{SecretError, SecretStore, Tried};

@@ -9,15 +9,15 @@ use crate::time::Millis;
 
 /// One line a plugin: the text of `dr plugins`.
 #[must_use]
-pub fn plugins(known: &[(&Manifest, Digest)], screen: &Screen) -> String {
+pub fn plugins(known: &[(&Manifest, Digest, Option<&str>)], screen: &Screen) -> String {
     let mut rows =
         vec![["plugin", "version", "where", "manifest", "actions"].map(Cell::from).to_vec()];
-    for (manifest, digest) in known {
+    for (manifest, digest, place) in known {
         let actions: Vec<&str> = manifest.actions.keys().map(String::as_str).collect();
         rows.push(vec![
             Cell::new(Tone::Strong, manifest.name.clone()),
             Cell::new(Tone::Plain, manifest.version.clone()),
-            Cell::new(Tone::Plain, "built in"),
+            Cell::new(Tone::Plain, place.unwrap_or("built in")),
             Cell::new(Tone::Faint, short(digest)),
             Cell::new(Tone::Plain, actions.join(", ")),
         ]);

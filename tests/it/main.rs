@@ -13,6 +13,7 @@ mod people;
 mod plugins;
 mod postgres_failover;
 mod postgres_pair;
+mod processes;
 mod quickstart;
 mod schemas;
 mod ssh_faults;

@@ -20,7 +20,7 @@ fn commands(folder: &Path, count: usize, middle: &str) -> Plan {
     let mut plan = plan();
     plan.secrets.clear();
     let (settings, manifest) = (Templated::default(), Digest::from("sha256:0"));
-    let local = PluginUse { version: "0".to_owned(), manifest, settings };
+    let local = PluginUse { version: "0".to_owned(), manifest, settings, executable: None };
     plan.plugins = BTreeMap::from([("local".to_owned(), local)]);
     plan.pools = BTreeMap::from([("run".to_owned(), Pool { capacity: 4 })]);
     let log = folder.join("log");

@@ -273,7 +273,7 @@ pub(super) fn plan() -> Plan {
         )]),
         plugins: BTreeMap::from([(
             "fake".to_owned(),
-            PluginUse { version: "0".to_owned(), manifest, settings },
+            PluginUse { version: "0".to_owned(), manifest, settings, executable: None },
         )]),
         pools: BTreeMap::new(),
         services: Vec::new(),

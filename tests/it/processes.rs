@@ -1,0 +1,159 @@
+//! Plugins that are programs of their own: one in Python, and ones that misbehave.
+
+use dr_testkit::{Dr, Ended};
+
+use crate::{dr, repository};
+
+/// A folder with the plugin `name`, whose text is `program`.
+fn with_plugin(name: &str, program: &str, manifest: &str) -> Dr {
+    use std::os::unix::fs::PermissionsExt as _;
+    let file = format!("plugins/dr-plugin-{name}");
+    let dr = dr().file(&file, program).file(format!("{file}.json"), manifest);
+    let path = dr.path(&file);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let folder = dr.path("plugins");
+    dr.env("DR_PLUGIN_PATH", folder)
+}
+
+const NOTES: &str = "runbook: notes
+steps:
+  - { id: first, needs: [], uses: notes.add, timeout: 20s, with: { file: notes.txt, line: one } }
+  - { id: second, needs: [first], uses: notes.add, timeout: 20s, with: { file: notes.txt, line: \"{{ steps.first.outputs.lines }}\" } }
+";
+
+fn notes() -> Dr {
+    let program = repository("plugins/examples/dr-plugin-notes");
+    let manifest = std::process::Command::new(&program).arg("manifest").output().unwrap();
+    let text = NOTES.replace("line: one } }", "line: one }, outputs: { lines: result.lines } }");
+    with_plugin(
+        "notes",
+        &std::fs::read_to_string(program).unwrap(),
+        &String::from_utf8(manifest.stdout).unwrap(),
+    )
+    .runbook(&text)
+}
+
+#[test]
+fn a_plugin_in_python_is_checked_planned_and_run() {
+    let dr = notes();
+    dr.args(["plugins"]).run().code(0).prints("notes");
+    dr.args(["check", "--strict", "runbook.yaml"]).run().code(0);
+    dr.args(["execute", "runbook.yaml"]).run().code(0);
+    let notes = dr.read("notes.txt");
+    let lines: Vec<&str> = notes.lines().map(|line| line.split('\t').next().unwrap()).collect();
+    assert_eq!(lines, ["one", "1"]);
+    let plan = std::fs::read_to_string(dr.last_run().join("plan.json")).unwrap();
+    assert!(plan.contains("dr-plugin-notes\",\"sha256\":\"sha256:"), "{plan}");
+}
+
+#[test]
+fn what_is_wrong_with_its_arguments_is_said_without_starting_it() {
+    let dr = notes().file(
+        "bad.yaml",
+        "runbook: bad\nsteps:\n  - { id: a, needs: [], uses: notes.add, with: { fil: x, line: y } }\n",
+    );
+    dr.args(["check", "bad.yaml"]).run().code(3).says("did you mean `file`?");
+}
+
+#[test]
+fn a_plugin_that_changed_since_the_plan_is_refused() {
+    let dr = notes();
+    let text = NOTES.replace(
+        "uses: notes.add, timeout: 20s, with: { file: notes.txt, line: \"{{ steps.first.outputs.lines }}\" }",
+        "uses: notes.add, timeout: 20s, approve: { message: go }, with: { file: notes.txt, line: two }",
+    );
+    let dr = dr.runbook(&text);
+    dr.args(["execute", "runbook.yaml"]).run().code(7);
+    let plugin = dr.path("plugins/dr-plugin-notes");
+    let text = std::fs::read_to_string(&plugin).unwrap();
+    std::fs::write(&plugin, format!("{text}\n# changed\n")).unwrap();
+    dr.args(["approve", "last", "second"]).run().code(0);
+    dr.args(["resume", "last"]).run().code(4).says("is not the one that was planned with");
+    std::fs::write(&plugin, text).unwrap();
+    dr.args(["resume", "last"]).run().code(0);
+    assert_eq!(dr.read("notes.txt").lines().count(), 2);
+}
+
+const MANIFEST: &str = r#"{"name": "evil", "version": "1", "protocol": 1, "description": "", "settings": {},
+  "environment": ["PATH"],
+  "actions": {"do": {"description": "", "kind": "action", "effect": "once", "keyed": "never", "host": "none",
+  "input": {"type": "object"}, "output": {}, "typical_ms": 10}}}"#;
+
+/// A plugin that says hello as it should, and then does `body` with each frame.
+fn evil(body: &str) -> Dr {
+    let program = format!(
+        "#!/usr/bin/env python3\nimport json, sys, os, time, signal\n\
+         manifest = {{'name': 'evil', 'version': '1', 'protocol': 1, 'description': '', 'settings': {{}}, 'actions': {{}}}}\n\
+         def say(frame):\n    print(json.dumps(frame), flush=True)\n\
+         for line in sys.stdin:\n    frame = json.loads(line)\n\
+         \x20   if frame['type'] == 'hello':\n        say({{'type': 'hello', 'protocol': 1, 'manifest': manifest}})\n\
+         \x20       continue\n{body}\n"
+    );
+    with_plugin("evil", &program, MANIFEST).runbook(
+        "runbook: evil\nsteps:\n  - { id: a, needs: [], uses: evil.do, timeout: 3s, on_unknown: fail, with: {} }\n",
+    )
+}
+
+fn execute(dr: &Dr) -> Ended {
+    dr.args(["execute", "runbook.yaml", "--skip-preflight"]).run()
+}
+
+#[test]
+fn misbehaviour_costs_one_step_and_is_named() {
+    for (body, says) in [
+        ("    sys.stderr.write('no disk\\n'); sys.exit(3)", "it ended without a result"),
+        ("    sys.exit(0)", "it ended without a result"),
+        ("    os.kill(os.getpid(), signal.SIGKILL)", "it ended without a result"),
+        ("    print('hello', flush=True)", "a line that is no frame"),
+        ("    print('x' * 9_000_000, flush=True)", "more than 8 MiB in a line"),
+        (
+            "    print('{\"type\": \"resu', end='', flush=True); sys.exit(0)",
+            "it ended within a line",
+        ),
+        ("    say({'type': 'result', 'id': frame['id']})", "neither a result nor an error"),
+        ("    signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)", "a: "),
+    ] {
+        let dr = evil(body);
+        let ended = execute(&dr).code(5);
+        assert!(ended.to_string().contains(says), "{body}\n{ended}");
+    }
+    let dr = evil("    sys.stderr.write('no disk\\n'); sys.exit(3)");
+    execute(&dr).code(5).says("no disk");
+}
+
+/// Output without end is neither kept in memory nor waited for.
+#[test]
+fn a_flood_is_survived() {
+    let dr = evil(
+        "    for _ in range(3000):\n        say({'type': 'output', 'id': frame['id'], 'stream': 'stdout', 'text': 'x' * 10000})\n    \
+         say({'type': 'result', 'id': frame['id'], 'applied': {}})",
+    );
+    execute(&dr).code(0);
+    let kept = std::fs::read_dir(dr.last_run().join("outputs")).unwrap();
+    let bytes: u64 = kept.map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+    assert!(bytes < 20_000_000, "{bytes}");
+}
+
+#[test]
+fn another_version_of_the_protocol_is_refused() {
+    // By its manifest, before anything starts.
+    let dr =
+        with_plugin("evil", "#!/bin/sh\n", &MANIFEST.replace("\"protocol\": 1", "\"protocol\": 2"))
+            .runbook("runbook: evil\nsteps:\n  - { id: a, needs: [], uses: evil.do, with: {} }\n");
+    dr.args(["check", "runbook.yaml"]).run().code(4).says("speaks version 2");
+    // By what it says, before anything is done.
+    let program = "#!/bin/sh\nread line\necho '{\"type\":\"hello\",\"protocol\":7,\"manifest\":'\"$(tr -d '\\n' < \"$0.json\")\"'}'\nsleep 5\n";
+    let dr = with_plugin("evil", program, MANIFEST).runbook(
+        "runbook: evil\nsteps:\n  - { id: a, needs: [], uses: evil.do, timeout: 5s, with: {} }\n",
+    );
+    execute(&dr).code(5).says("speaks version 7");
+}
+
+#[test]
+fn a_missing_plugin_or_manifest_is_said_so() {
+    let text = "runbook: evil\nsteps:\n  - { id: a, needs: [], uses: evil.do, with: {} }\n";
+    dr().runbook(text).args(["check", "runbook.yaml"]).run().code(3).says("evil");
+    let dr = with_plugin("evil", "#!/bin/sh\n", MANIFEST).runbook(text);
+    std::fs::remove_file(dr.path("plugins/dr-plugin-evil.json")).unwrap();
+    dr.args(["check", "runbook.yaml"]).run().code(4).says("has no usable manifest");
+}
