@@ -24,7 +24,7 @@ impl Machine {
         if self.session.live[step as usize].ticket.is_some() {
             return;
         }
-        if self.state.record(step).decision.is_some() {
+        if self.state.record(step).decision.is_some() && !self.skips_later(step) {
             self.carry_out(step);
             return;
         }
@@ -106,6 +106,10 @@ impl Machine {
         }
         let plan = graph.step(step);
         // Passed over only now: a need on it must not be met while what it needs itself is not.
+        if self.skips_later(step) {
+            self.carry_out(step);
+            return;
+        }
         if let Some(reason) = plan.skip {
             let step = plan.id.clone();
             self.emit(EventKind::StepSkipped { step, reason, by: None, note: None });

@@ -87,6 +87,14 @@ impl Machine {
         self.later(step);
     }
 
+    /// Whether a person decided to pass the step over before it began: that waits for its turn.
+    pub(super) fn skips_later(&self, step: Index) -> bool {
+        let record = self.state.record(step);
+        let skips = record.decision.as_ref().is_some_and(|r| r.ask == RequestKind::Skip);
+        let prevented = [StepState::Blocked, StepState::Cancelled].map(Stage::Over);
+        skips && (record.stage == Stage::Idle || prevented.contains(&record.stage))
+    }
+
     /// Does what a person decided.
     pub(super) fn carry_out(&mut self, step: Index) {
         let Some(request) = self.state.record(step).decision.clone() else { return };
@@ -149,7 +157,7 @@ impl Machine {
             }
             return;
         }
-        if self.state.record(step).decision.is_some() {
+        if self.state.record(step).decision.is_some() && !self.skips_later(step) {
             return;
         }
         match self.state.stage(step) {

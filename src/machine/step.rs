@@ -368,7 +368,10 @@ impl Record {
         );
         if ends {
             self.over = Some((at, elapsed));
-            self.decision = None;
+            // What a person decided about a step that is prevented still holds when it is not.
+            if !matches!(self.stage, Stage::Over(StepState::Blocked | StepState::Cancelled)) {
+                self.decision = None;
+            }
         } else if !self.stage.is_over() {
             self.over = None;
         }

@@ -163,7 +163,9 @@ impl<'a> Player<'a> {
                 self.points += 1;
                 if self.crash == Some(self.points) {
                     let survivors: Vec<_> = appended[..written].iter().copied().cloned().collect();
-                    survivors.into_iter().for_each(|event| self.record(event));
+                    for event in survivors {
+                        self.record(event);
+                    }
                     return Fed::Crashed;
                 }
             }
@@ -178,7 +180,7 @@ impl<'a> Player<'a> {
         let mut ending = None;
         for effect in effects {
             match effect {
-                Effect::Append(_) => {}
+                Effect::Append(_) | Effect::StopAttempt(_) => {}
                 Effect::Launch(launch) => {
                     launched.push(self.launch(&launch));
                 }
@@ -190,7 +192,6 @@ impl<'a> Player<'a> {
                     let key = self.later(at, Due::Timer(timer.clone()));
                     self.timers.insert(timer, key);
                 }
-                Effect::StopAttempt(_) => {}
                 Effect::Finish(end) => ending = Some(end),
             }
         }

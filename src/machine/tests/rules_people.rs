@@ -230,6 +230,23 @@ fn steps_are_passed_over_or_assumed_from_the_start() {
 }
 
 #[test]
+fn passing_a_step_over_does_not_open_what_guards_it() {
+    let steps =
+        vec![step("guard"), step("b").needs(&["guard"]), step("promote").needs(&["b"]), step("x")];
+    let mut bench = Bench::new(plan(steps));
+    let skip = bench.request("bob", RequestKind::Skip, "b");
+    let mut bench = bench.begin(true, vec![skip]);
+    assert_eq!(bench.state("b"), StepState::Pending);
+    bench.err("guard", refused()).ok("x", nothing());
+    bench.ends(Verdict::Failed, "guard failed, b blocked, promote blocked, x succeeded");
+    // The decision holds when the guard is put back.
+    let retry = bench.request("bob", RequestKind::Retry, "guard");
+    let mut bench = bench.crash(vec![retry]);
+    bench.ok("guard", nothing()).ok("promote", nothing());
+    bench.ends(Verdict::Succeeded, "guard succeeded, b skipped, promote succeeded, x succeeded");
+}
+
+#[test]
 fn redoing_repeats_the_action_under_a_new_key() {
     let warned = step("a").on_failure(OnFailure::Warn);
     let mut bench = Bench::start(plan(vec![warned, step("s")]));

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -94,10 +93,8 @@ fn what_does_not_fit_is_not_looked_at_again() {
     let graph = Graph::new(Arc::new(plan)).expect("a plan");
     let mut queue = Queue::new(&graph);
     (0..1_000).for_each(|step| queue.push(&graph, step));
-    let mut running: BTreeMap<u32, ()> = BTreeMap::new();
     let mut order = Vec::new();
     while let Some(step) = queue.pop(&graph) {
-        running.insert(step, ());
         order.push(step);
     }
     assert_eq!(order, (0..32).collect::<Vec<_>>(), "the most urgent first, as many as may run");

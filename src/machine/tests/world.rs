@@ -78,20 +78,20 @@ impl World {
                 let job = self.jobs[&key].clone();
                 (job.ends_ms.max(ms + 10), AttemptResult::Applied(answer(job.works)))
             }
-            _ => self.apply(step, key, ms, ends),
+            _ => self.apply(step, &key, ms, ends),
         }
     }
 
     fn apply(
         &mut self,
         step: &Step,
-        key: (String, u32),
+        key: &(String, u32),
         ms: u64,
         ends: u64,
     ) -> (u64, AttemptResult) {
         let arrived = self.arrived.entry(key.clone()).or_default();
         *arrived += 1;
-        let fate = self.fate(step, &key, self.arrived[&key] > 1);
+        let fate = self.fate(step, key, self.arrived[key] > 1);
         let done = matches!(fate, Fate::Done | Fate::LostDone);
         let lives_on = step.keyed != Keyed::Never;
         if lives_on && (done || fate == Fate::Refused) {
@@ -99,10 +99,10 @@ impl World {
         }
         if done {
             // Some systems change at the beginning, some at the end; a job changes in any case.
-            if lives_on || dice(self.seed, (&key, "early"), 2) == 0 {
+            if lives_on || dice(self.seed, (key, "early"), 2) == 0 {
                 self.happen(&key.0);
             } else {
-                let survives = dice(self.seed, (&key, "survives"), 2) == 0;
+                let survives = dice(self.seed, (key, "survives"), 2) == 0;
                 self.pending.push((ends, key.0.clone(), survives));
             }
         }
