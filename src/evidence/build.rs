@@ -68,6 +68,14 @@ pub fn build(plan: &Arc<Plan>, records: &[Record], head: &JournalHead) -> Option
         clocks: Clocks {
             declared_at: started.declared_at,
             incident_at: started.incident_at,
+            started_by: plan
+                .steps
+                .iter()
+                .filter(|step| step.incident)
+                .filter_map(|step| view.step(step.id.as_str()))
+                .filter(|step| step.state.is_met() && step.state != StepState::Skipped)
+                .max_by_key(|step| step.finished_ms)
+                .map(|step| step.id.clone()),
             started_at,
             finished_at,
             elapsed_ms: view.elapsed_ms(),

@@ -119,15 +119,24 @@ fn of_step(view: &View, step: &StepView, found: &mut Found) {
     of_attempts(step, found);
     of_state(step, found);
     let Some(planned) = view.planned(step.id.as_str()) else { return };
+    // It matters only where something was in fact repeated or looked up because of it.
+    let relied = step.attempts_of(Purpose::Apply) > 1
+        || step
+            .attempts
+            .iter()
+            .any(|attempt| attempt.launches > 1 || attempt.outcome == Some(Outcome::Unknown));
     if let Some(action) = planned.action_effect.filter(|action| planned.effect < *action)
-        && !step.attempts.is_empty()
+        && relied
     {
         found.step(
             step,
             None,
             DeviationKind::LaxerEffect,
             None,
-            format!("the step says {}, its action {action}", planned.effect),
+            format!(
+                "repeated or checked as {}, as the step says; its action is {action}",
+                planned.effect
+            ),
         );
     }
     // Time waiting for people is not planned, so it is no overrun.

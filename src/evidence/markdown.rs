@@ -109,10 +109,16 @@ fn head(out: &mut String, evidence: &Evidence) {
         row(out, &["Purpose", &escape(description)]);
     }
     row(out, &["Incident", &moment(clocks.incident_at)]);
-    row(out, &["Declared", &moment(clocks.declared_at)]);
+    let by = clocks
+        .started_by
+        .as_ref()
+        .map(|step| format!(", when {} was over", escape(step.as_str())))
+        .unwrap_or_default();
+    row(out, &["Declared", &format!("{}{by}", moment(clocks.declared_at))]);
     let before = match clocks.declared_before_start_ms {
         0 => String::new(),
-        ms => format!(", {} after the declaration", signed(ms)),
+        ms if ms < 0 => format!(", {} before the declaration", short(ms.unsigned_abs())),
+        ms => format!(", {} after the declaration", short(ms.unsigned_abs())),
     };
     row(out, &["Started", &format!("{}{before}", moment(clocks.started_at))]);
     row(
@@ -120,7 +126,9 @@ fn head(out: &mut String, evidence: &Evidence) {
         &["Ended", &format!("{}, after {}", moment(clocks.finished_at), short(clocks.elapsed_ms))],
     );
     row(out, &["Predicted", &short(run.predicted_ms)]);
-    row(out, &["Waiting for people", &short(clocks.decision_ms)]);
+    if clocks.decision_ms > 0 {
+        row(out, &["Waiting for people", &short(clocks.decision_ms)]);
+    }
     let people: Vec<String> = evidence
         .participants
         .iter()

@@ -152,6 +152,10 @@ pub struct Clocks {
     /// Start of the loss.
     #[schemars(with = "String")]
     pub incident_at: Timestamp,
+    /// The step at whose end both clocks started: a drill's fault, or a loss that the run itself
+    /// made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<StepId>,
     /// First event of the run.
     #[schemars(with = "String")]
     pub started_at: Timestamp,
@@ -160,7 +164,7 @@ pub struct Clocks {
     pub finished_at: Timestamp,
     /// From the first to the last event, on the monotonic clock.
     pub elapsed_ms: u64,
-    /// From the declaration to the start.
+    /// From the declaration to the start; negative if the declaration came later.
     pub declared_before_start_ms: i64,
     /// Time during which at least one step waited for a person. Counted in every RTA.
     pub decision_ms: u64,
@@ -393,7 +397,7 @@ pub enum DeviationKind {
     Warned,
     /// A step took much longer than planned.
     Overran,
-    /// A step declares a laxer effect than its action does.
+    /// A step was repeated or looked up on the strength of a laxer effect than its action's.
     LaxerEffect,
     /// The run went on in a further session.
     Resumed,

@@ -46,7 +46,6 @@ fn figures_and_proof() {
     assert_eq!(
         kinds(&evidence),
         [
-            (DeviationKind::LaxerEffect, "promote"),
             (DeviationKind::Warned, "notify"),
             (DeviationKind::Retried, "fence_primary"),
             (DeviationKind::Warned, "fence_primary"),

@@ -229,9 +229,10 @@ impl View {
     /// Milliseconds from the declaration to the start of the run: what objectives are shifted by.
     #[must_use]
     pub fn clock_offset_ms(&self) -> i64 {
-        self.started
-            .as_ref()
-            .map_or(0, |(started, at)| at.as_millisecond() - started.declared_at.as_millisecond())
+        let Some((started, at)) = &self.started else { return 0 };
+        // What the run's own clock already showed at its first event.
+        let shown = self.sessions.first().map_or(0, |session| session.started_ms as i64);
+        at.as_millisecond() - shown - started.declared_at.as_millisecond()
     }
 
     /// Every step: those of the plan in its order, then those made at run time.
