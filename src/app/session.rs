@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::state::dir_to_name;
 use crate::engine::{Engine, EngineError, Handle, RunContext};
 use crate::event::{Finding, Record};
 use crate::evidence::{Evidence, JournalHead};
@@ -63,10 +64,6 @@ pub enum SessionError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Engine(#[from] EngineError),
-    /// The system refused a thread.
-    #[error("cannot start the run: {0}")]
-    #[diagnostic(code(DR3303))]
-    System(std::io::Error),
 }
 
 /// How often a reporter is told that time has passed.
@@ -81,7 +78,7 @@ pub fn run(parts: Parts) -> Result<Done, SessionError> {
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(SessionError::System)?;
+        .map_err(|source| EngineError::System { source })?;
     let done = runtime.block_on(carry_out(parts));
     // A plugin's blocking call may hang on a dead host: it must not hold the program.
     runtime.shutdown_timeout(Duration::from_secs(2));
@@ -91,7 +88,7 @@ pub fn run(parts: Parts) -> Result<Done, SessionError> {
 #[expect(clippy::disallowed_methods, reason = "the reporter runs beside the engine")]
 async fn carry_out(parts: Parts) -> Result<Done, SessionError> {
     let machine = Machine::new(Arc::clone(&parts.plan)).map_err(SessionError::Plan)?;
-    let mut view = View::new(&parts.plan);
+    let mut view = View::new(&parts.plan).kept_in(dir_to_name(&parts.dir).as_deref());
     for record in &parts.history {
         view.apply_record(record);
     }
@@ -119,13 +116,15 @@ async fn carry_out(parts: Parts) -> Result<Done, SessionError> {
 }
 
 /// Why a session's evidence could not be written.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum EvidenceError {
     /// The journal cannot be read back.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Journal(#[from] JournalError),
     /// A file cannot be written.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Bundle(#[from] bundle::BundleError),
 }
 
