@@ -30,8 +30,8 @@ pub fn main() -> Exit {
             return if error.exit_code() == 0 { Exit::Done } else { Exit::Usage };
         }
     };
-    out::start_log(cli.verbose);
     let out = Out::new(cli.color);
+    out::start_log(cli.verbose, &out);
     let state_dir = cli.state_dir.as_deref();
     match &cli.command {
         Command::Check(args) => check::run(args, &out),

@@ -1,7 +1,9 @@
 //! A run as it is on disk.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::state::{dir_to_name, spoken};
 use crate::event::Record;
 use crate::journal::{self, JournalError, Replay, RunDir};
 use crate::plan::Plan;
@@ -55,11 +57,23 @@ impl Past {
     /// What a screen needs of it.
     #[must_use]
     pub fn view(&self) -> View {
-        let mut view = View::new(&self.plan);
+        let mut view = View::new(&self.plan).kept_in(self.dir_to_name().as_deref());
         for record in self.records() {
             view.apply_record(record);
         }
         view
+    }
+
+    /// The state directory, if a command has to name it.
+    #[must_use]
+    pub fn dir_to_name(&self) -> Option<PathBuf> {
+        dir_to_name(&self.dir)
+    }
+
+    /// The run as a command of a shell names it.
+    #[must_use]
+    pub fn spoken(&self) -> String {
+        spoken(&self.dir)
     }
 
     /// Its records.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
+use super::state::dir_to_name;
 use crate::engine::{Engine, EngineError, Handle, RunContext};
 use crate::event::{Finding, Record};
 use crate::evidence::{Evidence, JournalHead};
@@ -84,7 +85,7 @@ pub fn run(parts: Parts, runtime: Runtime) -> Result<Done, SessionError> {
 #[expect(clippy::disallowed_methods, reason = "the reporter runs beside the engine")]
 async fn carry_out(parts: Parts) -> Result<Done, SessionError> {
     let machine = Machine::new(Arc::clone(&parts.plan)).map_err(SessionError::Plan)?;
-    let mut view = View::new(&parts.plan);
+    let mut view = View::new(&parts.plan).kept_in(dir_to_name(&parts.dir).as_deref());
     for record in &parts.history {
         view.apply_record(record);
     }
@@ -112,13 +113,15 @@ async fn carry_out(parts: Parts) -> Result<Done, SessionError> {
 }
 
 /// Why a session's evidence could not be written.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub enum EvidenceError {
     /// The journal cannot be read back.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Journal(#[from] JournalError),
     /// A file cannot be written.
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Bundle(#[from] bundle::BundleError),
 }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::id::RunId;
 use crate::journal::{RunDir, RunStore};
+use crate::view::quote;
 
 /// The folder that holds runs, locks and history.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +110,24 @@ pub enum NoRun {
         /// Another that matches.
         second: RunId,
     },
+}
+
+/// The state directory of a run, if a command typed in the current folder has to name it.
+#[must_use]
+pub fn dir_to_name(run: &RunDir) -> Option<PathBuf> {
+    let folder = run.path().parent()?.parent()?;
+    let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    (StateDir::resolve(None, Path::new(".")).path() != folder).then_some(folder)
+}
+
+/// A run as a command of a shell names it.
+#[must_use]
+pub fn spoken(run: &RunDir) -> String {
+    let id = run.id();
+    match dir_to_name(run) {
+        Some(folder) => format!("--state-dir {} {id}", quote(&folder.display().to_string())),
+        None => id.to_string(),
+    }
 }
 
 /// A new run's id: when it starts, what it runs, and four random hexadecimal digits.

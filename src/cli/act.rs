@@ -12,6 +12,7 @@ use crate::app::who::actor;
 use crate::engine::Posted;
 use crate::event::{Request, RequestKind};
 use crate::id::StepId;
+use crate::view::StepView;
 
 pub(super) fn approve(args: &Approve, state_dir: Option<&Path>, out: &Out) -> Exit {
     let past = match open(state_dir, &args.run, out) {
@@ -21,11 +22,23 @@ pub(super) fn approve(args: &Approve, state_dir: Option<&Path>, out: &Out) -> Ex
     let Some(step) = past.plan.step(&args.step) else {
         return no_such_step(&past, &args.step, out);
     };
-    if step.approve.is_none() {
-        let message = format!("step `{}` has no gate", step.id);
-        return out.refuse(&message, "`dr show` lists what waits for a decision", Exit::Usage);
-    }
-    let ask = if args.reject.is_some() { RequestKind::Reject } else { RequestKind::Approve };
+    let view = past.view();
+    let question = view.step(args.step.as_str()).and_then(StepView::open_question);
+    let ask = match (&args.reject, question) {
+        // No to the question whether it was done, or may go on: it counts as failed.
+        (Some(_), Some(_)) => RequestKind::Fail,
+        (None, Some(_)) => {
+            let message = format!("`{}` does not ask for approval", step.id);
+            let help = format!("`dr show {}` lists the answers it takes", view.spoken());
+            return out.refuse(&message, &help, Exit::Usage);
+        }
+        (_, None) if step.approve.is_none() => {
+            let message = format!("step `{}` has no gate", step.id);
+            return out.refuse(&message, "`dr show` lists what waits for a decision", Exit::Usage);
+        }
+        (Some(_), None) => RequestKind::Reject,
+        (None, None) => RequestKind::Approve,
+    };
     let reason = args.reject.clone().filter(|reason| !reason.is_empty());
     let id = step.id.clone();
     submit(&past, request(ask, Some(id), actor("inbox"), reason), out)
@@ -52,31 +65,44 @@ pub(super) fn cancel(args: &Cancel, state_dir: Option<&Path>, out: &Out) -> Exit
 pub(super) fn open(state_dir: Option<&Path>, run: &str, out: &Out) -> Result<Past, Exit> {
     let state = StateDir::resolve(state_dir, Path::new("."));
     let dir = state.find(run).map_err(|error| out.fail(&error, Exit::Usage))?;
-    Past::read(dir, false).map_err(|error| out.fail(&error, Exit::Internal))
+    Past::read(dir, false).map_err(|error| out.fail(&error, Exit::Invalid))
+}
+
+/// The same to look at it only: of a damaged journal, what comes before the damage.
+pub(super) fn open_to_look(state_dir: Option<&Path>, run: &str, out: &Out) -> Result<Past, Exit> {
+    let state = StateDir::resolve(state_dir, Path::new("."));
+    let dir = state.find(run).map_err(|error| out.fail(&error, Exit::Usage))?;
+    let past = Past::read(dir, true).map_err(|error| out.fail(&error, Exit::Invalid))?;
+    if let Some(lost) = &past.replay.lost {
+        out.remark(&format!(
+            "warning: the journal is damaged at record {} (byte {}): {}; only what comes before is \
+             shown (DR3102)",
+            lost.record, lost.offset, lost.why
+        ));
+    }
+    Ok(past)
 }
 
 pub(super) fn no_such_step(past: &Past, step: &str, out: &Out) -> Exit {
     let known = past.plan.steps.iter().map(|step| step.id.as_str());
     let help = match crate::text::nearest(step, known) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => "`dr show RUN` lists the steps".to_owned(),
+        None => format!("`dr show {}` lists the steps", past.spoken()),
     };
     out.refuse(&format!("run {} has no step `{step}`", past.dir.id()), &help, Exit::Usage)
 }
 
 /// Hands a request in and says what becomes of it.
 pub(super) fn submit(past: &Past, request: Request, out: &Out) -> Exit {
-    let what = describe(&request, &past.dir.id());
+    let run = past.spoken();
+    let what = describe(&request, past.dir.id().as_str());
     match hand_in(&past.dir, &past.plan, request) {
         Ok(Posted::Live) => {
-            out.remark(&format!(
-                "{what}: handed to the run; follow it with `dr watch {}`",
-                past.dir.id()
-            ));
+            out.remark(&format!("{what}: handed to the run; follow it with `dr watch {run}`"));
             Exit::Done
         }
         Ok(Posted::Kept) => {
-            out.remark(&format!("{what}: recorded; continue with `dr resume {}`", past.dir.id()));
+            out.remark(&format!("{what}: recorded; continue with `dr resume {run}`"));
             Exit::Done
         }
         Err(error) => {
@@ -86,7 +112,7 @@ pub(super) fn submit(past: &Past, request: Request, out: &Out) -> Exit {
     }
 }
 
-fn describe(request: &Request, run: &crate::id::RunId) -> String {
+fn describe(request: &Request, run: &str) -> String {
     let step = request.step.as_ref().map_or("the run", StepId::as_str);
     let verb = match request.ask {
         RequestKind::Approve => "approve",

@@ -6,6 +6,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::words::{Mode, Phase, Style};
 
+/// Heading of the options that every verb takes.
+const ALL: &str = "Options of every command";
+
 /// Disaster recovery from reviewed text: check, plan, execute and prove a runbook.
 #[derive(Debug, Parser)]
 #[command(
@@ -20,13 +23,13 @@ State is kept in `.dr` at the top of the runbook's git repository, else beside t
 )]
 pub struct Cli {
     /// Where runs are kept.
-    #[arg(long, global = true, env = "DR_STATE_DIR", value_name = "DIR")]
+    #[arg(long, global = true, env = "DR_STATE_DIR", value_name = "DIR", help_heading = ALL)]
     pub state_dir: Option<PathBuf>,
     /// Say more on stderr: once for what happens, twice for why (`DR_LOG` sets a filter).
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = ALL)]
     pub verbose: u8,
     /// When to use colour.
-    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN", help_heading = ALL)]
     pub color: Colour,
     /// What to do.
     #[command(subcommand)]

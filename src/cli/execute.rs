@@ -13,7 +13,7 @@ use super::plan::make;
 use crate::app::request::{random, request};
 use crate::app::session::{self, Done, Parts, SessionError};
 use crate::app::start::{Locks, Tools, make_run};
-use crate::app::state::{StateDir, new_run_id};
+use crate::app::state::{StateDir, new_run_id, spoken};
 use crate::app::{moment, who};
 use crate::engine::{EngineError, Preflight};
 use crate::event::{FORMAT, Request, RequestKind, RunStarted};
@@ -278,11 +278,7 @@ pub(super) fn finish(
                 out.result(&text);
             }
             if let Some(error) = evidence_error {
-                out.refuse(
-                    &format!("the evidence could not be written: {error}"),
-                    &format!("`dr report {}` builds it from the journal", dir.id()),
-                    Exit::Internal,
-                );
+                out.fail(&error, Exit::Internal);
             }
             Exit::from(&ending)
         }
@@ -299,7 +295,7 @@ pub(super) fn finish(
                 SessionError::Engine(EngineError::System { .. }) => Exit::Internal,
             };
             out.fail(&error, exit);
-            out.remark(&format!("the run is kept: continue with `dr resume {}`", dir.id()));
+            out.remark(&format!("the run is kept: continue with `dr resume {}`", spoken(dir)));
             exit
         }
     }

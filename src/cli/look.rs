@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dr_plugin::Stream;
 
-use super::act::{no_such_step, open};
+use super::act::{no_such_step, open_to_look};
 use super::args::{ListFormat, Logs, Report, ReportFormat, RunFormat, Runs, Show, Watch};
 use super::execute::reporter;
 use super::exit::Exit;
@@ -43,7 +43,7 @@ pub(super) fn runs(args: &Runs, state_dir: Option<&Path>, out: &Out) -> Exit {
 }
 
 pub(super) fn show(args: &Show, state_dir: Option<&Path>, out: &Out) -> Exit {
-    let past = match open(state_dir, &args.run, out) {
+    let past = match open_to_look(state_dir, &args.run, out) {
         Ok(past) => past,
         Err(exit) => return exit,
     };
@@ -77,12 +77,12 @@ fn now_of(view: &View, clock: &dyn Clock) -> Now {
 }
 
 pub(super) fn watch(args: &Watch, state_dir: Option<&Path>, out: &Out) -> Exit {
-    let past = match open(state_dir, &args.run, out) {
+    let past = match open_to_look(state_dir, &args.run, out) {
         Ok(past) => past,
         Err(exit) => return exit,
     };
     let clock = SystemClock;
-    let mut view = View::new(&past.plan);
+    let mut view = View::new(&past.plan).kept_in(past.dir_to_name().as_deref());
     let mut shown = reporter(args.format, out);
     let mut tail = Tail::new(past.dir.journal());
     let told_dead = loop {
@@ -119,7 +119,7 @@ pub(super) fn watch(args: &Watch, state_dir: Option<&Path>, out: &Out) -> Exit {
 }
 
 pub(super) fn logs(args: &Logs, state_dir: Option<&Path>, out: &Out) -> Exit {
-    let past = match open(state_dir, &args.run, out) {
+    let past = match open_to_look(state_dir, &args.run, out) {
         Ok(past) => past,
         Err(exit) => return exit,
     };
@@ -185,7 +185,7 @@ fn follow(past: &Past, step: Option<&str>, mut known: Vec<Kept>, out: &Out) -> E
 }
 
 pub(super) fn report(args: &Report, state_dir: Option<&Path>, out: &Out) -> Exit {
-    let past = match open(state_dir, &args.run, out) {
+    let past = match open_to_look(state_dir, &args.run, out) {
         Ok(past) => past,
         Err(exit) => return exit,
     };

@@ -144,7 +144,7 @@ fn size(stream: &impl rustix::fd::AsFd) -> (usize, usize) {
 
 /// Logs to standard error: `-v` or `DR_LOG`.
 #[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]
-pub(super) fn start_log(verbose: u8) {
+pub(super) fn start_log(verbose: u8, out: &Out) {
     use tracing_subscriber::EnvFilter;
     let level = match verbose {
         0 => "warn",
@@ -157,6 +157,7 @@ pub(super) fn start_log(verbose: u8) {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
         .with_writer(io::stderr)
+        .with_ansi(out.coloured(io::stderr().is_terminal()))
         .with_target(false)
         .try_init();
 }

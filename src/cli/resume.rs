@@ -123,7 +123,7 @@ fn hand_over(past: &Past, requests: Vec<Request>, out: &Out) -> Exit {
     if requests.is_empty() {
         return out.refuse(
             &format!("a process works on run {} already", past.dir.id()),
-            &format!("follow it with `dr watch {}`", past.dir.id()),
+            &format!("follow it with `dr watch {}`", past.spoken()),
             Exit::Locked,
         );
     }

@@ -284,6 +284,14 @@ fn attempt_finished(finished: &AttemptFinished, event: &Event) -> Vec<Fact> {
         Outcome::Succeeded => {
             vec![Fact::detail(subject, format!("{what} succeeded after {took}{then}"))]
         }
+        // The check has answered; the error is that of the attempt that it was about.
+        Outcome::Failed
+            if finished.purpose == Purpose::Check
+                && matches!(finished.next, Next::Launch { .. }) =>
+        {
+            let text = format!("{what} after {took}: it is not done yet{then}");
+            vec![Fact::new(subject, Tone::Plain, text)]
+        }
         Outcome::Failed => vec![Fact {
             // The step's own end says it again.
             detail: matches!(finished.next, Next::Proceed),
@@ -400,7 +408,7 @@ fn request_text(request: &Request) -> String {
 }
 
 fn approve_with(view: &View, step: &str) -> String {
-    format!("approve with: dr approve {} {}", quote(view.run().as_str()), quote(step))
+    format!("approve with: dr approve {} {}", view.spoken(), quote(step))
 }
 
 /// The word for what a person asks.

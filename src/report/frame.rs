@@ -104,7 +104,7 @@ fn rest_of(services: &[ServiceView]) -> String {
 
 fn asked(view: &View, now: Now, room: usize) -> Vec<Vec<Cell>> {
     let open = view.open();
-    let run = view.run();
+    let run = view.spoken();
     let mut lines = Vec::new();
     for (position, open_one) in open.iter().enumerate() {
         if lines.len() + 2 > room && position > 0 {
@@ -127,7 +127,7 @@ fn asked(view: &View, now: Now, room: usize) -> Vec<Vec<Cell>> {
             Cell::new(Tone::Asks, format!("? {}{}: ", step.id, left.unwrap_or_default())),
             clean_line(message).into(),
         ]);
-        let (run, id) = (quote(run.as_str()), quote(step.id.as_str()));
+        let id = quote(step.id.as_str());
         lines.push(vec![Cell::new(Tone::Asks, format!("    dr {command} {run} {id}"))]);
     }
     lines

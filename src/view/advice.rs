@@ -2,7 +2,6 @@ use dr_plugin::ErrorClass;
 
 use super::{GateView, Open, Phase, QuestionView, StepView, View, clean_line};
 use crate::event::{CancelRequest, RequestKind, RunFinished, StepState, Verdict};
-use crate::id::RunId;
 
 /// One thing that a person can do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +29,7 @@ const NAMED: usize = 5;
 /// works on the run, which the journal cannot tell.
 #[must_use]
 pub fn what_now(view: &View, alive: bool) -> Vec<Advice> {
-    let run = view.run();
+    let run = view.spoken();
     match view.phase() {
         Phase::New => vec![Advice::say("nothing has been recorded yet: no step was started")],
         Phase::Finished(finished) => after_verdict(view, finished, &run),
@@ -38,7 +37,7 @@ pub fn what_now(view: &View, alive: bool) -> Vec<Advice> {
             let mut advice = open(view, &run);
             advice.push(Advice::run(
                 "then go on: the run is paused and keeps its place",
-                format!("dr resume {}", quote(run.as_str())),
+                format!("dr resume {run}"),
             ));
             advice
         }
@@ -48,7 +47,7 @@ pub fn what_now(view: &View, alive: bool) -> Vec<Advice> {
                 "no process works on this run: it was killed, or its machine stopped. Go on where \
                  it was; what was under way is looked up, repeated only if it may be, else asked \
                  about",
-                format!("dr resume {}", quote(run.as_str())),
+                format!("dr resume {run}"),
             )];
             advice.extend(open(view, &run));
             advice
@@ -56,28 +55,28 @@ pub fn what_now(view: &View, alive: bool) -> Vec<Advice> {
     }
 }
 
-fn alive_now(view: &View, run: &RunId) -> Vec<Advice> {
+fn alive_now(view: &View, run: &str) -> Vec<Advice> {
     let mut advice = open(view, run);
     match view.cancel().map(|cancel| cancel.level) {
         Some(CancelRequest::Drain) => advice.push(Advice::run(
             "wait: the run is stopping and lets running steps finish. To stop these as well, \
              cancel once more",
-            format!("dr cancel {}", quote(run.as_str())),
+            format!("dr cancel {run}"),
         )),
         Some(CancelRequest::Stop) => {
             advice.push(Advice::say("wait: the run is stopping its running steps"));
         }
         None if advice.is_empty() => advice.push(Advice::run(
             "nothing: the run goes on by itself. To look on",
-            format!("dr watch {}", quote(run.as_str())),
+            format!("dr watch {run}"),
         )),
         None => {}
     }
     advice
 }
 
-fn after_verdict(view: &View, finished: &RunFinished, run: &RunId) -> Vec<Advice> {
-    let quoted = quote(run.as_str());
+fn after_verdict(view: &View, finished: &RunFinished, run: &str) -> Vec<Advice> {
+    let quoted = run;
     match finished.verdict {
         Verdict::Succeeded => {
             let warned = view.steps().iter().filter(|step| step.state == StepState::Warned).count();
@@ -112,6 +111,7 @@ fn after_verdict(view: &View, finished: &RunFinished, run: &RunId) -> Vec<Advice
         }
         Verdict::Failed => {
             let mut advice = failures(view, run);
+            advice.extend(passed_over(view, run));
             advice.extend(open(view, run));
             if advice.is_empty() {
                 advice.push(Advice::run(
@@ -158,7 +158,7 @@ fn after_verdict(view: &View, finished: &RunFinished, run: &RunId) -> Vec<Advice
 }
 
 /// What waits for people, oldest first.
-fn open(view: &View, run: &RunId) -> Vec<Advice> {
+fn open(view: &View, run: &str) -> Vec<Advice> {
     let mut advice = Vec::new();
     for open in view.open() {
         match open {
@@ -169,8 +169,8 @@ fn open(view: &View, run: &RunId) -> Vec<Advice> {
     advice
 }
 
-fn gate_advice(step: &StepView, gate: &GateView, run: &RunId, advice: &mut Vec<Advice>) {
-    let (run, id) = (quote(run.as_str()), quote(step.id.as_str()));
+fn gate_advice(step: &StepView, gate: &GateView, run: &str, advice: &mut Vec<Advice>) {
+    let id = quote(step.id.as_str());
     let people = match gate.approvers {
         0 | 1 => String::new(),
         of => format!(" ({} of {of} people have approved)", gate.approvals()),
@@ -182,23 +182,18 @@ fn gate_advice(step: &StepView, gate: &GateView, run: &RunId, advice: &mut Vec<A
     advice.push(Advice::run("or refuse", format!("dr approve {run} {id} --reject 'REASON'")));
 }
 
-fn question_advice(
-    step: &StepView,
-    question: &QuestionView,
-    run: &RunId,
-    advice: &mut Vec<Advice>,
-) {
+fn question_advice(step: &StepView, question: &QuestionView, run: &str, advice: &mut Vec<Advice>) {
     advice.push(Advice::run(
         format!("{} waits for an answer: {}", step.id, clean_line(&question.message)),
-        format!("dr logs {} {}", quote(run.as_str()), quote(step.id.as_str())),
+        format!("dr logs {run} {}", quote(step.id.as_str())),
     ));
     for option in &question.options {
         advice.extend(answer(step, *option, run));
     }
 }
 
-fn answer(step: &StepView, option: RequestKind, run: &RunId) -> Option<Advice> {
-    let (run, id) = (quote(run.as_str()), quote(step.id.as_str()));
+fn answer(step: &StepView, option: RequestKind, run: &str) -> Option<Advice> {
+    let id = quote(step.id.as_str());
     Some(match option {
         RequestKind::Retry if step.state == StepState::Unknown => Advice::run(
             "look again: ask its check once more",
@@ -233,10 +228,10 @@ fn answer(step: &StepView, option: RequestKind, run: &RunId) -> Option<Advice> {
 }
 
 /// What can be done about each step that failed, in the order in which they failed.
-fn failures(view: &View, run: &RunId) -> Vec<Advice> {
+fn failures(view: &View, run: &str) -> Vec<Advice> {
     let mut failed: Vec<&StepView> = view.steps().iter().filter(|step| step.has_failed()).collect();
     failed.sort_by_key(|step| step.finished_ms);
-    let quoted = quote(run.as_str());
+    let quoted = run;
     let mut advice = Vec::new();
     for step in failed.iter().take(NAMED) {
         let id = quote(step.id.as_str());
@@ -267,6 +262,30 @@ fn failures(view: &View, run: &RunId) -> Vec<Advice> {
         ));
     }
     advice
+}
+
+/// Steps that failed and were passed over then: the run cannot succeed without them.
+fn passed_over(view: &View, run: &str) -> Vec<Advice> {
+    let failed = |step: &&StepView| step.state == StepState::Skipped && step.failed_before_skip;
+    let steps = view.steps().iter().filter(failed).take(NAMED);
+    steps
+        .flat_map(|step| {
+            let id = quote(step.id.as_str());
+            [
+                Advice::run(
+                    format!(
+                        "{} failed and was passed over, so the run has failed. To run it again",
+                        step.id
+                    ),
+                    format!("dr resume {run} --redo {id}"),
+                ),
+                Advice::run(
+                    "or, if what it should do is done",
+                    format!("dr resume {run} --assume {id}=done --reason 'REASON'"),
+                ),
+            ]
+        })
+        .collect()
 }
 
 fn list(names: &[&str]) -> String {

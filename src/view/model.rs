@@ -1,7 +1,8 @@
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use super::{ServiceState, StepView};
+use super::{ServiceState, StepView, quote};
 use crate::event::{
     Actor, CancelRequest, Finding, Request, RunFinished, RunStarted, StepState, Verdict,
 };
@@ -34,6 +35,8 @@ pub struct View {
     pub(super) at: Option<Timestamp>,
     pub(super) elapsed_ms: u64,
     pub(super) projector: OnceLock<Arc<Projector>>,
+    /// What a command has to say before the run's name: `--state-dir DIR `, or nothing.
+    pub(super) place: String,
 }
 
 /// What the journal says about the run as a whole.
@@ -115,6 +118,7 @@ impl View {
             at: None,
             elapsed_ms: 0,
             projector: OnceLock::new(),
+            place: String::new(),
         };
         for step in &plan.steps {
             let mut shown = StepView::new(step.id.clone());
@@ -155,6 +159,21 @@ impl View {
     #[must_use]
     pub fn run(&self) -> RunId {
         self.started().map_or_else(|| RunId::from("RUN"), |started| started.run.clone())
+    }
+
+    /// Says that a command finds the run only if it names this state directory.
+    #[must_use]
+    pub fn kept_in(mut self, folder: Option<&Path>) -> Self {
+        self.place = folder.map_or_else(String::new, |folder| {
+            format!("--state-dir {} ", quote(&folder.display().to_string()))
+        });
+        self
+    }
+
+    /// The run as a command of a shell names it.
+    #[must_use]
+    pub fn spoken(&self) -> String {
+        format!("{}{}", self.place, quote(self.run().as_str()))
     }
 
     /// What the journal says about the run as a whole.

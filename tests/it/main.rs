@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod house;
+mod pages;
 mod people;
 mod plugins;
 mod postgres_failover;
