@@ -4,7 +4,7 @@ use super::super::*;
 use super::support::*;
 use crate::event::{EventKind, RequestKind};
 use crate::id::{Digest, RequestId, RunId};
-use crate::journal::{Head, Masker, MemoryStorage, Storage, Writer, decode};
+use crate::journal::{Head, Masker, MemoryStorage, Writer, decode};
 use crate::machine::{Effect, Ending, Input, Timer};
 use crate::time::{Clock, Now, SystemClock, Timestamp};
 
