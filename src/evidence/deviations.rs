@@ -120,7 +120,7 @@ fn of_step(view: &View, step: &StepView, found: &mut Found) {
     of_state(step, found);
     let Some(planned) = view.planned(step.id.as_str()) else { return };
     // It matters only where something was in fact repeated or looked up because of it.
-    let relied = step.attempts_of(Purpose::Apply) > 1
+    let relied = step.attempts_of(Purpose::Apply) as usize > 1 + step.resets.len()
         || step
             .attempts
             .iter()

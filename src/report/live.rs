@@ -14,6 +14,8 @@ use crate::view::View;
 
 /// How old a projection may be, milliseconds of the run.
 const FRESH_MS: u64 = 1_000;
+/// So many steps are looked through each [`TICK`]; with more, the block is drawn less often.
+const STEPS_A_TICK: usize = 2_000;
 
 /// A terminal that is redrawn: lines of what has happened scroll by above a block that shows
 /// where the run stands.
@@ -23,6 +25,7 @@ pub struct Live {
     screen: Screen,
     size: Box<dyn Fn() -> Option<(usize, usize)> + Send>,
     projection: Option<(u64, u64, Projection)>,
+    drawn_ms: Option<u64>,
 }
 
 impl fmt::Debug for Live {
@@ -45,7 +48,7 @@ impl Live {
         let multi = MultiProgress::with_draw_target(target);
         let style = ProgressStyle::with_template("{msg}").expect("a constant template");
         let block = multi.add(ProgressBar::new_spinner().with_style(style));
-        Self { multi, block, screen, size: Box::new(size), projection: None }
+        Self { multi, block, screen, size: Box::new(size), projection: None, drawn_ms: None }
     }
 
     /// Draws on the terminal at standard error.
@@ -95,7 +98,11 @@ impl Reporter for Live {
     }
 
     fn tick(&mut self, view: &View, now: Now) -> io::Result<()> {
-        self.draw(view, now);
+        let pause = TICK.as_millis() as u64 * (view.steps().len() / STEPS_A_TICK) as u64;
+        if self.drawn_ms.is_none_or(|drawn| now.elapsed_ms.saturating_sub(drawn) >= pause) {
+            self.drawn_ms = Some(now.elapsed_ms);
+            self.draw(view, now);
+        }
         Ok(())
     }
 

@@ -134,6 +134,9 @@ pub(super) fn pad(text: &str, columns: usize) -> String {
     out
 }
 
+/// Columns are not cut below this.
+const NARROWEST: usize = 3;
+
 /// One field of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cell {
@@ -178,7 +181,8 @@ pub(super) fn join(screen: &Screen, cells: &[Cell]) -> String {
 }
 
 /// Rows in columns two blanks apart, the first row being the head. Where they do not fit, the
-/// widest columns are cut first; no line is wider than the screen.
+/// widest columns are cut first, but never the first one: it names things, and names are typed
+/// again.
 #[must_use]
 pub fn table(screen: &Screen, rows: &[Vec<Cell>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -190,8 +194,10 @@ pub fn table(screen: &Screen, rows: &[Vec<Cell>]) -> String {
     }
     let gaps = 2 * columns.saturating_sub(1);
     while widths.iter().sum::<usize>() + gaps > screen.width {
-        let Some(widest) = widths.iter_mut().rev().max_by_key(|width| **width) else { break };
-        if *widest <= 4 {
+        let Some(widest) = widths.iter_mut().skip(1).rev().max_by_key(|width| **width) else {
+            break;
+        };
+        if *widest <= NARROWEST {
             break;
         }
         *widest -= 1;
