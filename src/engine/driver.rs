@@ -88,17 +88,16 @@ impl<L: Logic> Engine<L> {
         let (mut used, mut settings) = (BTreeMap::new(), BTreeMap::new());
         let mut inputs = BTreeMap::new();
         for (name, use_) in &plan.plugins {
-            let plugin = registry
-                .get(name)
-                .ok_or_else(|| EngineError::PluginMissing { plugin: name.clone() })?;
-            let actions = plugin.manifest().actions;
+            let known = registry.get(name).zip(registry.manifest(name));
+            let (plugin, manifest) =
+                known.ok_or_else(|| EngineError::PluginMissing { plugin: name.clone() })?;
+            let actions = &manifest.actions;
             inputs.extend(actions.iter().map(|(action, manifest)| {
                 let action = Uses { plugin: name.clone(), action: action.clone() };
                 (action, manifest.input.clone())
             }));
-            let actions = actions.into_iter();
-            let keyed = actions.filter(|(_, action)| action.keyed != Keyed::Never);
-            let keyed = keyed.map(|(name, _)| name).collect();
+            let keyed = actions.iter().filter(|(_, action)| action.keyed != Keyed::Never);
+            let keyed = keyed.map(|(name, _)| name.clone()).collect();
             used.insert(name.clone(), UsedPlugin { plugin: Arc::clone(plugin), keyed });
             let rendered = use_.settings.render(&names).map_err(|error| EngineError::Settings {
                 plugin: name.clone(),

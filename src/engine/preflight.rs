@@ -155,7 +155,7 @@ impl Answer {
 fn prepare(plan: &Plan, step: &Step, registry: &Registry) -> Option<(Arc<dyn Plugin>, Call)> {
     let uses = step.uses.as_ref()?;
     let plugin = registry.get(&uses.plugin)?;
-    let action = plugin.manifest().actions.remove(&uses.action)?;
+    let action = registry.manifest(&uses.plugin)?.actions.get(&uses.action)?;
     if !action.has_preview {
         return None;
     }
