@@ -126,7 +126,14 @@ impl Postgres {
         self.launch(settings);
         eventually(&format!("PostgreSQL is up (see {})", self.log.display()), || {
             if let Some(status) = self.server.as_mut().unwrap().has_ended() {
-                panic!("PostgreSQL ended with {status}:\n{}", self.log());
+                let log = self.log();
+                let why = log.lines().rev().take(3).collect::<Vec<_>>().concat();
+                // Children of a killed postmaster need a moment to notice.
+                assert!(
+                    why.contains("pre-existing shared memory block"),
+                    "PostgreSQL ended with {status}:\n{log}"
+                );
+                self.launch(settings);
             }
             self.connect().ok()
         });
