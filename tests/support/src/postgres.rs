@@ -127,7 +127,7 @@ impl Postgres {
         eventually(&format!("PostgreSQL is up (see {})", self.log.display()), || {
             if let Some(status) = self.server.as_mut().unwrap().has_ended() {
                 let log = self.log();
-                let why = log.lines().rev().take(3).collect::<Vec<_>>().concat();
+                let why = log.lines().rev().take(12).collect::<Vec<_>>().concat();
                 // Children of a killed postmaster need a moment to notice.
                 assert!(
                     why.contains("pre-existing shared memory block"),
