@@ -376,7 +376,19 @@ fn values(out: &mut String, screen: &Screen, input: &serde_json::Value) {
     match input {
         serde_json::Value::Object(map) => {
             for (name, value) in map {
-                indented(out, screen, 2, &format!("{name}: {}", cut(&value_text(value))));
+                match value.as_str().filter(|text| text.trim_end().contains('\n')) {
+                    // A script is read line by line.
+                    Some(text) => {
+                        let _ = writeln!(out, "  {name}:");
+                        for line in clean(&text.chars().take(VALUE).collect::<String>()).lines() {
+                            let line = super::fit(line, screen.width.saturating_sub(4));
+                            let _ = writeln!(out, "    {line}");
+                        }
+                    }
+                    None => {
+                        indented(out, screen, 2, &format!("{name}: {}", cut(&value_text(value))));
+                    }
+                }
             }
         }
         other => indented(out, screen, 2, &cut(&value_text(other))),

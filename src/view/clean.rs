@@ -76,7 +76,21 @@ pub fn value_text(value: &Value) -> String {
         },
         _ => {}
     }
-    clean_line(&value.to_string())
+    clean_line(&readable(value).to_string())
+}
+
+/// The value with everything in it that has a form of its own as text.
+fn readable(value: &Value) -> Value {
+    match value {
+        Value::Object(map) if map.len() == 1 && map.keys().all(|key| key.starts_with('$')) => {
+            Value::String(value_text(value))
+        }
+        Value::Object(map) => {
+            map.iter().map(|(key, value)| (key.clone(), readable(value))).collect()
+        }
+        Value::Array(items) => items.iter().map(readable).collect(),
+        other => other.clone(),
+    }
 }
 
 /// Marks and overrides of writing direction, which make a line read differently from what it is,

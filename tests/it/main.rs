@@ -8,7 +8,9 @@
 )]
 
 mod bad_input;
+mod guide;
 mod house;
+mod on_call;
 mod pages;
 mod people;
 mod plugins;

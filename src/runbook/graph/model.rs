@@ -8,14 +8,7 @@ use crate::id::StepId;
 
 /// Codes of the problems that building the graph finds.
 pub mod codes {
-    /// `needs` or `after` names no step.
-    pub const UNKNOWN_STEP: &str = "DR1201";
-    /// `service` or `depends_on` names no service.
-    pub const UNKNOWN_SERVICE: &str = "DR1202";
-    /// Steps wait for each other.
-    pub const CYCLE: &str = "DR1203";
-    /// Services depend on each other.
-    pub const SERVICE_CYCLE: &str = "DR1204";
+    pub use crate::runbook::codes::{CYCLE, SERVICE_CYCLE, UNKNOWN_SERVICE, UNKNOWN_STEP};
 }
 
 /// Steps, validations and what orders them.

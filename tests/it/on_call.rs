@@ -1,0 +1,172 @@
+//! What a person on call meets: commands that can be pasted, failures and their ways out, secrets,
+//! hostile output, damage.
+
+use std::path::Path;
+
+use dr_testkit::Dr;
+
+use crate::dr;
+
+/// Every file below `folder`, with its path.
+fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(self::files(&path));
+        } else {
+            files.push((path.display().to_string(), std::fs::read(&path).unwrap()));
+        }
+    }
+    files
+}
+
+const UNATTENDED_GATE: &str = "runbook: gate
+steps:
+  - { id: act, needs: [], approve: { message: 'Really?' }, uses: sim.action, effect: idempotent, with: {} }
+";
+
+#[test]
+fn printed_commands_name_a_state_folder_that_would_not_be_found() {
+    let dr = dr().runbook(UNATTENDED_GATE).file("else where/keep", "");
+    let state = ["--state-dir", "else where"];
+    let paused = dr.args(state).arg("execute").arg("runbook.yaml").run().code(7);
+    let run = std::fs::read_dir(dr.path("else where/runs")).unwrap().next().unwrap().unwrap();
+    let run = run.file_name().into_string().unwrap();
+    let approve = format!("dr approve --state-dir '[DIR]/else where' {run} act");
+    assert!(paused.stdout.contains(&approve), "{paused}");
+    assert!(paused.stderr.contains(&approve), "{paused}");
+    let resume = format!("dr resume --state-dir '[DIR]/else where' {run}");
+    dr.args(state.into_iter().chain(["approve", "last", "act"])).run().code(0).says(&resume);
+
+    // Where they would be found, nothing is added.
+    let paused = dr.args(["execute", "runbook.yaml"]).run().code(7);
+    assert!(!paused.stdout.contains("--state-dir"), "{paused}");
+}
+
+const UNKNOWN: &str = "runbook: unknown
+steps:
+  - { id: act, needs: [], uses: local.command, timeout: 300ms, with: { detach: false, argv: [sleep, '600'] } }
+  - { id: next, needs: [act], uses: sim.action, effect: idempotent, with: {} }
+";
+
+#[test]
+fn a_question_is_answered_with_what_it_offers() {
+    let dr = dr().runbook(UNKNOWN);
+    let asked = dr.args(["execute", "runbook.yaml"]).run().code(7);
+    assert!(asked.stdout.contains("--assume act=done"), "{asked}");
+    assert!(asked.stdout.contains("act --reject"), "{asked}");
+    dr.args(["approve", "last", "act"]).run().code(2).says("does not ask for approval");
+    dr.args(["approve", "last", "act", "--reject", "it is gone"]).run().code(0);
+    dr.args(["resume", "last"]).run().code(5).says("it is gone");
+    dr.args(["resume", "last", "--assume", "act=done", "--reason", "by hand"]).run().code(0);
+    dr.args(["report", "last"]).run().code(0).prints("by hand");
+}
+
+const FAILS: &str = "runbook: fails
+steps:
+  - id: act
+    needs: []
+    uses: local.script
+    effect: idempotent
+    timeout: 60s
+    with:
+      script: |
+        test -e mended
+        echo it worked
+  - { id: next, needs: [act], uses: sim.action, effect: idempotent, with: {} }
+";
+
+#[test]
+fn a_failed_step_that_is_passed_over_keeps_its_ways_out() {
+    let dr = dr().runbook(FAILS);
+    let failed = dr.args(["execute", "runbook.yaml"]).run().code(5);
+    assert!(failed.stdout.contains("--retry act"), "{failed}");
+    // A script is shown as it was written.
+    dr.args(["show", "last", "act"])
+        .run()
+        .code(0)
+        .prints("    test -e mended\n    echo it worked\n");
+    let skipped = dr.args(["resume", "last", "--skip", "act", "--reason", "why not"]).run().code(5);
+    assert!(skipped.stdout.contains("--redo act"), "{skipped}");
+    assert!(skipped.stdout.contains("--assume act=done"), "{skipped}");
+    std::fs::write(dr.path("mended"), "").unwrap();
+    dr.args(["resume", "last", "--redo", "act"]).run().code(0);
+}
+
+const SECRETS: &str = "runbook: secrets
+secrets:
+  of_env: [{ env: SHOP_PW }]
+  of_file: [{ file: pw.txt }]
+  of_command: [{ command: [sh, -c, 'printf hidden; printf -- -of-command'] }]
+steps:
+  - id: act
+    needs: []
+    uses: local.script
+    effect: idempotent
+    timeout: 60s
+    with:
+      env: { A: '{{ secrets.of_env }}', B: '{{ secrets.of_file }}', C: 'x{{ secrets.of_command }}y' }
+      script: 'test \"${#A} ${#B} ${#C}\" = \"13 14 19\" && echo \"$A $B $C\" && echo \"$C\" >&2 && exit 3'
+";
+
+#[test]
+fn secrets_reach_the_script_and_nothing_else() {
+    let dr =
+        dr().runbook(SECRETS).file("pw.txt", "hidden-of-file\n").env("SHOP_PW", "hidden-of-env");
+    // It ends with 3 only if the values are right, so that the error's text is checked as well.
+    let mut said =
+        dr.args(["execute", "runbook.yaml"]).run().code(5).says("exited with 3").to_string();
+    for look in ["show last", "show last act", "logs last", "report last"] {
+        said += &dr.args(look.split(' ')).run().code(0).to_string();
+    }
+    assert!(said.contains("***"), "{said}");
+    for secret in ["hidden-of-env", "hidden-of-file", "hidden-of-command"] {
+        assert!(!said.contains(secret), "{secret}\n{said}");
+        for (path, bytes) in files(&dr.path(".dr")) {
+            let held = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!held, "{secret} is in {path}");
+        }
+    }
+}
+
+#[test]
+fn output_cannot_steer_the_terminal() {
+    let text = "runbook: hostile
+steps:
+  - { id: act, needs: [], uses: local.command, effect: pure, timeout: 60s, with: { argv: [printf, '\\033[2Jred\\033]0;owned\\007 \\u202e evil'] }, outputs: { said: result.stdout } }
+  - { id: ask, needs: [act], approve: { message: 'It said {{ steps.act.outputs.said }}' } }
+";
+    let dr = dr().runbook(text);
+    let mut said = dr.args(["execute", "runbook.yaml"]).run().code(7).to_string();
+    for look in [["show", "last"], ["logs", "last"], ["report", "last"]] {
+        said += &dr.args(look).run().code(0).to_string();
+    }
+    assert!(said.contains("red"), "{said}");
+    assert!(!said.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{said:?}");
+}
+
+/// Flips a bit in the middle of the journal of the last run.
+fn damage(dr: &Dr) {
+    let path = dr.last_run().join("journal.jsonl");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_damaged_journal_is_shown_refused_and_given_up_on_request() {
+    let dr = dr().runbook(FAILS);
+    dr.args(["execute", "runbook.yaml"]).run().code(5);
+    damage(&dr);
+    for look in ["show", "report", "logs", "watch"] {
+        dr.args([look, "last"]).run().says("DR3102");
+    }
+    dr.args(["show", "last"]).run().code(0).says("only what comes before is shown");
+    dr.args(["approve", "last", "act"]).run().code(3).says("DR3102");
+    dr.args(["resume", "last"]).run().code(3).says("--accept-loss");
+    std::fs::write(dr.path("mended"), "").unwrap();
+    dr.args(["resume", "last", "--accept-loss"]).run().code(0);
+    assert!(dr.last_run().join("journal.jsonl").exists());
+}
