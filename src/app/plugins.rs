@@ -91,7 +91,9 @@ pub enum PluginError {
     #[diagnostic(transparent)]
     Find(#[from] FindError),
     /// The program is another one than when the plan was made.
-    #[error("plugin {path} is not the one that was planned with: it is {now}, planned was {planned}")]
+    #[error(
+        "plugin {path} is not the one that was planned with: it is {now}, planned was {planned}"
+    )]
     #[diagnostic(
         code(DR3314),
         help("put the planned version back, or plan and start the recovery again")
