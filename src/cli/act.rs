@@ -12,6 +12,7 @@ use crate::app::who::actor;
 use crate::engine::Posted;
 use crate::event::{Request, RequestKind};
 use crate::id::StepId;
+use crate::journal::{JournalError, Lost};
 use crate::view::StepView;
 
 pub(super) fn approve(args: &Approve, state_dir: Option<&Path>, out: &Out) -> Exit {
@@ -74,11 +75,9 @@ pub(super) fn open_to_look(state_dir: Option<&Path>, run: &str, out: &Out) -> Re
     let dir = state.find(run).map_err(|error| out.fail(&error, Exit::Usage))?;
     let past = Past::read(dir, true).map_err(|error| out.fail(&error, Exit::Invalid))?;
     if let Some(lost) = &past.replay.lost {
-        out.remark(&format!(
-            "warning: the journal is damaged at record {} (byte {}): {}; only what comes before is \
-             shown (DR3102)",
-            lost.record, lost.offset, lost.why
-        ));
+        let Lost { record, offset, why, .. } = lost.clone();
+        out.fail(&JournalError::Damaged { record, offset, why }, Exit::Invalid);
+        out.remark("only what comes before is shown");
     }
     Ok(past)
 }
