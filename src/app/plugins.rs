@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 use dr_plugin::Plugin;
 
 use crate::catalog::{Catalog, Executable};
+use crate::engine::EngineError;
 use crate::id::Digest;
 use crate::plan::Plan;
 use crate::plugin::{self, FindError, ProcessPlugin, Registry};
@@ -107,18 +108,9 @@ pub enum PluginError {
         now: Digest,
     },
     /// The system refused a thread.
-    #[error("cannot start the run: {0}")]
-    #[diagnostic(code(DR3303))]
-    System(std::io::Error),
-    /// The program is gone.
-    #[error("plugin {path} cannot be read: {source}")]
-    #[diagnostic(code(DR3313), help("put it back where it was planned with"))]
-    Gone {
-        /// Where it was.
-        path: String,
-        /// The system's reason.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    System(EngineError),
 }
 
 /// The plugins that a plan calls: those linked in, and its programs if they are what was planned
@@ -132,7 +124,7 @@ pub fn registry_for(plan: &Plan) -> Result<Registry, PluginError> {
         let Some(planned) = &used.executable else { continue };
         let path = Path::new(&planned.path);
         let now = plugin::digest(path)
-            .map_err(|source| PluginError::Gone { path: planned.path.clone(), source })?;
+            .map_err(|source| FindError::Executable { path: path.to_owned(), source })?;
         if now != planned.sha256 {
             let planned = planned.clone();
             return Err(PluginError::Changed { path: planned.path, planned: planned.sha256, now });

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 
 use crate::app::plugins::{self, PluginError};
 use crate::app::who;
-use crate::engine::{Preflight, preflight};
+use crate::engine::{EngineError, Preflight, preflight};
 use crate::event::{Actor, Finding};
 use crate::id::{RunId, StepId};
 use crate::journal::{Holder, LockError, Masker, NewRun, RunDir, RunLock, RunStore, StateError};
@@ -48,7 +48,7 @@ impl Tools {
             .worker_threads(2)
             .enable_all()
             .build()
-            .map_err(PluginError::System)?;
+            .map_err(|source| PluginError::System(EngineError::System { source }))?;
         Ok(Self { runtime, registry, secrets: Arc::new(secrets), masker })
     }
 

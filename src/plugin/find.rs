@@ -47,7 +47,7 @@ pub enum FindError {
     },
     /// The executable cannot be read.
     #[error("plugin {path} cannot be read: {source}", path = path.display())]
-    #[diagnostic(code(DR3313))]
+    #[diagnostic(code(DR3313), help("put it back where it was planned with"))]
     Executable {
         /// The executable.
         path: PathBuf,
