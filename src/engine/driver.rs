@@ -210,6 +210,7 @@ impl<L: Logic> Engine<L> {
         if !events.is_empty() {
             match self.journal.append(events).await {
                 Ok(records) => {
+                    tracing::debug!(records = records.len(), "durable");
                     for record in records {
                         // Nobody may be looking.
                         let _ = self.ends.records.send(record);
@@ -226,7 +227,16 @@ impl<L: Logic> Engine<L> {
             match effect {
                 // All of them were taken out by `feed`.
                 Effect::Append(_) => {}
-                Effect::Launch(launch) => self.flights.launch(*launch),
+                Effect::Launch(launch) => {
+                    tracing::info!(
+                        step = %launch.step,
+                        attempt = launch.attempt,
+                        purpose = launch.purpose.as_str(),
+                        uses = %launch.uses,
+                        "launched"
+                    );
+                    self.flights.launch(*launch);
+                }
                 Effect::SetTimer { timer, at } => {
                     let due = self.clock.due_ms(at);
                     self.timers.set(timer, due);
@@ -276,6 +286,12 @@ impl<L: Logic> Engine<L> {
         match incoming {
             Incoming::Done { ticket, result, call } => {
                 if let Some(flight) = self.flights.land(ticket) {
+                    tracing::info!(
+                        step = %flight.step,
+                        attempt = flight.attempt,
+                        purpose = flight.purpose.as_str(),
+                        "came back"
+                    );
                     batch.landed.push(Landed { flight, result: result.clone(), call });
                 }
                 self.feed(Input::AttemptDone { ticket, result }, batch);
