@@ -75,6 +75,7 @@ pub(super) fn make(
             })
             .collect(),
         parallelism: selection.parallelism,
+        effort: None,
     };
     let estimates = Estimates {
         history: past.map_or_else(BTreeMap::new, |folder| {

@@ -439,7 +439,8 @@ pub struct Repeat {
 pub struct Urgency {
     /// Its service's class, or a more urgent one inherited from what depends on it.
     pub class: Class,
-    /// Latest start that keeps every objective it serves, milliseconds after the start.
+    /// Latest start that keeps every objective it serves, or its start in a better schedule that was
+    /// found; milliseconds after the start.
     pub latest_start_ms: i64,
     /// Settles ties: by the lowest priority number that the step serves, then by position in the
     /// runbook.

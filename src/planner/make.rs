@@ -88,9 +88,10 @@ pub fn plan(
     };
     let used = used_secrets(&plan);
     plan.secrets = secrets.into_iter().filter(|(name, _)| used.contains(name)).collect();
-    timing::schedule_plan(&mut plan, &graph);
-    plan.notices.extend(timing::guessed(&plan));
+    // The digest covers nothing of the schedule, whose search takes its seed from it.
     plan.digest = digest(&plan);
+    timing::schedule_plan(&mut plan, &graph, request.effort);
+    plan.notices.extend(timing::guessed(&plan));
     Ok(plan)
 }
 

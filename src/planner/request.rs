@@ -22,6 +22,9 @@ pub struct PlanRequest {
     pub skips: Vec<Skip>,
     /// `--parallelism`.
     pub parallelism: Option<u32>,
+    /// `--effort`: schedules to try for a better one. Absent: 5,000, fewer for large runbooks; 0:
+    /// the order of dispatch as it is.
+    pub effort: Option<usize>,
 }
 
 impl Default for PlanRequest {
@@ -34,6 +37,7 @@ impl Default for PlanRequest {
             style: None,
             skips: Vec::new(),
             parallelism: None,
+            effort: None,
         }
     }
 }

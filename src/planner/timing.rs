@@ -3,19 +3,23 @@
 use std::collections::HashMap;
 
 use super::codes;
-use super::schedule::{self, Goal, Instance, Keys, Proof};
+use super::schedule::{self, Effort, Goal, Instance, Keys, Proof, Value};
+use crate::id::Digest;
 use crate::plan::{Notice, Plan, Service, Step, Urgency, list_schedule};
 use crate::runbook::{Graph, NodeKind};
 use crate::time::Millis;
 use crate::words::Class;
 
 /// Everything that depends on expected durations.
-pub(super) fn schedule_plan(plan: &mut Plan, graph: &Graph) {
+pub(super) fn schedule_plan(plan: &mut Plan, graph: &Graph, schedules: Option<usize>) {
     let instance = instance(plan);
     let keys = Keys::new(&instance);
-    let starts = list_schedule(&instance.network(&keys.ranks));
     let bounds = schedule::bounds(&instance);
+    let standard = Effort::standard(instance.len(), seed(&plan.digest));
+    let effort = Effort { schedules: schedules.unwrap_or(standard.schedules), ..standard };
+    let (starts, _) = schedule::optimise(&instance, &keys, &bounds, effort);
     let slack = schedule::slack_ms(&instance, &starts);
+    let latest_starts = dispatch_keys(&instance, &keys, &starts);
     // Ties by number are settled here, so that the order of the keys alone is the dispatch order.
     let mut order: Vec<u32> = (0..plan.steps.len() as u32).collect();
     order.sort_by_key(|step| (keys.urgency[*step as usize].1, *step));
@@ -23,7 +27,7 @@ pub(super) fn schedule_plan(plan: &mut Plan, graph: &Graph) {
         let index = step as usize;
         plan.steps[index].urgency = Urgency {
             class: keys.urgency[index].0,
-            latest_start_ms: keys.latest_starts[index],
+            latest_start_ms: latest_starts[index],
             order: place as u32,
         };
     }
@@ -72,6 +76,35 @@ pub(super) fn schedule_plan(plan: &mut Plan, graph: &Graph) {
         });
     }
     plan.notices.extend(notices);
+}
+
+/// The seed of the search: the same plan is searched in the same way anywhere.
+fn seed(digest: &Digest) -> u64 {
+    let hex = digest.as_str().trim_start_matches("sha256:");
+    u64::from_str_radix(hex.get(..16).unwrap_or("0"), 16).unwrap_or(0)
+}
+
+/// Latest starts for the dispatch of the run. Where the search found a better order than the
+/// objectives alone give, and dispatch by its starts comes closer to it, those count.
+fn dispatch_keys(instance: &Instance, keys: &Keys, starts: &[u64]) -> Vec<i64> {
+    let by_objectives = list_schedule(&instance.network(&keys.ranks));
+    if by_objectives == starts {
+        return keys.latest_starts.clone();
+    }
+    let mut order: Vec<u32> = (0..instance.len() as u32).collect();
+    order.sort_by_key(|step| {
+        let (class, number) = keys.urgency[*step as usize];
+        (class, starts[*step as usize], number, *step)
+    });
+    let mut ranks = vec![0; instance.len()];
+    for (rank, step) in order.iter().enumerate() {
+        ranks[*step as usize] = rank as u32;
+    }
+    let by_starts = list_schedule(&instance.network(&ranks));
+    if Value::new(instance, &by_starts) < Value::new(instance, &by_objectives) {
+        return starts.iter().map(|start| *start as i64).collect();
+    }
+    keys.latest_starts.clone()
 }
 
 fn impossible(service: &Service, rto: u64, least: u64, proof: &str) -> Notice {

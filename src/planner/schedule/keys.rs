@@ -2,7 +2,7 @@ use super::Instance;
 use crate::words::Class;
 
 /// No objective reaches back to a step.
-const NEVER: i64 = i64::MAX;
+pub(super) const NEVER: i64 = i64::MAX;
 
 /// What orders the steps of a plan and of its run, from one forward and one backward pass.
 #[derive(Debug, Clone)]

@@ -3,9 +3,20 @@
 //! plan.
 
 mod bound;
+mod compact;
 mod instance;
 mod keys;
+mod objective;
+mod portfolio;
+mod profile;
+mod random;
+mod search;
+mod serial;
+#[cfg(test)]
+mod tests;
 
 pub use bound::{Bounds, Proof, bounds, chain_to};
 pub use instance::{Goal, Instance};
 pub use keys::{Keys, slack_ms};
+pub use objective::Value;
+pub use portfolio::{Effort, optimise};
