@@ -2,11 +2,13 @@
 //! printing.
 
 pub mod archive;
+pub mod files;
 pub mod moment;
 pub mod outputs;
 pub mod past;
 pub mod plugins;
 pub mod request;
+pub mod sealed;
 pub mod session;
 pub mod source;
 pub mod start;

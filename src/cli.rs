@@ -12,6 +12,7 @@ mod plan;
 mod plugins;
 mod resume;
 mod schema;
+mod sealed;
 
 use clap::Parser as _;
 

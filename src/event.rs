@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::id::{Digest, RequestId, RunId, ServiceId, StepId};
+use crate::id::{Digest, RequestId, RunId, SealId, ServiceId, StepId};
 use crate::time::Timestamp;
 use crate::words::{Mode, Style};
 
@@ -247,6 +247,19 @@ pub struct RunStarted {
     pub attended: bool,
     /// Version of `dr`.
     pub version: String,
+    /// The seal of the plan, if it was a sealed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<SealUse>,
+}
+
+/// Which sealed plan a run carries out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SealUse {
+    /// The seal.
+    pub id: SealId,
+    /// Why it is executed although it was executed before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<String>,
 }
 
 /// An attempt's end.

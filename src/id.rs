@@ -77,6 +77,10 @@ id! {
     Digest
 }
 id! {
+    /// One sealed plan: 16 hexadecimal digits.
+    SealId
+}
+id! {
     /// One request of a person (an approval, a retry, a cancel): duplicates fall by it.
     RequestId
 }

@@ -107,10 +107,47 @@ pub enum PluginError {
         /// Its digest now.
         now: Digest,
     },
+    /// A plugin of this program is another one than when the plan was sealed.
+    #[error(
+        "the plugin `{name}` of this dr ({now}) is not the one that the plan was sealed with ({planned})"
+    )]
+    #[diagnostic(
+        code(DR3314),
+        help(
+            "use the dr that sealed it, or seal the runbook again; to act now, `dr execute` the runbook itself"
+        )
+    )]
+    Linked {
+        /// Its name.
+        name: String,
+        /// Its version when planned.
+        planned: String,
+        /// Its version now.
+        now: String,
+    },
     /// The system refused a thread.
     #[error(transparent)]
     #[diagnostic(transparent)]
     System(EngineError),
+}
+
+/// Whether the plugins of this program are those that a plan was sealed with.
+///
+/// # Errors
+/// [`PluginError::Linked`].
+pub fn check_linked(plan: &Plan) -> Result<(), PluginError> {
+    let catalog = catalog();
+    for (name, used) in plan.plugins.iter().filter(|(_, used)| used.executable.is_none()) {
+        if catalog.digest(name).as_ref() != Some(&used.manifest) {
+            let now = catalog.plugin(name).map_or("none", |manifest| &manifest.version);
+            return Err(PluginError::Linked {
+                name: name.clone(),
+                planned: used.version.clone(),
+                now: now.to_owned(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The plugins that a plan calls: those linked in, and its programs if they are what was planned

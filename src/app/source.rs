@@ -48,6 +48,12 @@ impl Examined {
         Self { file, text, runbook: None, findings }
     }
 
+    /// The texts that a plan of it is made from, the runbook first.
+    #[must_use]
+    pub fn sources(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        vec![(PathBuf::from(&self.file), self.text.clone().into_bytes())]
+    }
+
     /// The same file with what planning it found, instead of what the check found.
     #[must_use]
     pub fn with_problems(mut self, problems: &[Problem]) -> Self {

@@ -1,7 +1,7 @@
 //! What a run needs before its first step: a plan that can be run, the lock, a folder, and what can
 //! be known of the targets.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,7 +98,8 @@ fn holder(run: &RunId, since: Timestamp) -> Holder {
     Holder { run: run.clone(), user, host, pid: std::process::id(), since }
 }
 
-/// Makes the folder of a new run with its plan and its runbook.
+/// Makes the folder of a new run with its plan and the texts that it was made from, the runbook
+/// first.
 ///
 /// # Errors
 /// [`StateError`]; nothing is left behind.
@@ -106,12 +107,12 @@ pub fn make_run(
     store: &RunStore,
     run: &RunId,
     plan: &Plan,
-    runbook: (&Path, &str),
+    sources: &[(PathBuf, Vec<u8>)],
 ) -> Result<RunDir, StateError> {
-    let (file, text) = runbook;
     let plan = serde_json::to_vec(plan).unwrap_or_default();
-    let name = file.file_name().map_or_else(|| "runbook.yaml".into(), std::path::PathBuf::from);
-    let files = NewRun { plan: &plan, runbook: vec![(name, text.as_bytes())] };
+    let named = |path: &Path| path.file_name().map_or_else(|| "runbook.yaml".into(), PathBuf::from);
+    let runbook = sources.iter().map(|(path, text)| (named(path), text.as_slice())).collect();
+    let files = NewRun { plan: &plan, runbook };
     store.create_run(run, &files)
 }
 

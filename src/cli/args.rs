@@ -103,9 +103,9 @@ pub struct Selection {
     /// Take exactly these phases, and the steps without a phase that they need.
     #[arg(long = "phase", value_name = "PHASE", value_delimiter = ',')]
     pub phases: Vec<Phase>,
-    /// The real thing, or a drill on systems of its own.
-    #[arg(long, default_value = "live", value_name = "MODE")]
-    pub mode: Mode,
+    /// `live`, the real thing, or a `drill` on systems of its own. Default: live.
+    #[arg(long, value_name = "MODE")]
+    pub mode: Option<Mode>,
     /// Whether the primary answers (graceful) or is gone (ungraceful).
     #[arg(long, value_name = "STYLE")]
     pub style: Option<Style>,
@@ -140,7 +140,7 @@ pub enum CheckFormat {
 /// `dr plan`
 #[derive(Debug, Args)]
 pub struct Plan {
-    /// The runbook.
+    /// The runbook; or a sealed plan, which is shown as it was sealed.
     pub runbook: PathBuf,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take it for the text of --help")]
@@ -151,6 +151,12 @@ pub struct Plan {
     /// Take estimates from past runs (`.dr` by default), from another state folder, or not at all.
     #[arg(long, value_name = "none|DIR")]
     pub history: Option<String>,
+    /// Seal the plan: save it for review, to be executed exactly as it is by `dr execute FILE`.
+    #[arg(long = "out", short = 'o', value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// The sealed plan is not executed after this time, such as `24h`. Default: it does not expire.
+    #[arg(long, value_name = "DURATION", requires = "out")]
+    pub expires: Option<String>,
     /// How to print.
     #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
     pub format: PlanFormat,
@@ -168,7 +174,7 @@ pub enum PlanFormat {
 /// `dr execute`
 #[derive(Debug, Args)]
 pub struct Execute {
-    /// The runbook.
+    /// The runbook, or a sealed plan (`dr plan -o`), which is carried out exactly as it was sealed.
     pub runbook: PathBuf,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would take it for the text of --help")]
@@ -188,6 +194,9 @@ pub struct Execute {
     /// Why steps are skipped or assumed done.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+    /// Carry a sealed plan out although that was done before, and why.
+    #[arg(long, value_name = "REASON")]
+    pub again: Option<String>,
     /// Start without asking the targets whether they answer.
     #[arg(long)]
     pub skip_preflight: bool,

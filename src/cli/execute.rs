@@ -1,7 +1,7 @@
 //! `dr execute`: carry a runbook out.
 
 use std::io::{self, BufRead as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -10,13 +10,15 @@ use super::args::{Execute, RunFormat};
 use super::exit::Exit;
 use super::out::Out;
 use super::plan::make;
+use super::sealed as cli_sealed;
 use crate::app::request::{random, request};
+use crate::app::sealed::{self, Claim};
 use crate::app::session::{self, Done, Parts, SessionError};
 use crate::app::start::{Locks, Tools, make_run};
 use crate::app::state::{StateDir, new_run_id, spoken};
 use crate::app::{moment, who};
 use crate::engine::{EngineError, Preflight};
-use crate::event::{FORMAT, Request, RequestKind, RunStarted};
+use crate::event::{FORMAT, Request, RequestKind, RunStarted, SealUse};
 use crate::id::StepId;
 use crate::journal::{self, RunDir};
 use crate::machine::Session;
@@ -32,15 +34,12 @@ pub(super) fn run(args: &Execute, state_dir: Option<&Path>, out: &Out) -> Exit {
         Ok(times) => times,
         Err(message) => return out.refuse(&message, "`dr execute --help`", Exit::Usage),
     };
-    let state = StateDir::resolve(state_dir, &args.runbook);
-    let skips: Vec<_> = args.skips.iter().map(|step| (step.clone(), args.reason.clone())).collect();
-    let (plan, examined) =
-        match make(&args.runbook, &args.selection, &skips, Some(state.path()), out) {
-            Ok(made) => made,
-            Err(exit) => return exit,
-        };
+    let Order { plan, sources, state, skips } = match order(args, state_dir, now, out) {
+        Ok(order) => order,
+        Err(exit) => return exit,
+    };
     let requests = match assumptions(&args.assumes, args.reason.as_ref(), &plan, out) {
-        Ok(requests) => requests,
+        Ok(assumed) => assumed.into_iter().chain(skips).collect(),
         Err(exit) => return exit,
     };
     if let Err(exit) = confirm(&plan, args, out) {
@@ -82,9 +81,22 @@ pub(super) fn run(args: &Execute, state_dir: Option<&Path>, out: &Out) -> Exit {
     {
         return out.refuse("not started", "nothing was done", Exit::NotReady);
     }
-    let dir = match make_run(&store, &id, &plan, (&args.runbook, &examined.text)) {
+    let seal = plan.seal.as_ref().map(|seal| seal.id.clone());
+    if let Some(seal) = &seal {
+        let by = who::actor("command line").to_string();
+        let claim = Claim { run: id.clone(), at: now, by, again: args.again.clone() };
+        if let Err(error) = sealed::claim(state.path(), seal, &claim) {
+            return out.fail(&error, cli_sealed::exit(&error));
+        }
+    }
+    let dir = match make_run(&store, &id, &plan, &sources) {
         Ok(dir) => dir,
-        Err(error) => return out.fail(&error, Exit::NotReady),
+        Err(error) => {
+            if let Some(seal) = &seal {
+                sealed::release(state.path(), seal);
+            }
+            return out.fail(&error, Exit::NotReady);
+        }
     };
     if let Err(error) = locks.take_run(&dir, now) {
         return locked(&error, out);
@@ -106,6 +118,7 @@ pub(super) fn run(args: &Execute, state_dir: Option<&Path>, out: &Out) -> Exit {
         by: who::actor("command line"),
         attended: Out::is_attended(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        seal: seal.map(|id| SealUse { id, again: args.again.clone() }),
     };
     let parts = Parts {
         reporter: reporter(args.format, out),
@@ -121,6 +134,66 @@ pub(super) fn run(args: &Execute, state_dir: Option<&Path>, out: &Out) -> Exit {
         dir: dir.clone(),
     };
     finish(&dir, session::run(parts, tools.runtime), args.format, out)
+}
+
+/// What is to be carried out.
+struct Order {
+    plan: Plan,
+    /// The texts that it was made from, the runbook first.
+    sources: Vec<(PathBuf, Vec<u8>)>,
+    state: StateDir,
+    /// `--skip` of a sealed plan: a decision of the run, since the plan stays as it is.
+    skips: Vec<Request>,
+}
+
+/// The plan of a runbook, or a sealed one.
+fn order(
+    args: &Execute,
+    state_dir: Option<&Path>,
+    now: Timestamp,
+    out: &Out,
+) -> Result<Order, Exit> {
+    let Some(plan) = cli_sealed::open(&args.runbook, out)? else {
+        if args.again.is_some() {
+            return Err(out.refuse(
+                "`--again` belongs to sealed plans, and this is a runbook",
+                "a runbook may be executed any number of times: leave it out",
+                Exit::Usage,
+            ));
+        }
+        let state = StateDir::resolve(state_dir, &args.runbook);
+        let skips: Vec<_> =
+            args.skips.iter().map(|step| (step.clone(), args.reason.clone())).collect();
+        let (plan, examined) =
+            make(&args.runbook, &args.selection, &skips, Some(state.path()), out)?;
+        return Ok(Order { plan, sources: examined.sources(), state, skips: Vec::new() });
+    };
+    let shown = args.runbook.display();
+    if let Some(clash) = cli_sealed::contradiction(&plan, &args.selection) {
+        return Err(out.refuse(
+            &format!("{shown} is a sealed plan: {clash}"),
+            "leave the option out, or execute the runbook itself",
+            Exit::Usage,
+        ));
+    }
+    let sources = cli_sealed::admit(&plan, &args.runbook, now, out)?;
+    let state = StateDir::resolve(state_dir, &cli_sealed::near(&plan, &args.runbook));
+    let mut skips = Vec::new();
+    for step in &args.skips {
+        require_step(&plan, step, out)?;
+        let by = who::actor("command line");
+        let step = Some(StepId::from(step.as_str()));
+        skips.push(request(RequestKind::Skip, step, by, args.reason.clone()));
+    }
+    Ok(Order { plan, sources, state, skips })
+}
+
+fn require_step(plan: &Plan, step: &str, out: &Out) -> Result<(), Exit> {
+    if plan.step(step).is_some() {
+        return Ok(());
+    }
+    let message = format!("the plan has no step `{step}`");
+    Err(out.refuse(&message, "`dr plan` lists the steps", Exit::Usage))
 }
 
 struct Times {
@@ -159,13 +232,7 @@ fn assumptions(
                 Exit::Usage,
             ));
         }
-        if plan.step(step).is_none() {
-            return Err(out.refuse(
-                &format!("the plan has no step `{step}`"),
-                "`dr plan` lists the steps",
-                Exit::Usage,
-            ));
-        }
+        require_step(plan, step, out)?;
         requests.push(request(
             RequestKind::AssumeDone,
             Some(StepId::from(step.as_str())),

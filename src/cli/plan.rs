@@ -7,45 +7,108 @@ use super::args::{Plan as PlanArgs, PlanFormat, Selection};
 use super::check::show;
 use super::exit::Exit;
 use super::out::Out;
-use crate::app::archive;
+use super::sealed;
+use crate::app;
+use crate::app::request::random;
 use crate::app::source::Examined;
 use crate::app::state::StateDir;
-use crate::id::StepId;
-use crate::plan::Plan;
+use crate::app::who;
+use crate::app::{archive, files};
+use crate::id::{SealId, StepId};
+use crate::plan::{Plan, Seal};
 use crate::planner::render::{self, Look};
 use crate::planner::{self, Estimates, InputValue, PlanRequest, Skip};
 use crate::runbook::Level;
+use crate::time::{Clock as _, Millis, SystemClock};
+use crate::words::Mode;
 
 pub(super) fn run(args: &PlanArgs, state_dir: Option<&Path>, out: &Out) -> Exit {
+    match planned(args, state_dir, out) {
+        Ok(plan) => {
+            show_plan(&plan, args.format, out);
+            Exit::Done
+        }
+        Err(exit) => exit,
+    }
+}
+
+/// The plan that is asked for: that of a runbook, or one that was sealed.
+fn planned(args: &PlanArgs, state_dir: Option<&Path>, out: &Out) -> Result<Plan, Exit> {
+    if let Some(plan) = sealed::open(&args.runbook, out)? {
+        let clash = match &args.out {
+            Some(_) => Some("it is sealed already".to_owned()),
+            None => sealed::contradiction(&plan, &args.selection),
+        };
+        if let Some(clash) = clash {
+            let message = format!("{} is a sealed plan: {clash}", args.runbook.display());
+            return Err(out.refuse(&message, "plan the runbook instead", Exit::Usage));
+        }
+        if let Some(seal) = &plan.seal {
+            sealed::say_changed(&app::sealed::sources(seal, &args.runbook), out);
+        }
+        return require(&plan, args, out).map(|()| plan);
+    }
     let state = StateDir::resolve(state_dir, &args.runbook);
     let past = match args.history.as_deref() {
         None => Some(state.path().to_owned()),
         Some("none") => None,
         Some(folder) => Some(folder.into()),
     };
-    let (plan, _) = match make(&args.runbook, &args.selection, &[], past.as_deref(), out) {
-        Ok(made) => made,
-        Err(exit) => return exit,
-    };
-    match args.format {
-        PlanFormat::Json => out.result(&serde_json::to_string_pretty(&plan).unwrap_or_default()),
+    let (mut plan, examined) = make(&args.runbook, &args.selection, &[], past.as_deref(), out)?;
+    require(&plan, args, out)?;
+    if let Some(file) = &args.out {
+        seal(&mut plan, &examined, file, args.expires.as_deref(), out)?;
+    }
+    Ok(plan)
+}
+
+/// Shows a plan that misses an objective which it must meet, and refuses it.
+fn require(plan: &Plan, args: &PlanArgs, out: &Out) -> Result<(), Exit> {
+    let missed = plan.services.iter().filter(|service| service.meets_rto == Some(false));
+    let missed: Vec<&str> = missed.map(|service| service.name.as_str()).collect();
+    if !args.require_rto || missed.is_empty() {
+        return Ok(());
+    }
+    show_plan(plan, args.format, out);
+    let message = format!("the plan misses the RTO of {}", missed.join(", "));
+    Err(out.refuse(&message, "the critical path above is what to shorten", Exit::NotReady))
+}
+
+fn show_plan(plan: &Plan, format: PlanFormat, out: &Out) {
+    match format {
+        PlanFormat::Json => out.result(&serde_json::to_string_pretty(plan).unwrap_or_default()),
         PlanFormat::Text => {
             let screen = out.screen();
             let look = Look { columns: screen.width.clamp(60, 160), colour: screen.colour };
-            out.result(&render::text(&plan, look));
+            out.result(&render::text(plan, look));
         }
     }
-    let missed: Vec<&str> = plan
-        .services
-        .iter()
-        .filter(|service| service.meets_rto == Some(false))
-        .map(|service| service.name.as_str())
-        .collect();
-    if args.require_rto && !missed.is_empty() {
-        let message = format!("the plan misses the RTO of {}", missed.join(", "));
-        return out.refuse(&message, "the critical path above is what to shorten", Exit::NotReady);
-    }
-    Exit::Done
+}
+
+/// `-o FILE`.
+fn seal(
+    plan: &mut Plan,
+    examined: &Examined,
+    file: &Path,
+    expires: Option<&str>,
+    out: &Out,
+) -> Result<(), Exit> {
+    let created_at = SystemClock.wall();
+    let lasts = expires.map(str::parse::<Millis>).transpose().map_err(|message| {
+        out.refuse(&format!("--expires: {message}"), "such as `--expires 24h`", Exit::Usage)
+    })?;
+    let seal = Seal {
+        id: SealId::from(format!("{:016x}", random())),
+        created_at,
+        by: who::actor("command line").to_string(),
+        expires: lasts.map(|Millis(ms)| created_at + jiff::SignedDuration::from_millis(ms as i64)),
+        sources: Vec::new(),
+    };
+    let saved = app::sealed::save(plan, file, seal, &examined.sources());
+    saved.map_err(|error| out.fail(&error, sealed::exit(&error)))?;
+    let shown = file.display();
+    out.remark(&format!("sealed in {shown}: carry it out with `dr execute {shown}`"));
+    Ok(())
 }
 
 /// Reads, checks and plans a runbook. What is wrong is shown.
@@ -65,7 +128,7 @@ pub(super) fn make(
         environment: selection.env.clone(),
         inputs: inputs(&selection.inputs),
         phases: selection.phases.clone(),
-        mode: selection.mode,
+        mode: selection.mode.unwrap_or(Mode::Live),
         style: selection.style,
         skips: skips
             .iter()
@@ -80,11 +143,15 @@ pub(super) fn make(
     let estimates = Estimates {
         history: past.map_or_else(BTreeMap::new, |folder| {
             let environment = archive::environment(&read.document, selection.env.as_deref());
-            archive::typical(folder, &read.document.runbook.value, environment, selection.mode)
+            let mode = selection.mode.unwrap_or(Mode::Live);
+            archive::typical(folder, &read.document.runbook.value, environment, mode)
         }),
     };
     match planner::plan(read, catalog, &request, &estimates) {
-        Ok(plan) => Ok((plan, examined)),
+        Ok(mut plan) => {
+            files::add(&mut plan, catalog);
+            Ok((plan, examined))
+        }
         Err(problems) => {
             show(&examined.with_problems(&problems), out);
             Err(Exit::Invalid)

@@ -88,6 +88,7 @@ pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
             by: who::actor("command line"),
             attended: Out::is_attended(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            seal: None,
         },
     };
     let started =

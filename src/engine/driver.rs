@@ -10,7 +10,6 @@ use super::batch::{Batch, Landed};
 use super::flights::Flights;
 use super::handle::{Ends, Handle, Incoming, ends};
 use super::inbox::{Inbox, remove};
-use super::names::PlanNames;
 use super::panic::caught;
 use super::session_clock::SessionClock;
 use super::timers::Timers;
@@ -19,7 +18,7 @@ use crate::event::{EventKind, Finding, Record};
 use crate::id::RequestId;
 use crate::journal::{Journal, Masker, RunDir, Writer};
 use crate::machine::{Effect, Ending, Input, Session};
-use crate::plan::{Plan, Uses};
+use crate::plan::{Plan, PlanNames, Uses};
 use crate::plugin::{Registry, SecretStore};
 use crate::time::Clock;
 

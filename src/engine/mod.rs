@@ -14,7 +14,6 @@ mod flights;
 mod handle;
 mod inbox;
 mod logic;
-mod names;
 mod output;
 mod panic;
 mod preflight;

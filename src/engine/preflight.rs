@@ -9,12 +9,11 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::names::PlanNames;
 use super::panic::caught;
 use crate::event::Finding;
 use crate::id::StepId;
 use crate::journal::Masker;
-use crate::plan::{Plan, Step};
+use crate::plan::{Plan, PlanNames, Step};
 use crate::plugin::{Registry, SecretError, SecretStore};
 
 /// So many previews run at once: hosts refuse what looks like a flood.

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::deviations::deviations;
 use super::model::{
     AttemptEvidence, Clocks, Decision, Evidence, FORMAT, JournalEvidence, Participant,
-    PreflightEvidence, RunIdentity, RunResult, SessionEvidence, StepEvidence,
+    PreflightEvidence, RunIdentity, RunResult, SealEvidence, SessionEvidence, StepEvidence,
 };
 use super::services::{assurance, service, union_ms, waits};
 use crate::event::{Actor, EventKind, Record, RequestKind, StepState};
@@ -54,6 +54,15 @@ pub fn build(plan: &Arc<Plan>, records: &[Record], head: &JournalHead) -> Option
             style: started.style,
             phases: plan.phases.clone(),
             plan_digest: started.plan_digest.clone(),
+            seal: started.seal.as_ref().map(|used| {
+                let seal = plan.seal.as_ref().filter(|seal| seal.id == used.id);
+                SealEvidence {
+                    id: used.id.clone(),
+                    by: seal.map(|seal| seal.by.clone()),
+                    created_at: seal.map(|seal| seal.created_at),
+                    again: used.again.clone(),
+                }
+            }),
             predicted_ms: plan.makespan_ms,
             dr_version: started.version.clone(),
             plugins: plan

@@ -64,6 +64,16 @@ fn of_run(view: &View, found: &mut Found) {
             ),
         );
     }
+    if let Some(started) = view.started()
+        && let Some(again) = started.seal.as_ref().and_then(|seal| seal.again.as_deref())
+    {
+        found.run(
+            Some(0),
+            DeviationKind::ExecutedAgain,
+            Some(&started.by),
+            format!("{} executed the sealed plan once more{}", started.by, because(Some(again))),
+        );
+    }
     for session in view.sessions().iter().skip(1) {
         let why = because(session.reason.as_deref());
         found.run(

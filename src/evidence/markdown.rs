@@ -141,6 +141,16 @@ fn head(out: &mut String, evidence: &Evidence) {
         row(out, &["Owner", &escape(owner)]);
     }
     row(out, &["Plan", &escape(run.plan_digest.as_str())]);
+    if let Some(seal) = &run.seal {
+        let by = seal.by.as_deref().map(|by| format!(", by {}", escape(by))).unwrap_or_default();
+        let at = seal.created_at.map(|at| format!(" at {}", moment(at))).unwrap_or_default();
+        let again = seal
+            .again
+            .as_deref()
+            .map(|again| format!("; executed again: {}", escape(again)))
+            .unwrap_or_default();
+        row(out, &["Sealed", &format!("{}{by}{at}{again}", escape(seal.id.as_str()))]);
+    }
     out.push('\n');
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::event::{Actor, Outcome, Purpose, SkipReason, StepState, Verdict};
-use crate::id::{Digest, RunId, ServiceId, StepId};
+use crate::id::{Digest, RunId, SealId, ServiceId, StepId};
 use crate::plan::{EstimateSource, Place};
 use crate::time::Timestamp;
 use crate::words::{Class, Mode, Phase, Style};
@@ -71,12 +71,30 @@ pub struct RunIdentity {
     pub phases: Vec<Phase>,
     /// Digest of the plan that was carried out, as the run recorded it.
     pub plan_digest: Digest,
+    /// The seal of the plan, if it was a sealed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<SealEvidence>,
     /// Predicted time from start to end, milliseconds.
     pub predicted_ms: u64,
     /// Version of `dr` that started the run.
     pub dr_version: String,
     /// Plugins and their versions when planned.
     pub plugins: BTreeMap<String, String>,
+}
+
+/// Under which seal a plan was carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SealEvidence {
+    /// The seal.
+    pub id: SealId,
+    /// Who sealed the plan; absent if the plan beside the journal has another seal.
+    pub by: Option<String>,
+    /// When it was sealed.
+    #[schemars(with = "Option<String>")]
+    pub created_at: Option<Timestamp>,
+    /// Why it was executed although it had been executed before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<String>,
 }
 
 /// How a run ended.
@@ -399,6 +417,8 @@ pub enum DeviationKind {
     Overran,
     /// A step was repeated or looked up on the strength of a laxer effect than its action's.
     LaxerEffect,
+    /// A sealed plan was executed although it had been executed before.
+    ExecutedAgain,
     /// The run went on in a further session.
     Resumed,
     /// Somebody asked the run to stop.
@@ -430,6 +450,7 @@ impl DeviationKind {
             Self::Warned => "warning",
             Self::Overran => "took longer than planned",
             Self::LaxerEffect => "laxer effect than its action",
+            Self::ExecutedAgain => "executed again",
             Self::Resumed => "resumed",
             Self::CancelRequested => "asked to stop",
             Self::ClockMoved => "clock moved",

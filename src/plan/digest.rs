@@ -8,7 +8,7 @@ use crate::id::Digest;
 /// What of a plan, a service or a step says nothing about what would be done: descriptions,
 /// places, estimates and what follows from them. Everything else is covered, so that a field
 /// added later cannot be forgotten.
-const PLAN_ASIDE: [&str; 9] = [
+const PLAN_ASIDE: [&str; 10] = [
     "critical_path",
     "description",
     "digest",
@@ -16,6 +16,7 @@ const PLAN_ASIDE: [&str; 9] = [
     "makespan_ms",
     "notices",
     "owner",
+    "seal",
     "services",
     "steps",
 ];
@@ -84,7 +85,9 @@ fn head_of(plan: &Plan) -> Plan {
         pools: plan.pools.clone(),
         services: Vec::new(),
         steps: Vec::new(),
+        files: plan.files.clone(),
         notices: Vec::new(),
+        seal: None,
     }
 }
 

@@ -4,7 +4,9 @@
 mod digest;
 mod forward;
 mod model;
+mod names;
 mod project;
+mod seal;
 #[cfg(test)]
 mod tests;
 
@@ -15,4 +17,6 @@ pub use model::{
     Output, Place, Plan, PluginUse, Pool, Repeat, Retry, Rule, SecretSource, Service, Step, Tally,
     Urgency, Uses,
 };
+pub use names::PlanNames;
 pub use project::{Progress, Projection, Projector, project};
+pub use seal::{Seal, SealedSource, UsedFile};

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::{Seal, UsedFile};
 use crate::id::{Digest, ServiceId, StepId};
 use crate::text::{Expr, Templated};
 use crate::words::{Class, Mode, OnFailure, OnUnknown, Phase, Severity, Style};
@@ -60,9 +61,15 @@ pub struct Plan {
     pub services: Vec<Service>,
     /// Steps in the order of the runbook; a service's validation follows its last step.
     pub steps: Vec<Step>,
+    /// Files on this machine that steps send or execute.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<UsedFile>,
     /// What a reviewer should know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<Notice>,
+    /// Absent unless it was sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<Seal>,
 }
 
 /// A remark of the planner.

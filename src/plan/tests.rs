@@ -56,6 +56,9 @@ fn sample() -> Value {
             "validated": false, "predicted_ms": 1, "p50_ms": null, "p90_ms": null,
             "p95_ms": null, "lower_bound_ms": 1, "meets_rto": true,
         }],
+        "files": [{ "step": "fence", "path": "a.sh", "sha256": "sha256:2" }],
+        "seal": { "id": "5ea1", "created_at": "2026-11-20T12:00:00Z", "by": "a@b",
+            "expires": "2026-11-21T12:00:00Z", "sources": [{ "path": "r", "sha256": "sha256:3" }] },
         "steps": [step("fence", &[], 5_000, 0), promote, step("aside", &[], 4_000, 2)],
         "notices": [{ "code": "DR2001", "message": "m" }],
     })
@@ -137,6 +140,8 @@ fn the_digest_covers_what_would_be_done_and_nothing_else() {
         ("/steps/1/repeat/until", json!("result.b")),
         ("/steps/1/repeat/stable", json!(2)),
         ("/steps/1/takes/run", json!(2)),
+        ("/files/0/sha256", json!("sha256:4")),
+        ("/files", json!([])),
     ] {
         assert!(changed(pointer, &value), "{pointer} is not covered");
     }
@@ -148,6 +153,8 @@ fn the_digest_covers_what_would_be_done_and_nothing_else() {
         ("/lower_bound_ms", json!(9)),
         ("/critical_path", json!([])),
         ("/notices", json!([])),
+        ("/seal/id", json!("0")),
+        ("/seal/expires", json!("2027-11-21T12:00:00Z")),
         ("/services/0/kind", json!("filesystem")),
         ("/services/0/predicted_ms", json!(9)),
         ("/services/0/p50_ms", json!(9)),
@@ -168,6 +175,89 @@ fn the_digest_covers_what_would_be_done_and_nothing_else() {
     ] {
         assert!(!changed(pointer, &value), "{pointer} is covered");
     }
+}
+
+/// Every scalar of a value, as a pointer.
+fn scalars(value: &Value, at: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                scalars(value, &format!("{at}/{key}"), found);
+            }
+        }
+        Value::Array(items) => {
+            for (position, item) in items.iter().enumerate() {
+                scalars(item, &format!("{at}/{position}"), found);
+            }
+        }
+        _ => found.push(at.to_owned()),
+    }
+}
+
+/// Another value of the same kind.
+fn another(value: &Value, salt: u64) -> Value {
+    match value {
+        Value::Bool(value) => json!(!value),
+        Value::Number(number) => json!(number.as_u64().unwrap_or_default() + 1 + salt),
+        Value::String(text) => json!(format!("{text}{salt}")),
+        _ => json!(salt),
+    }
+}
+
+/// Whether a place says nothing about what would be done.
+fn is_aside(pointer: &str) -> bool {
+    let parts: Vec<&str> = pointer.split('/').skip(1).collect();
+    match parts[..] {
+        ["steps", _, field, ..] => [
+            "because",
+            "critical",
+            "description",
+            "estimate_ms",
+            "estimate_source",
+            "finish_ms",
+            "place",
+            "slack_ms",
+            "start_ms",
+            "urgency",
+        ]
+        .contains(&field),
+        ["services", _, field, ..] => {
+            ["kind", "lower_bound_ms", "meets_rto", "p50_ms", "p90_ms", "p95_ms", "predicted_ms"]
+                .contains(&field)
+        }
+        [field, ..] => [
+            "critical_path",
+            "description",
+            "digest",
+            "lower_bound_ms",
+            "makespan_ms",
+            "notices",
+            "owner",
+            "seal",
+        ]
+        .contains(&field),
+        [] => false,
+    }
+}
+
+#[test]
+fn every_place_of_a_plan_is_covered_or_listed_as_aside() {
+    let mut places = Vec::new();
+    scalars(&sample(), "", &mut places);
+    let before = digest(&plan(sample()));
+    let mut changed = 0;
+    for pointer in places {
+        for salt in 0..3 {
+            let mut json = sample();
+            let place = json.pointer_mut(&pointer).expect("a place");
+            *place = another(place, salt);
+            // Another word of a closed list is seldom one.
+            let Ok(other) = serde_json::from_value::<Plan>(json) else { continue };
+            changed += 1;
+            assert_eq!(digest(&other) == before, is_aside(&pointer), "{pointer}");
+        }
+    }
+    assert!(changed > 200, "{changed} places");
 }
 
 #[test]

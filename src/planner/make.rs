@@ -84,7 +84,9 @@ pub fn plan(
         pools,
         services,
         steps,
+        files: Vec::new(),
         notices,
+        seal: None,
     };
     let used = used_secrets(&plan);
     plan.secrets = secrets.into_iter().filter(|(name, _)| used.contains(name)).collect();

@@ -19,6 +19,7 @@ mod postgres_pair;
 mod processes;
 mod quickstart;
 mod schemas;
+mod sealed;
 mod ssh_faults;
 
 /// The binary under test, in a new folder.

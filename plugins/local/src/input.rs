@@ -9,7 +9,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct CommandInput {
     /// The command and its arguments. No shell sees them: nothing needs quoting.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1), extend("x-local-file" = "first"))]
     pub argv: Vec<String>,
     /// Working directory; absent: the one that `dr` was started in.
     #[serde(default)]

@@ -70,6 +70,7 @@ pub struct ScriptInput {
 #[serde(deny_unknown_fields)]
 pub struct UploadInput {
     /// The file here.
+    #[schemars(extend("x-local-file" = true))]
     pub src: String,
     /// The file there, by its full name: a folder is refused.
     pub dest: String,

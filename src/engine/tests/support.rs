@@ -233,6 +233,7 @@ pub(super) fn session() -> Session {
             by: actor(),
             attended: false,
             version: "0".to_owned(),
+            seal: None,
         },
         reason: None,
         requests: Vec::new(),
@@ -278,7 +279,9 @@ pub(super) fn plan() -> Plan {
         pools: BTreeMap::new(),
         services: Vec::new(),
         steps: Vec::new(),
+        files: Vec::new(),
         notices: Vec::new(),
+        seal: None,
     }
 }
 

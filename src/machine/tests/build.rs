@@ -240,7 +240,9 @@ pub(super) fn plan(steps: Vec<Step>) -> Plan {
         pools: BTreeMap::from([("run".to_owned(), Pool { capacity: 32 })]),
         services,
         steps,
+        files: Vec::new(),
         notices: Vec::new(),
+        seal: None,
     }
 }
 
@@ -262,6 +264,7 @@ pub(super) fn run_started(plan: &Arc<Plan>, attended: bool) -> RunStarted {
         by: actor("alice"),
         attended,
         version: "0".to_owned(),
+        seal: None,
     }
 }
 

@@ -32,6 +32,14 @@ pub(super) fn header(page: &mut Page, plan: &Plan) {
     if let Some(description) = &plan.description {
         page.paragraph(Ink::Dim, "", description);
     }
+    if let Some(seal) = &plan.seal {
+        let expires = seal
+            .expires
+            .map(|at| format!(", expires {}", at.strftime("%Y-%m-%d %H:%M UTC")))
+            .unwrap_or_default();
+        let at = seal.created_at.strftime("%Y-%m-%d %H:%M UTC");
+        page.paragraph(Ink::Dim, "", &format!("sealed {} by {}, {at}{expires}", seal.id, seal.by));
+    }
     if !plan.phases.is_empty() {
         let phases: Vec<&str> = plan.phases.iter().map(|phase| phase.as_str()).collect();
         page.paragraph(Ink::Dim, "phases: ", &phases.join(", "));

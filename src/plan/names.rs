@@ -1,18 +1,20 @@
 use serde_json::{Value, json};
 
-use crate::plan::Plan;
+use super::Plan;
 use crate::text::{Names, Path};
 
 /// What texts can read before a run has done anything: the plan's own names.
-pub(super) struct PlanNames<'a> {
-    pub(super) plan: &'a Plan,
+pub struct PlanNames<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
     /// Name of the host that `host` means.
-    pub(super) host: Option<&'a str>,
+    pub host: Option<&'a str>,
 }
 
 impl PlanNames<'_> {
     /// Whether the name is one of these, or a secret.
-    pub(super) fn knows(path: &Path) -> bool {
+    #[must_use]
+    pub fn knows(path: &Path) -> bool {
         match path.root() {
             "values" | "inputs" | "hosts" | "host" | "secrets" => true,
             "run" => matches!(path.field(1), Some("mode" | "style" | "environment")),
