@@ -6,8 +6,10 @@ mod sections;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod why;
 
 use paint::Page;
+pub use why::why;
 
 use crate::plan::Plan;
 

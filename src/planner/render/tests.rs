@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use dr_plugin::{ActionManifest, Effect, HostNeed, Manifest};
 use serde_json::Value;
 
-use super::{Look, text};
+use super::{Look, text, why};
 use crate::catalog::Catalog;
 use crate::plan::Plan;
 use crate::planner::{Estimates, PlanRequest, plan};
@@ -103,4 +103,26 @@ fn five_hundred_steps() {
         .sum();
     assert_eq!(single + folded, 500, "{drawn}");
     insta::assert_snapshot!(drawn);
+}
+
+#[test]
+fn a_step_explains_its_start() {
+    let plan = planned(
+        "
+runbook: r
+pools: { api: { capacity: 2 } }
+services: { web: { priority: critical, rto: 1m } }
+steps:
+  - { id: a, service: web, uses: ssh.command, estimate: 30s, takes: { api: 1 } }
+  - { id: b, service: web, uses: ssh.command, estimate: 20s, takes: { api: 1 } }
+  - { id: prepare, uses: ssh.command, estimate: 5s }
+  - { id: late, needs: [prepare], uses: ssh.command, takes: { api: 1 } }
+  - { id: gone, uses: ssh.command, when: \"run.mode == 'drill'\" }
+",
+    );
+    let why = |id: &str| why(&plan, id, Look::default());
+    insta::assert_snapshot!(why("late").expect("a step"));
+    assert_eq!(why("gone").as_deref(), Some("gone is not taken (when)\n"));
+    assert!(why("a").expect("a step").contains("waits for no step"));
+    assert_eq!(why("nobody"), None);
 }

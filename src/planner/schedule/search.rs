@@ -4,14 +4,14 @@ use super::random::Random;
 use super::serial::Generator;
 
 /// Lists kept in the first half of the search.
-const POPULATION: usize = 40;
+const POPULATION: usize = 25;
 /// Steps moved at once, at most: after two lists were crossed, and without.
-const MOVES_CROSSED: usize = 4;
+const MOVES_CROSSED: usize = 6;
 const MOVES: usize = 8;
 /// In percent: how often two lists are crossed, and how much longer than the worst list kept a
 /// schedule may be to be worth justifying.
 const CROSSED: usize = 90;
-const HOPELESS: u64 = 5;
+const HOPELESS: u64 = 3;
 
 /// A schedule by the order of its starts.
 pub(super) type Member = (Value, Vec<u32>);
