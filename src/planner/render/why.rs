@@ -105,7 +105,7 @@ fn pools(page: &mut Page, plan: &Plan, step: &Step, ready: u64) {
         let taken: u32 = holders.iter().filter_map(|other| other.takes.get(pool)).sum();
         if taken + units > capacity {
             named = true;
-            let names: Vec<&str> = holders.iter().map(|other| other.id.as_str()).collect();
+            let held_by: Vec<&str> = holders.iter().map(|other| other.id.as_str()).collect();
             page.paragraph(
                 Ink::Plain,
                 "  ",
@@ -113,7 +113,7 @@ fn pools(page: &mut Page, plan: &Plan, step: &Step, ready: u64) {
                     "could start at {}, but waits {waited} for pool {pool}: {taken} of {capacity} \
                      taken by {}",
                     Millis(ready).short(),
-                    list(&names, NAMES),
+                    list(&held_by, NAMES),
                 ),
             );
         }
