@@ -138,6 +138,16 @@ words! {
     }
 }
 
+words! {
+    /// A simpler way to run the steps of a plan.
+    Rival {
+        /// Groups by depth with a barrier after each, as numbered recovery groups.
+        Waves = "waves",
+        /// A queue in the order in which steps become ready.
+        Fifo = "fifo",
+    }
+}
+
 impl Class {
     /// The class of a priority number.
     #[must_use]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::words::{Mode, Phase, Style};
+use crate::words::{Mode, Phase, Rival, Style};
 
 /// Heading of the options that every verb takes.
 const ALL: &str = "Options of every command";
@@ -157,6 +157,15 @@ pub struct Plan {
     /// The sealed plan is not executed after this time, such as `24h`. Default: it does not expire.
     #[arg(long, value_name = "DURATION", requires = "out")]
     pub expires: Option<String>,
+    /// Schedules to try for a better one. 0: no search. Default: 5,000, fewer for large runbooks.
+    #[arg(long, value_name = "N")]
+    pub effort: Option<usize>,
+    /// Show beside it what a simpler way to run the same steps would take.
+    #[arg(long, value_name = "waves|fifo")]
+    pub compare: Option<Rival>,
+    /// Only tell why this step starts when it does.
+    #[arg(long, value_name = "STEP", conflicts_with = "compare")]
+    pub why: Option<String>,
     /// How to print.
     #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
     pub format: PlanFormat,

@@ -165,7 +165,7 @@ fn order(
         let skips: Vec<_> =
             args.skips.iter().map(|step| (step.clone(), args.reason.clone())).collect();
         let (plan, examined) =
-            make(&args.runbook, &args.selection, &skips, Some(state.path()), out)?;
+            make(&args.runbook, &args.selection, &skips, None, Some(state.path()), out)?;
         return Ok(Order { plan, sources: examined.sources(), state, skips: Vec::new() });
     };
     let shown = args.runbook.display();

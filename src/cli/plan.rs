@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde::Serialize;
+
 use super::args::{Plan as PlanArgs, PlanFormat, Selection};
 use super::check::show;
 use super::exit::Exit;
@@ -17,17 +19,14 @@ use crate::app::{archive, files};
 use crate::id::{SealId, StepId};
 use crate::plan::{Plan, Seal};
 use crate::planner::render::{self, Look};
-use crate::planner::{self, Estimates, InputValue, PlanRequest, Skip};
-use crate::runbook::Level;
+use crate::planner::{self, Comparison, Estimates, InputValue, PlanRequest, Skip};
+use crate::runbook::{Level, nearest};
 use crate::time::{Clock as _, Millis, SystemClock};
 use crate::words::Mode;
 
 pub(super) fn run(args: &PlanArgs, state_dir: Option<&Path>, out: &Out) -> Exit {
     match planned(args, state_dir, out) {
-        Ok(plan) => {
-            show_plan(&plan, args.format, out);
-            Exit::Done
-        }
+        Ok(plan) => show_plan(&plan, args, out).err().unwrap_or(Exit::Done),
         Err(exit) => exit,
     }
 }
@@ -37,6 +36,7 @@ fn planned(args: &PlanArgs, state_dir: Option<&Path>, out: &Out) -> Result<Plan,
     if let Some(plan) = sealed::open(&args.runbook, out)? {
         let clash = match &args.out {
             Some(_) => Some("it is sealed already".to_owned()),
+            None if args.effort.is_some() => Some("its schedule is made already".to_owned()),
             None => sealed::contradiction(&plan, &args.selection),
         };
         if let Some(clash) = clash {
@@ -54,7 +54,8 @@ fn planned(args: &PlanArgs, state_dir: Option<&Path>, out: &Out) -> Result<Plan,
         Some("none") => None,
         Some(folder) => Some(folder.into()),
     };
-    let (mut plan, examined) = make(&args.runbook, &args.selection, &[], past.as_deref(), out)?;
+    let (mut plan, examined) =
+        make(&args.runbook, &args.selection, &[], args.effort, past.as_deref(), out)?;
     require(&plan, args, out)?;
     if let Some(file) = &args.out {
         seal(&mut plan, &examined, file, args.expires.as_deref(), out)?;
@@ -69,20 +70,56 @@ fn require(plan: &Plan, args: &PlanArgs, out: &Out) -> Result<(), Exit> {
     if !args.require_rto || missed.is_empty() {
         return Ok(());
     }
-    show_plan(plan, args.format, out);
+    show_plan(plan, args, out)?;
     let message = format!("the plan misses the RTO of {}", missed.join(", "));
     Err(out.refuse(&message, "the critical path above is what to shorten", Exit::NotReady))
 }
 
-fn show_plan(plan: &Plan, format: PlanFormat, out: &Out) {
-    match format {
-        PlanFormat::Json => out.result(&serde_json::to_string_pretty(plan).unwrap_or_default()),
+fn show_plan(plan: &Plan, args: &PlanArgs, out: &Out) -> Result<(), Exit> {
+    let screen = out.screen();
+    let look = Look { columns: screen.width.clamp(60, 160), colour: screen.colour };
+    if let Some(step) = &args.why {
+        return explain(plan, step, args.format, look, out);
+    }
+    let comparison = args.compare.map(|rival| planner::compare(plan, rival));
+    match args.format {
+        PlanFormat::Json => {
+            let shown = Shown { plan, comparison };
+            out.result(&serde_json::to_string_pretty(&shown).unwrap_or_default());
+        }
         PlanFormat::Text => {
-            let screen = out.screen();
-            let look = Look { columns: screen.width.clamp(60, 160), colour: screen.colour };
-            out.result(&render::text(plan, look));
+            let mut text = render::text(plan, look);
+            if let Some(comparison) = &comparison {
+                text.push_str(&render::comparison(plan, comparison, look));
+            }
+            out.result(&text);
         }
     }
+    Ok(())
+}
+
+/// The plan as data, and beside it what was asked for.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    plan: &'a Plan,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comparison: Option<Comparison>,
+}
+
+/// Why one step starts when it does.
+fn explain(plan: &Plan, step: &str, format: PlanFormat, look: Look, out: &Out) -> Result<(), Exit> {
+    let Some(why) = planner::why(plan, step) else {
+        let message = format!("the plan has no step `{step}`");
+        let near = nearest(step, plan.steps.iter().map(|step| step.id.as_str()));
+        let help = near.map_or_else(String::new, |near| format!("did you mean `{near}`?"));
+        return Err(out.refuse(&message, &help, Exit::Usage));
+    };
+    out.result(&match format {
+        PlanFormat::Json => serde_json::to_string_pretty(&why).unwrap_or_default(),
+        PlanFormat::Text => render::why(&why, look),
+    });
+    Ok(())
 }
 
 /// `-o FILE`.
@@ -116,6 +153,7 @@ pub(super) fn make(
     runbook: &Path,
     selection: &Selection,
     skips: &[(String, Option<String>)],
+    effort: Option<usize>,
     past: Option<&Path>,
     out: &Out,
 ) -> Result<(Plan, Examined), Exit> {
@@ -138,7 +176,7 @@ pub(super) fn make(
             })
             .collect(),
         parallelism: selection.parallelism,
-        effort: None,
+        effort,
     };
     let estimates = Estimates {
         history: past.map_or_else(BTreeMap::new, |folder| {

@@ -20,8 +20,8 @@ const PLAN_ASIDE: [&str; 10] = [
     "services",
     "steps",
 ];
-const SERVICE_ASIDE: [&str; 7] =
-    ["kind", "lower_bound_ms", "meets_rto", "p50_ms", "p90_ms", "p95_ms", "predicted_ms"];
+const SERVICE_ASIDE: [&str; 8] =
+    ["bound", "kind", "lower_bound_ms", "meets_rto", "p50_ms", "p90_ms", "p95_ms", "predicted_ms"];
 const STEP_ASIDE: [&str; 10] = [
     "because",
     "critical",

@@ -154,8 +154,31 @@ pub struct Service {
     pub p95_ms: Option<u64>,
     /// No plan of these steps can recover it earlier.
     pub lower_bound_ms: Option<u64>,
+    /// What proves the lower bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Bound>,
     /// Whether the prediction meets the RTO; absent without one.
     pub meets_rto: Option<bool>,
+}
+
+/// Why a service cannot be recovered earlier by any plan of these steps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum Bound {
+    /// These steps follow each other.
+    Chain {
+        /// The steps, in order.
+        steps: Vec<StepId>,
+    },
+    /// Steps that must come before, and that one after the other have to pass through a pool.
+    Pool {
+        /// The pool.
+        pool: String,
+        /// How many of its units there are.
+        capacity: u32,
+        /// Units times milliseconds that must pass.
+        work_ms: u64,
+    },
 }
 
 /// One node of the plan's graph.

@@ -2,9 +2,12 @@
 //! Touches nothing and contacts nothing.
 
 pub mod codes;
+mod compare;
+mod explain;
 mod make;
 mod names;
 mod objectives;
+mod problem;
 pub mod render;
 mod request;
 mod resolve;
@@ -16,5 +19,7 @@ mod tests;
 mod timing;
 mod validation;
 
+pub use compare::{Compared, Comparison, compare};
+pub use explain::{Awaited, Crowd, Why, why};
 pub use make::plan;
 pub use request::{Estimates, InputValue, PlanRequest, Skip};

@@ -57,6 +57,7 @@ pub(super) fn services(document: &Document, problems: &mut Vec<Problem>) -> Vec<
                 p90_ms: None,
                 p95_ms: None,
                 lower_bound_ms: None,
+                bound: None,
                 meets_rto: None,
             }
         })

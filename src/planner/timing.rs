@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use super::codes;
-use super::schedule::{self, Effort, Goal, Instance, Keys, Proof, Value};
-use crate::id::Digest;
-use crate::plan::{Notice, Plan, Service, Step, Urgency, list_schedule};
+use super::problem::{instance, pool_names};
+use super::schedule::{self, Chains, Effort, Instance, Keys, Proof, Value};
+use crate::id::{Digest, StepId};
+use crate::plan::{Bound, Notice, Plan, Service, Step, Urgency, list_schedule};
 use crate::runbook::{Graph, NodeKind};
 use crate::time::Millis;
-use crate::words::Class;
 
 /// Everything that depends on expected durations.
 pub(super) fn schedule_plan(plan: &mut Plan, graph: &Graph, schedules: Option<usize>) {
@@ -47,22 +47,27 @@ pub(super) fn schedule_plan(plan: &mut Plan, graph: &Graph, schedules: Option<us
     plan.makespan_ms = instance.makespan_ms(&starts);
     plan.lower_bound_ms = bounds.makespan_ms;
     let pools: Vec<String> = pool_names(plan).map(str::to_owned).collect();
+    let chains = Chains::new(&instance);
+    let expected: HashMap<&StepId, u64> =
+        plan.steps.iter().map(|step| (&step.id, step.expected_ms())).collect();
     let mut notices = Vec::new();
     for (service, (goal, bound)) in
         plan.services.iter_mut().zip(instance.goals.iter().zip(&bounds.goals))
     {
         service.predicted_ms = instance.reached_ms(goal, &starts);
         service.lower_bound_ms = bound.as_ref().map(|(ms, _)| *ms);
+        service.bound = bound
+            .as_ref()
+            .map(|(_, proof)| bound_of(&instance, &plan.steps, &pools, &chains, proof));
         service.meets_rto =
             service.rto_ms.and_then(|rto| service.predicted_ms.map(|predicted| predicted <= rto));
-        let (Some(false), Some(rto), Some((least, proof))) =
-            (service.meets_rto, service.rto_ms, bound)
+        let (Some(false), Some(rto), Some(least), Some(bound)) =
+            (service.meets_rto, service.rto_ms, service.lower_bound_ms, &service.bound)
         else {
             continue;
         };
-        notices.push(if *least > rto {
-            let proof = describe(&instance, &plan.steps, &pools, proof);
-            impossible(service, rto, *least, &proof)
+        notices.push(if least > rto {
+            impossible(service, rto, least, &describe(bound, &expected))
         } else {
             Notice {
                 code: codes::MISSED.to_owned(),
@@ -119,100 +124,45 @@ fn impossible(service: &Service, rto: u64, least: u64, proof: &str) -> Notice {
     }
 }
 
-fn describe(instance: &Instance, steps: &[Step], pools: &[String], proof: &Proof) -> String {
+/// What proves a bound, in the words of the plan.
+fn bound_of(
+    instance: &Instance,
+    steps: &[Step],
+    pools: &[String],
+    chains: &Chains,
+    proof: &Proof,
+) -> Bound {
     match proof {
-        Proof::Chain { last } => {
-            let chain: Vec<String> = schedule::chain_to(instance, *last)
+        Proof::Chain { last } => Bound::Chain {
+            steps: chains
+                .to(*last)
                 .into_iter()
                 .map(|step| &steps[step as usize])
                 .filter(|step| step.expected_ms() > 0)
-                .map(|step| format!("{} ({})", step.id, Millis(step.expected_ms()).short()))
+                .map(|step| step.id.clone())
+                .collect(),
+        },
+        Proof::Pool { pool, work } => Bound::Pool {
+            pool: pools[*pool as usize].clone(),
+            capacity: instance.capacities[*pool as usize],
+            work_ms: *work,
+        },
+    }
+}
+
+fn describe(bound: &Bound, steps: &HashMap<&StepId, u64>) -> String {
+    match bound {
+        Bound::Chain { steps: chain } => {
+            let chain: Vec<String> = chain
+                .iter()
+                .map(|id| format!("{id} ({})", Millis(steps.get(id).copied().unwrap_or(0)).short()))
                 .collect();
             format!("the chain {} takes", chain.join(" -> "))
         }
-        Proof::Pool { pool, .. } => format!(
-            "what must pass through pool `{}` ({} at once) before it takes",
-            pools[*pool as usize], instance.capacities[*pool as usize],
-        ),
-    }
-}
-
-/// The pools by position: `run` first, since nearly every step takes it.
-fn pool_names(plan: &Plan) -> impl Iterator<Item = &str> {
-    std::iter::once("run")
-        .chain(plan.pools.keys().map(String::as_str).filter(|name| *name != "run"))
-}
-
-/// The plan without its words.
-fn instance(plan: &Plan) -> Instance {
-    let positions: HashMap<&str, u32> = plan
-        .steps
-        .iter()
-        .enumerate()
-        .map(|(position, step)| (step.id.as_str(), position as u32))
-        .collect();
-    let pools: HashMap<&str, u32> =
-        pool_names(plan).enumerate().map(|(position, name)| (name, position as u32)).collect();
-    let services: HashMap<&str, usize> = plan
-        .services
-        .iter()
-        .enumerate()
-        .map(|(position, service)| (service.name.as_str(), position))
-        .collect();
-    let mut instance = Instance {
-        capacities: pool_names(plan)
-            .map(|name| plan.pools.get(name).map_or(1, |pool| pool.capacity))
-            .collect(),
-        ..Instance::default()
-    };
-    let counts = |step: &Step| step.counts_for_recovery() && step.skip.is_none();
-    // Steps that another step of their service waits for do not end it.
-    let mut followed = vec![false; plan.steps.len()];
-    for step in &plan.steps {
-        instance.durations.push(step.expected_ms());
-        let before = || {
-            step.needs
-                .iter()
-                .chain(&step.after)
-                .filter_map(|id| positions.get(id.as_str()).copied())
-        };
-        instance.predecessors.push(before());
-        if step.service.is_some() && counts(step) {
-            for before in before() {
-                followed[before as usize] |= plan.steps[before as usize].service == step.service;
-            }
-        }
-        let mut demands: Vec<(u32, u32)> = if step.skip.is_some() {
-            Vec::new()
-        } else {
-            step.takes
-                .iter()
-                .filter_map(|(name, units)| Some((*pools.get(name.as_str())?, *units)))
-                .collect()
-        };
-        demands.sort_unstable();
-        instance.demands.push(demands);
-        let service = step.service.as_ref().and_then(|name| services.get(name.as_str()));
-        instance.priorities.push(service.map_or((Class::Low, Class::Low.number()), |service| {
-            let service = &plan.services[*service];
-            (service.priority, service.priority_number)
-        }));
-    }
-    instance.goals = plan
-        .services
-        .iter()
-        .map(|service| Goal { class: service.priority, due_ms: service.rto_ms, ends: Vec::new() })
-        .collect();
-    for (position, step) in plan.steps.iter().enumerate() {
-        if let Some(service) = step.service.as_ref().and_then(|name| services.get(name.as_str()))
-            && counts(step)
-            && !followed[position]
-        {
-            instance.goals[*service].ends.push(position as u32);
+        Bound::Pool { pool, capacity, .. } => {
+            format!("what must pass through pool `{pool}` ({capacity} at once) before it takes")
         }
     }
-    instance.link();
-    instance
 }
 
 pub(super) fn guessed(plan: &Plan) -> Option<Notice> {

@@ -202,6 +202,7 @@ pub(super) fn service(name: &str) -> Service {
         p90_ms: None,
         p95_ms: None,
         lower_bound_ms: None,
+        bound: None,
         meets_rto: None,
     }
 }

@@ -1,5 +1,6 @@
 //! A plan as text for a terminal.
 
+mod compare;
 mod paint;
 mod pools;
 mod sections;
@@ -8,6 +9,7 @@ mod tests;
 mod timeline;
 mod why;
 
+pub use compare::comparison;
 use paint::Page;
 pub use why::why;
 

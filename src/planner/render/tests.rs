@@ -3,11 +3,12 @@ use std::fmt::Write as _;
 use dr_plugin::{ActionManifest, Effect, HostNeed, Manifest};
 use serde_json::Value;
 
-use super::{Look, text, why};
+use super::{Look, comparison, text, why};
 use crate::catalog::Catalog;
 use crate::plan::Plan;
-use crate::planner::{Estimates, PlanRequest, plan};
+use crate::planner::{Estimates, PlanRequest, compare, plan};
 use crate::runbook::load;
+use crate::words::Rival;
 
 fn planned(source: &str) -> Plan {
     let act = |effect| {
@@ -120,9 +121,27 @@ steps:
   - { id: gone, uses: ssh.command, when: \"run.mode == 'drill'\" }
 ",
     );
-    let why = |id: &str| why(&plan, id, Look::default());
+    let why = |id: &str| crate::planner::why(&plan, id).map(|it| why(&it, Look::default()));
     insta::assert_snapshot!(why("late").expect("a step"));
-    assert_eq!(why("gone").as_deref(), Some("gone is not taken (when)\n"));
-    assert!(why("a").expect("a step").contains("waits for no step"));
+    assert_eq!(why("gone").as_deref(), Some("gone does not start: its `when` is false\n"));
+    assert!(why("a").expect("a step").starts_with("a starts at once: it waits for nothing\n"));
     assert_eq!(why("nobody"), None);
+}
+
+#[test]
+fn a_plan_is_compared_with_simpler_ways() {
+    let plan = planned(
+        "
+runbook: r
+services: { shop: { priority: critical, rto: 40s }, wiki: { priority: low } }
+steps:
+  - { id: a, service: shop, uses: ssh.command, estimate: 10s }
+  - { id: b, service: shop, uses: ssh.command, estimate: 20s, needs: [a] }
+  - { id: slow, service: wiki, uses: ssh.command, estimate: 35s }
+",
+    );
+    let waves = comparison(&plan, &compare(&plan, Rival::Waves), Look::default());
+    insta::assert_snapshot!(waves);
+    let fifo = compare(&plan, Rival::Fifo);
+    assert_eq!(fifo.makespan_ms, 35_000);
 }

@@ -1,128 +1,105 @@
 use super::Look;
 use super::paint::{Ink, Page, count, list};
-use crate::plan::{EdgeReason, EstimateSource, Plan, Step};
+use crate::event::SkipReason;
+use crate::plan::{EdgeReason, EstimateSource};
+use crate::planner::{Awaited, Crowd, Why};
 use crate::time::Millis;
 
-/// Steps named before the rest is only counted.
-const NAMES: usize = 6;
+/// Names and edges shown before the rest is only counted.
+const SHOWN: usize = 6;
 
-/// Why a step starts when it does: what it waits for, the pool that delays it and who holds it, how
-/// much later it could start. `None` if there is no such step.
+/// Why a step starts when it does, in sentences: what it waited for, who held the pool, and how much
+/// later it could start.
 #[must_use]
-pub fn why(plan: &Plan, id: &str, look: Look) -> Option<String> {
-    let step = plan.step(id)?;
+pub fn why(why: &Why, look: Look) -> String {
     let mut page = Page::new(look);
-    if let Some(reason) = step.skip {
-        let reason = serde_json::to_value(reason).unwrap_or_default();
-        let reason = reason.as_str().unwrap_or_default().to_owned();
-        page.paragraph(Ink::Plain, "", &format!("{id} is not taken ({reason})"));
-        return Some(page.finish());
+    let id = &why.step;
+    if let Some(reason) = why.skip {
+        let reason = match reason {
+            SkipReason::When => "its `when` is false",
+            SkipReason::Person => "it is skipped on request",
+            SkipReason::Rejected => "it was rejected",
+            SkipReason::Phase => "its phase is not taken",
+        };
+        page.paragraph(Ink::Title, "", &format!("{id} does not start: {reason}"));
+        return page.finish();
     }
-    let source = match step.estimate_source {
+    let start = if why.start_ms == 0 { "at once".to_owned() } else { at(why.start_ms) };
+    page.paragraph(Ink::Title, "", &format!("{id} starts {start}: {}", reason(why)));
+    let source = match why.estimate_source {
         EstimateSource::Declared => "declared",
-        EstimateSource::History => "from earlier runs",
+        EstimateSource::History => "from past runs",
         EstimateSource::Typical => "typical for its action",
-        EstimateSource::None => "nothing that takes time",
+        EstimateSource::None => "nothing in it takes time",
     };
-    let (start, takes) = (Millis(step.start_ms).short(), Millis(step.estimate_ms).short());
-    page.paragraph(Ink::Title, "", &format!("{id} starts at {start} and takes {takes} ({source})"));
-    let ready = waits_for(&mut page, plan, step);
-    pools(&mut page, plan, step, ready);
-    let slack = match step.slack_ms {
-        0 => "no slack: starting later makes something late".to_owned(),
+    let line = |page: &mut Page, lead: &str, text: &str| page.paragraph(Ink::Plain, lead, text);
+    let end = at(why.start_ms + why.estimate_ms);
+    line(&mut page, "  takes     ", &format!("{} ({source}), until {end}", at(why.estimate_ms)));
+    for (place, before) in why.waits_for.iter().take(SHOWN).enumerate() {
+        let lead = if place == 0 { "  waits for " } else { "            " };
+        line(&mut page, lead, &awaited(before));
+    }
+    if why.waits_for.len() > SHOWN {
+        let more = count(why.waits_for.len() - SHOWN, "further step");
+        page.paragraph(Ink::Dim, "            ", &format!("and {more} that end earlier"));
+    }
+    let slack = match why.slack_ms {
+        0 => "none: starting later makes something late".to_owned(),
         late if late < 0 => {
-            format!("late by {}: an objective is missed", Millis(late.unsigned_abs()).short())
+            format!("none: {} too late for an objective", at(late.unsigned_abs()))
         }
-        slack => format!("could start {} later", Millis(slack.unsigned_abs()).short()),
+        slack => format!("{}, up to {}", at(slack.unsigned_abs()), signed(why.latest_start_ms)),
     };
-    let critical = if step.critical { "; on the critical path" } else { "" };
-    page.paragraph(Ink::Plain, "  ", &format!("{slack}{critical}"));
-    let latest = step.urgency.latest_start_ms;
-    let sign = if latest < 0 { "-" } else { "" };
-    page.paragraph(
-        Ink::Plain,
-        "  ",
-        &format!(
-            "order of dispatch: {}, latest start {sign}{}",
-            step.urgency.class,
-            Millis(latest.unsigned_abs()).short(),
-        ),
-    );
-    Some(page.finish())
+    let critical = if why.critical { "; on the critical path" } else { "" };
+    line(&mut page, "  slack     ", &format!("{slack}{critical}"));
+    let order = format!("class {}, then latest start {}", why.class, signed(why.key_ms));
+    line(&mut page, "  order     ", &order);
+    page.finish()
 }
 
-/// What it waits for, the last to end first; gives the moment from which it could have started.
-fn waits_for(page: &mut Page, plan: &Plan, step: &Step) -> u64 {
-    let kinds = step.needs.iter().map(|id| (id, "needs"));
-    let kinds = kinds.chain(step.after.iter().map(|id| (id, "after")));
-    let mut before: Vec<(&Step, &str)> = kinds
-        .filter_map(|(id, kind)| {
-            let kind = match step.because.get(id) {
-                None => kind,
-                Some(EdgeReason::Order) => "in order",
-                Some(EdgeReason::Service) => "its service depends on",
-                Some(EdgeReason::Validation) => "validation follows",
-                Some(EdgeReason::Cleanup) => "cleanup follows",
-            };
-            Some((plan.step(id.as_str())?, kind))
-        })
-        .collect();
-    before.sort_by_key(|(other, _)| (std::cmp::Reverse(other.finish_ms), other.urgency.order));
-    let Some((last, _)) = before.first() else {
-        page.paragraph(Ink::Plain, "  ", "waits for no step");
-        return 0;
-    };
-    let ready = last.finish_ms;
-    for (other, kind) in before.iter().take(NAMES) {
-        let end = Millis(other.finish_ms).short();
-        page.paragraph(Ink::Plain, "  ", &format!("{kind} {}, which ends at {end}", other.id));
-    }
-    if before.len() > NAMES {
-        page.paragraph(
-            Ink::Dim,
-            "  ",
-            &format!("and {}", count(before.len() - NAMES, "further step")),
-        );
-    }
-    ready
+fn at(ms: u64) -> String {
+    Millis(ms).short()
 }
 
-/// The pools that were full just before it started.
-fn pools(page: &mut Page, plan: &Plan, step: &Step, ready: u64) {
-    if step.start_ms <= ready {
-        return;
-    }
-    let waited = Millis(step.start_ms - ready).short();
-    let mut named = false;
-    for (pool, units) in &step.takes {
-        let capacity = plan.pools.get(pool).map_or(0, |pool| pool.capacity);
-        let holders: Vec<&Step> = plan
-            .steps
-            .iter()
-            .filter(|other| other.skip.is_none() && other.takes.contains_key(pool))
-            .filter(|other| other.start_ms < step.start_ms && step.start_ms <= other.finish_ms)
-            .collect();
-        let taken: u32 = holders.iter().filter_map(|other| other.takes.get(pool)).sum();
-        if taken + units > capacity {
-            named = true;
-            let held_by: Vec<&str> = holders.iter().map(|other| other.id.as_str()).collect();
-            page.paragraph(
-                Ink::Plain,
-                "  ",
-                &format!(
-                    "could start at {}, but waits {waited} for pool {pool}: {taken} of {capacity} \
-                     taken by {}",
-                    Millis(ready).short(),
-                    list(&held_by, NAMES),
-                ),
-            );
+fn signed(ms: i64) -> String {
+    let sign = if ms < 0 { "-" } else { "" };
+    format!("{sign}{}", at(ms.unsigned_abs()))
+}
+
+/// What the start follows from.
+fn reason(why: &Why) -> String {
+    let waited = why.start_ms - why.ready_ms.min(why.start_ms);
+    if waited > 0 {
+        let waited = at(waited);
+        if why.pools.is_empty() {
+            return format!("held back {waited}, which gives a better plan as a whole");
         }
+        let pools: Vec<String> = why.pools.iter().map(crowd).collect();
+        return format!("waited {waited} for {}", pools.join(" and "));
     }
-    if !named {
-        page.paragraph(
-            Ink::Plain,
-            "  ",
-            &format!("starts {waited} later than it could, to keep units free for others"),
-        );
+    match why.waits_for.first() {
+        None => "it waits for nothing".to_owned(),
+        Some(last) => format!("as soon as {} has ended", last.step),
     }
+}
+
+fn crowd(crowd: &Crowd) -> String {
+    let Crowd { pool, capacity, taken, wanted, .. } = crowd;
+    let holders: Vec<&str> = crowd.holders.iter().map(crate::id::StepId::as_str).collect();
+    let wants = if *wanted > 1 { format!(", it wants {wanted}") } else { String::new() };
+    let must = if crowd.more_urgent { "must start earlier" } else { "start earlier" };
+    let taken_by = list(&holders, SHOWN);
+    format!("pool {pool} ({taken} of {capacity} taken by {taken_by}, which {must}{wants})")
+}
+
+fn awaited(before: &Awaited) -> String {
+    let kind = match before.because {
+        None if before.must_succeed => "needs",
+        None => "after",
+        Some(EdgeReason::Order) => "in order",
+        Some(EdgeReason::Service) => "its service depends on",
+        Some(EdgeReason::Validation) => "validation follows",
+        Some(EdgeReason::Cleanup) => "cleanup follows",
+    };
+    format!("{} until {} ({kind})", before.step, at(before.finish_ms))
 }

@@ -1,5 +1,5 @@
 use super::Instance;
-use super::keys::{critical_path, heads, tails};
+use super::keys::{heads, tails};
 
 /// What no schedule can beat, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub struct Bounds {
 /// Why a goal cannot be reached earlier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
-    /// The longest chain of steps that ends here; [`chain_to`] names them.
+    /// The longest chain of steps that ends here; [`Chains`](super::Chains) name them.
     Chain {
         /// The last of them.
         last: u32,
@@ -25,12 +25,6 @@ pub enum Proof {
         /// Work of the pool's units, milliseconds times units.
         work: u64,
     },
-}
-
-/// The longest chain of steps that ends with `last`.
-#[must_use]
-pub fn chain_to(instance: &Instance, last: u32) -> Vec<u32> {
-    critical_path(instance, &heads(instance), Some(last))
 }
 
 /// Goals that are looked at in one pass.
@@ -146,7 +140,7 @@ fn bounds_of_batch(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::planner::schedule::Goal;
+    use crate::planner::schedule::{Chains, Goal};
     use crate::words::Class;
 
     #[test]
@@ -172,7 +166,7 @@ mod tests {
                 None,
             ]
         );
-        assert_eq!(chain_to(&instance, 1), [0, 1]);
+        assert_eq!(Chains::new(&instance).to(1), [0, 1]);
         assert_eq!(bounds.makespan_ms, 95);
     }
 }

@@ -42,7 +42,7 @@ impl Keys {
         }
         Self {
             tails: tails(instance),
-            critical_path: critical_path(instance, &heads, None),
+            critical_path: Chains::of(instance, &heads).longest(),
             heads,
             critical_ms,
             urgency,
@@ -72,36 +72,59 @@ pub(super) fn tails(instance: &Instance) -> Vec<u64> {
     tails
 }
 
-/// The longest chain, or the longest one to `end`.
-pub(super) fn critical_path(instance: &Instance, heads: &[u64], end: Option<u32>) -> Vec<u32> {
-    // Among chains of equal length the one with most steps, then the first declared.
-    let mut hops = vec![0_u32; instance.len()];
-    let mut before: Vec<Option<u32>> = vec![None; instance.len()];
-    let finish = |step: u32| heads[step as usize] + instance.durations[step as usize];
-    for &step in &instance.order {
-        let best = instance
-            .predecessors
-            .get(step as usize)
-            .iter()
-            .copied()
-            .max_by_key(|other| (finish(*other), hops[*other as usize], u32::MAX - other));
-        if let Some(best) = best {
-            hops[step as usize] = hops[best as usize] + 1;
-            before[step as usize] = Some(best);
+/// The longest chains of steps, each to the step that ends it.
+#[derive(Debug, Clone)]
+pub struct Chains {
+    /// The step before in the longest chain to a step.
+    before: Vec<Option<u32>>,
+    /// The end of the longest of all.
+    last: Option<u32>,
+}
+
+impl Chains {
+    /// Among chains of equal length the one with most steps, then the first declared.
+    /// `O(V + E)`.
+    #[must_use]
+    pub fn new(instance: &Instance) -> Self {
+        Self::of(instance, &heads(instance))
+    }
+
+    fn of(instance: &Instance, heads: &[u64]) -> Self {
+        let mut hops = vec![0_u32; instance.len()];
+        let mut before: Vec<Option<u32>> = vec![None; instance.len()];
+        let finish = |step: u32| heads[step as usize] + instance.durations[step as usize];
+        for &step in &instance.order {
+            let all = instance.predecessors.get(step as usize).iter().copied();
+            let best =
+                all.max_by_key(|other| (finish(*other), hops[*other as usize], u32::MAX - other));
+            if let Some(best) = best {
+                hops[step as usize] = hops[best as usize] + 1;
+                before[step as usize] = Some(best);
+            }
         }
+        let last = (0..instance.len() as u32)
+            .max_by_key(|step| (finish(*step), hops[*step as usize], u32::MAX - step));
+        Self { before, last }
     }
-    let last = end.or_else(|| {
-        (0..instance.len() as u32)
-            .max_by_key(|step| (finish(*step), hops[*step as usize], u32::MAX - step))
-    });
-    let mut path = Vec::new();
-    let mut at = last;
-    while let Some(step) = at {
-        path.push(step);
-        at = before[step as usize];
+
+    /// The longest chain that ends with `last`, first step first.
+    #[must_use]
+    pub fn to(&self, last: u32) -> Vec<u32> {
+        let mut path = Vec::new();
+        let mut at = Some(last);
+        while let Some(step) = at {
+            path.push(step);
+            at = self.before[step as usize];
+        }
+        path.reverse();
+        path
     }
-    path.reverse();
-    path
+
+    /// The longest chain of all.
+    #[must_use]
+    pub fn longest(&self) -> Vec<u32> {
+        self.last.map_or_else(Vec::new, |last| self.to(last))
+    }
 }
 
 /// Each step has the class of its service, or a more urgent one of what waits for it.

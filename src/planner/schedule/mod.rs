@@ -2,6 +2,7 @@
 //! deterministic; everything else in the planner turns runbooks into this and the answer into a
 //! plan.
 
+mod baseline;
 mod bound;
 mod compact;
 mod instance;
@@ -15,8 +16,9 @@ mod serial;
 #[cfg(test)]
 mod tests;
 
-pub use bound::{Bounds, Proof, bounds, chain_to};
+pub use baseline::{fifo, waves};
+pub use bound::{Bounds, Proof, bounds};
 pub use instance::{Goal, Instance};
-pub use keys::{Keys, slack_ms};
+pub use keys::{Chains, Keys, slack_ms};
 pub use objective::Value;
 pub use portfolio::{Effort, optimise};
