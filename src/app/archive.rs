@@ -1,12 +1,12 @@
 //! Past runs of a state directory, for history.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::past::Past;
 use super::state::StateDir;
 use crate::history::{self, Durations, Reader};
-use crate::id::{RunId, StepId};
+use crate::id::RunId;
+use crate::planner::Estimates;
 use crate::runbook::Document;
 use crate::words::Mode;
 
@@ -59,19 +59,17 @@ pub fn environment<'a>(document: &'a Document, given: Option<&'a str>) -> &'a st
     given.or_else(|| default().map(|(name, _)| name.as_str())).unwrap_or("default")
 }
 
-/// Typical durations of a runbook's steps in an environment.
+/// What past runs of a runbook in an environment tell about durations.
 #[must_use]
-pub fn typical(
-    state: &Path,
-    runbook: &str,
-    environment: &str,
-    mode: Mode,
-) -> BTreeMap<StepId, u64> {
+pub fn estimates(state: &Path, runbook: &str, environment: &str, mode: Mode) -> Estimates {
     let state = StateDir::resolve(Some(state), Path::new("."));
     let read = Durations::read(&Archive::of(&state, runbook));
     read.map_or_else(
-        |_| BTreeMap::new(),
-        |(durations, _)| durations.medians(runbook, environment, mode),
+        |_| Estimates::default(),
+        |(durations, _)| Estimates {
+            history: durations.medians(runbook, environment, mode),
+            runs: durations.runs(runbook, environment, mode).to_vec(),
+        },
     )
 }
 

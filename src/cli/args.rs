@@ -160,6 +160,10 @@ pub struct Plan {
     /// Schedules to try for a better one. 0: no search. Default: 5,000, fewer for large runbooks.
     #[arg(long, value_name = "N")]
     pub effort: Option<usize>,
+    /// Runs to simulate for the forecast. 0: none. Default: 10,000, fewer above 200 steps, none above
+    /// 2,000.
+    #[arg(long, value_name = "N")]
+    pub samples: Option<usize>,
     /// Show beside it what a simpler way to run the same steps would take.
     #[arg(long, value_name = "waves|fifo")]
     pub compare: Option<Rival>,

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use super::args::{Execute, RunFormat};
 use super::exit::Exit;
 use super::out::Out;
-use super::plan::make;
+use super::plan::{Effort, make};
 use super::sealed as cli_sealed;
 use crate::app::request::{random, request};
 use crate::app::sealed::{self, Claim};
@@ -164,8 +164,14 @@ fn order(
         let state = StateDir::resolve(state_dir, &args.runbook);
         let skips: Vec<_> =
             args.skips.iter().map(|step| (step.clone(), args.reason.clone())).collect();
-        let (plan, examined) =
-            make(&args.runbook, &args.selection, &skips, None, Some(state.path()), out)?;
+        let (plan, examined) = make(
+            &args.runbook,
+            &args.selection,
+            &skips,
+            Effort::default(),
+            Some(state.path()),
+            out,
+        )?;
         return Ok(Order { plan, sources: examined.sources(), state, skips: Vec::new() });
     };
     let shown = args.runbook.display();

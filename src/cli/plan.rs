@@ -36,7 +36,9 @@ fn planned(args: &PlanArgs, state_dir: Option<&Path>, out: &Out) -> Result<Plan,
     if let Some(plan) = sealed::open(&args.runbook, out)? {
         let clash = match &args.out {
             Some(_) => Some("it is sealed already".to_owned()),
-            None if args.effort.is_some() => Some("its schedule is made already".to_owned()),
+            None if args.effort.is_some() || args.samples.is_some() => {
+                Some("its schedule and forecast are made already".to_owned())
+            }
             None => sealed::contradiction(&plan, &args.selection),
         };
         if let Some(clash) = clash {
@@ -54,8 +56,9 @@ fn planned(args: &PlanArgs, state_dir: Option<&Path>, out: &Out) -> Result<Plan,
         Some("none") => None,
         Some(folder) => Some(folder.into()),
     };
+    let effort = Effort { schedules: args.effort, samples: args.samples };
     let (mut plan, examined) =
-        make(&args.runbook, &args.selection, &[], args.effort, past.as_deref(), out)?;
+        make(&args.runbook, &args.selection, &[], effort, past.as_deref(), out)?;
     require(&plan, args, out)?;
     if let Some(file) = &args.out {
         seal(&mut plan, &examined, file, args.expires.as_deref(), out)?;
@@ -148,12 +151,21 @@ fn seal(
     Ok(())
 }
 
+/// How much is tried; absent: as much as the size of the plan allows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Effort {
+    /// Schedules.
+    schedules: Option<usize>,
+    /// Simulated runs.
+    samples: Option<usize>,
+}
+
 /// Reads, checks and plans a runbook. What is wrong is shown.
 pub(super) fn make(
     runbook: &Path,
     selection: &Selection,
     skips: &[(String, Option<String>)],
-    effort: Option<usize>,
+    effort: Effort,
     past: Option<&Path>,
     out: &Out,
 ) -> Result<(Plan, Examined), Exit> {
@@ -176,18 +188,19 @@ pub(super) fn make(
             })
             .collect(),
         parallelism: selection.parallelism,
-        effort,
+        effort: effort.schedules,
     };
-    let estimates = Estimates {
-        history: past.map_or_else(BTreeMap::new, |folder| {
-            let environment = archive::environment(&read.document, selection.env.as_deref());
-            let mode = selection.mode.unwrap_or(Mode::Live);
-            archive::typical(folder, &read.document.runbook.value, environment, mode)
-        }),
-    };
+    let estimates = past.map_or_else(Estimates::default, |folder| {
+        let environment = archive::environment(&read.document, selection.env.as_deref());
+        let mode = selection.mode.unwrap_or(Mode::Live);
+        archive::estimates(folder, &read.document.runbook.value, environment, mode)
+    });
     match planner::plan(read, catalog, &request, &estimates) {
         Ok(mut plan) => {
             files::add(&mut plan, catalog);
+            let standard = planner::forecast::standard_samples(plan.steps.len());
+            let samples = effort.samples.unwrap_or(standard);
+            planner::forecast::forecast(&mut plan, &estimates.runs, samples);
             Ok((plan, examined))
         }
         Err(problems) => {

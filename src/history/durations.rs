@@ -18,6 +18,7 @@ pub struct Sample {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Durations {
     samples: BTreeMap<Key, BTreeMap<StepId, Vec<Sample>>>,
+    runs: BTreeMap<Key, Vec<BTreeMap<StepId, u64>>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,10 +61,15 @@ impl Durations {
     pub fn add(&mut self, past: &Past) {
         let view = past.view();
         let steps = self.samples.entry(key(past)).or_default();
+        let mut run = BTreeMap::new();
         for step in view.steps() {
             if let Some(took_ms) = took(step) {
                 steps.entry(step.id.clone()).or_default().push(Sample { took_ms });
+                run.insert(step.id.clone(), took_ms);
             }
+        }
+        if !run.is_empty() {
+            self.runs.entry(key(past)).or_default().push(run);
         }
     }
 
@@ -72,6 +78,13 @@ impl Durations {
     pub fn samples(&self, runbook: &str, environment: &str, mode: Mode, step: &str) -> &[Sample] {
         let key = Key { runbook: runbook.to_owned(), environment: environment.to_owned(), mode };
         self.samples.get(&key).and_then(|steps| steps.get(step)).map_or(&[], Vec::as_slice)
+    }
+
+    /// What each run took, step by step, in milliseconds, the latest run first.
+    #[must_use]
+    pub fn runs(&self, runbook: &str, environment: &str, mode: Mode) -> &[BTreeMap<StepId, u64>] {
+        let key = Key { runbook: runbook.to_owned(), environment: environment.to_owned(), mode };
+        self.runs.get(&key).map_or(&[], Vec::as_slice)
     }
 
     /// The median of each step, in milliseconds: what a plan estimates with. Of an even number of

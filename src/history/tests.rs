@@ -71,6 +71,9 @@ fn medians_are_of_one_kind_of_run() {
     assert_eq!(median(Mode::Live), Some(5_000));
     assert_eq!(median(Mode::Drill), Some(60_000));
     assert!(durations.medians("shop_failover", "staging", Mode::Live).is_empty());
+    let runs = durations.runs("shop_failover", "production", Mode::Live);
+    let took: Vec<u64> = runs.iter().map(|run| run["restart_web@web_1"]).collect();
+    assert_eq!(took, [5_000, 9_000, 4_000]);
     let samples = durations.samples("shop_failover", "production", Mode::Live, "restart_web@web_1");
     assert_eq!(samples.iter().map(|one| one.took_ms).collect::<Vec<_>>(), [5_000, 9_000, 4_000]);
 }

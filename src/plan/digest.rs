@@ -8,10 +8,11 @@ use crate::id::Digest;
 /// What of a plan, a service or a step says nothing about what would be done: descriptions,
 /// places, estimates and what follows from them. Everything else is covered, so that a field
 /// added later cannot be forgotten.
-const PLAN_ASIDE: [&str; 10] = [
+const PLAN_ASIDE: [&str; 11] = [
     "critical_path",
     "description",
     "digest",
+    "forecast",
     "lower_bound_ms",
     "makespan_ms",
     "notices",
@@ -86,6 +87,7 @@ fn head_of(plan: &Plan) -> Plan {
         services: Vec::new(),
         steps: Vec::new(),
         files: plan.files.clone(),
+        forecast: None,
         notices: Vec::new(),
         seal: None,
     }

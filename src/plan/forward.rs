@@ -160,8 +160,50 @@ pub fn list_schedule(network: &Network) -> Vec<u64> {
         .collect()
 }
 
+/// Makes many list schedules of one network with different durations, in the same memory.
+#[derive(Debug)]
+pub struct Dispatcher<'a> {
+    pass: Pass<'a>,
+    starts: Vec<u64>,
+}
+
+impl<'a> Dispatcher<'a> {
+    /// For one network.
+    ///
+    /// # Panics
+    /// As for [`dispatch`].
+    #[must_use]
+    pub fn new(network: &'a Network) -> Self {
+        Self { pass: Pass::new(network), starts: vec![0; network.durations.len()] }
+    }
+
+    /// The list schedule of the whole network from time 0, with these durations.
+    ///
+    /// # Panics
+    /// As for [`list_schedule`], or if there are fewer durations than steps.
+    pub fn run(&mut self, durations: &[u64]) -> &[u64] {
+        let pass = &mut self.pass;
+        pass.durations.copy_from_slice(durations);
+        pass.waits.copy_from_slice(&pass.network.waits);
+        pass.settled.fill(false);
+        pass.free.copy_from_slice(&pass.network.capacities);
+        for step in 0..durations.len() {
+            if pass.waits[step] == 0 {
+                pass.offer(step as u32);
+            }
+        }
+        pass.run(0);
+        for (to, start) in self.starts.iter_mut().zip(&pass.starts) {
+            *to = start.expect("neither cycles nor too large demands");
+        }
+        &self.starts
+    }
+}
+
+#[derive(Debug)]
 struct Pass<'a> {
     network: &'a Network,
+    durations: Vec<u64>,
     /// Step of each rank.
     by_rank: Vec<u32>,
     waits: Vec<u32>,
@@ -201,6 +243,7 @@ impl<'a> Pass<'a> {
         }
         Self {
             network,
+            durations: network.durations.clone(),
             by_rank,
             waits: network.waits.clone(),
             settled: vec![false; steps],
@@ -313,7 +356,7 @@ impl<'a> Pass<'a> {
                 }
                 self.settled[index] = true;
                 self.starts[index] = Some(now);
-                self.running.push(Reverse((now + self.network.durations[index], step)));
+                self.running.push(Reverse((now + self.durations[index], step)));
             }
             if came_from != NOWHERE {
                 self.expose(came_from, self.kind(step));
@@ -458,6 +501,10 @@ mod tests {
                 capacities: vec![3, 2, 2],
             };
             proptest::prop_assert_eq!(list_schedule(&net), naive(&net));
+            let mut again = Dispatcher::new(&net);
+            for _ in 0..2 {
+                proptest::prop_assert_eq!(again.run(&net.durations), naive(&net));
+            }
         }
     }
 }

@@ -11,11 +11,11 @@ mod seal;
 mod tests;
 
 pub use digest::digest;
-pub use forward::{Lists, Network, Stand, dispatch, list_schedule};
+pub use forward::{Dispatcher, Lists, Network, Stand, dispatch, list_schedule};
 pub use model::{
-    Bound, Check, EdgeReason, EstimateSource, Executable, Expectation, FORMAT, Gate, Notice,
-    OnReject, Output, Place, Plan, PluginUse, Pool, Repeat, Retry, Rule, SecretSource, Service,
-    Step, Tally, Urgency, Uses,
+    Bound, Check, EdgeReason, EstimateSource, Executable, Expectation, FORMAT, Forecast, Gate,
+    Notice, OnReject, Output, Place, Plan, PluginUse, Pool, Repeat, Retry, Rule, SecretSource,
+    Service, Step, Tally, Urgency, Uses,
 };
 pub use names::PlanNames;
 pub use project::{Progress, Projection, Projector, project};

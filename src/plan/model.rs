@@ -64,12 +64,38 @@ pub struct Plan {
     /// Files on this machine that steps send or execute.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<UsedFile>,
+    /// What a run will probably take, if runs were simulated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<Forecast>,
     /// What a reviewer should know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<Notice>,
     /// Absent unless it was sealed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seal: Option<Seal>,
+}
+
+/// What many simulated runs took, with durations that vary as those of past runs did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Forecast {
+    /// Runs that were simulated.
+    pub samples: u32,
+    /// Past runs in the same environment and mode that the spread was learned from; 0: it is stated.
+    pub past_runs: u32,
+    /// How much whole runs differ: standard deviation of the logarithm.
+    pub run_spread: f64,
+    /// How much one step differs within a run: standard deviation of the logarithm.
+    pub step_spread: f64,
+    /// Half of all runs end earlier, milliseconds.
+    pub p50_ms: u64,
+    /// Nine of ten runs end earlier.
+    pub p90_ms: u64,
+    /// Nineteen of twenty runs end earlier.
+    pub p95_ms: u64,
+    /// For each service with an RTO, the share of runs that met it.
+    pub rto_chance: BTreeMap<ServiceId, f64>,
+    /// For each step that decided the end of a run, the share of runs in which it did.
+    pub criticality: BTreeMap<StepId, f64>,
 }
 
 /// A remark of the planner.

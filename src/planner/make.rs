@@ -85,6 +85,7 @@ pub fn plan(
         services,
         steps,
         files: Vec::new(),
+        forecast: None,
         notices,
         seal: None,
     };

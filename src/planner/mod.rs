@@ -4,6 +4,7 @@
 pub mod codes;
 mod compare;
 mod explain;
+pub mod forecast;
 mod make;
 mod names;
 mod objectives;

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::forecast::PastRun;
 use crate::id::StepId;
 use crate::words::{Mode, Phase, Style};
 
@@ -22,8 +23,8 @@ pub struct PlanRequest {
     pub skips: Vec<Skip>,
     /// `--parallelism`.
     pub parallelism: Option<u32>,
-    /// `--effort`: schedules to try for a better one. Absent: 5,000, fewer for large runbooks; 0:
-    /// the order of dispatch as it is.
+    /// `--effort`: schedules to try for a better one. Absent: 5,000, fewer for large runbooks; 0: no
+    /// search, only fixed candidates.
     pub effort: Option<usize>,
 }
 
@@ -66,9 +67,11 @@ impl From<&str> for InputValue {
     }
 }
 
-/// What is known about durations from earlier runs in the same environment.
+/// What is known about durations from earlier runs in the same environment and mode.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Estimates {
     /// Typical duration of each step, milliseconds.
     pub history: BTreeMap<StepId, u64>,
+    /// What each of these runs took, step by step, milliseconds.
+    pub runs: Vec<PastRun>,
 }

@@ -283,8 +283,10 @@ fn history_is_used_where_nothing_is_declared() {
         "r.yaml",
     )
     .expect("a runbook");
-    let estimates =
-        Estimates { history: [("a".into(), 7_000), ("b".into(), 9_000)].into_iter().collect() };
+    let estimates = Estimates {
+        history: [("a".into(), 7_000), ("b".into(), 9_000)].into_iter().collect(),
+        ..Estimates::default()
+    };
     let plan = plan(&runbook, &catalog(), &PlanRequest::default(), &estimates).expect("a plan");
     let found: Vec<_> =
         plan.steps.iter().map(|step| (step.estimate_ms, step.estimate_source)).collect();

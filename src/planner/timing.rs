@@ -83,8 +83,8 @@ pub(super) fn schedule_plan(plan: &mut Plan, graph: &Graph, schedules: Option<us
     plan.notices.extend(notices);
 }
 
-/// The seed of the search: the same plan is searched in the same way anywhere.
-fn seed(digest: &Digest) -> u64 {
+/// The seed of the search and of the forecast: the same plan is searched in the same way anywhere.
+pub(super) fn seed(digest: &Digest) -> u64 {
     let hex = digest.as_str().trim_start_matches("sha256:");
     u64::from_str_radix(hex.get(..16).unwrap_or("0"), 16).unwrap_or(0)
 }

@@ -13,6 +13,7 @@ mod house;
 mod on_call;
 mod pages;
 mod people;
+mod plans;
 mod plugins;
 mod postgres_failover;
 mod postgres_pair;
@@ -20,6 +21,7 @@ mod processes;
 mod quickstart;
 mod schemas;
 mod sealed;
+mod services;
 mod ssh_faults;
 
 /// The binary under test, in a new folder.

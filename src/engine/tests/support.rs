@@ -280,6 +280,7 @@ pub(super) fn plan() -> Plan {
         services: Vec::new(),
         steps: Vec::new(),
         files: Vec::new(),
+        forecast: None,
         notices: Vec::new(),
         seal: None,
     }

@@ -242,6 +242,7 @@ pub(super) fn plan(steps: Vec<Step>) -> Plan {
         services,
         steps,
         files: Vec::new(),
+        forecast: None,
         notices: Vec::new(),
         seal: None,
     }

@@ -1,6 +1,7 @@
 //! A plan as text for a terminal.
 
 mod compare;
+mod forecast;
 mod paint;
 mod pools;
 mod sections;
@@ -37,6 +38,7 @@ pub fn text(plan: &Plan, look: Look) -> String {
     let mut page = Page::new(look);
     sections::header(&mut page, plan);
     sections::services(&mut page, plan);
+    forecast::forecast(&mut page, plan);
     timeline::timeline(&mut page, plan);
     sections::critical_path(&mut page, plan);
     pools::pools(&mut page, plan);

@@ -22,3 +22,4 @@ pub use instance::{Goal, Instance};
 pub use keys::{Chains, Keys, slack_ms};
 pub use objective::Value;
 pub use portfolio::{Effort, optimise};
+pub(in crate::planner) use random::Random;

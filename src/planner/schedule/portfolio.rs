@@ -1,11 +1,11 @@
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 
 use super::compact::{Compact, Pools};
 use super::objective::Value;
 use super::profile::{Apart, Joint, Profile};
 use super::random::Random;
-use super::search::{Member, search};
+use super::search::search;
 use super::serial::Generator;
 use super::{Bounds, Instance, Keys};
 use crate::plan::list_schedule;
@@ -17,30 +17,28 @@ const LARGE: usize = 2_000;
 /// How much may be spent on a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Effort {
-    /// Schedules made at most, beside the first one. 0: dispatch order as it is. The candidates
-    /// take about 60; the rest is spent on local search.
+    /// Schedules made at most, beside the first one: fixed candidates, then local search. 0: only
+    /// the candidates and what can be blended from them, without anything random.
     pub schedules: usize,
-    /// Whether local search follows the candidates.
-    pub search: bool,
     /// Seed of the search: the same seed gives the same schedule.
     pub seed: u64,
 }
+
+/// Placements of a step that a default plan may try: 5,000 schedules of 240 steps.
+const PLACEMENTS: usize = 1_200_000;
 
 impl Effort {
     /// What a plan gets unless it is asked for more: 5,000 schedules, fewer for large ones.
     #[must_use]
     pub fn standard(steps: usize, seed: u64) -> Self {
-        const SCHEDULES: usize = 5_000;
-        const PLACEMENTS: usize = 1_200_000;
-        let schedules = SCHEDULES.min(PLACEMENTS / steps.max(1));
-        Self { schedules, search: true, seed }
+        Self { schedules: 5_000.min(PLACEMENTS / steps.max(1)), seed }
     }
 }
 
 /// The best schedule found: starts by position, and what it is worth.
 ///
 /// Candidates by several priority rules, each generated serially and in parallel and justified;
-/// then local search from the best. Deterministic.
+/// then local search from them, or, without search, blends of them. Deterministic.
 #[must_use]
 pub fn optimise(
     instance: &Instance,
@@ -51,7 +49,7 @@ pub fn optimise(
     let starts = list_schedule(&instance.network(&keys.ranks));
     let value = Value::new(instance, &starts);
     let bound = bound(instance, bounds);
-    if value <= bound || effort.schedules == 0 || instance.len() > LARGE {
+    if value <= bound || instance.len() > LARGE {
         return (starts, value);
     }
     let compact = Compact::new(instance);
@@ -93,68 +91,155 @@ fn improve<P: Profile>(
     effort: Effort,
 ) -> (Vec<u64>, Value) {
     let mut generator = Generator::new(compact, profile);
-    let mut list = Vec::with_capacity(compact.len());
-    let mut best: Vec<u64> = compact.original.iter().map(|step| first[*step as usize]).collect();
-    let mut best_value = generator.value(&best);
-    let mut starts = best.clone();
-    generator.justify(&mut starts, &mut list);
-    let mut members: Vec<Member> = Vec::new();
-    let mut consider = |generator: &Generator<'_, P>, starts: &[u64]| {
-        let value = generator.value(starts);
-        if value < best_value {
-            best_value = value;
-            best.clear();
-            best.extend_from_slice(starts);
-        }
-        best_value <= *bound
+    let first: Vec<u64> = compact.original.iter().map(|step| first[*step as usize]).collect();
+    let mut found = Candidates::new(&generator, first, *bound);
+    let most = match effort.schedules {
+        0 => BLENDED.min(PLACEMENTS / compact.len().max(1)),
+        schedules => schedules,
     };
-    let mut done = consider(&generator, &starts);
-    for ranks in rules(instance, keys) {
-        for parallel in [true, false] {
-            if done || generator.made + 3 > effort.schedules {
-                break;
-            }
-            if parallel {
-                generator.made += 1;
-                let all = list_schedule(&instance.network(&ranks));
-                for (start, step) in starts.iter_mut().zip(&compact.original) {
-                    *start = all[*step as usize];
-                }
-            } else {
-                topological(compact, &ranks, &mut list);
-                generator.forward(&list, &mut starts);
-            }
-            done = consider(&generator, &starts);
-            generator.justify(&mut starts, &mut list);
-            done |= consider(&generator, &starts);
-            generator.list_of(&starts, &mut list);
-            members.push((generator.value(&starts), list.clone()));
-        }
-    }
-    for order in from_the_end(instance, keys) {
-        if done || generator.made + 4 > effort.schedules {
-            break;
-        }
-        for (start, step) in starts.iter_mut().zip(&compact.original) {
-            *start = order[*step as usize];
-        }
-        for _ in 0..2 {
-            generator.justify(&mut starts, &mut list);
-            done |= consider(&generator, &starts);
-        }
-        generator.list_of(&starts, &mut list);
-        members.push((generator.value(&starts), list.clone()));
-    }
-    if effort.search && !done {
+    found.by_rules(&mut generator, instance, keys, most);
+    if effort.schedules == 0 {
+        found.blends(&mut generator, most);
+    } else if !found.done() {
         let mut random = Random::new(effort.seed);
-        search(&mut generator, &mut best, members, bound, effort.schedules, &mut random);
+        let Candidates { best, all, .. } = &mut found;
+        search(&mut generator, best, all, bound, effort.schedules, &mut random);
     }
     let mut starts = vec![0; compact.len()];
-    for (step, start) in compact.original.iter().zip(&best) {
+    for (step, start) in compact.original.iter().zip(&found.best) {
         starts[*step as usize] = *start;
     }
     let value = Value::new(instance, &starts);
     (starts, value)
+}
+
+/// Schedules that are made in a fixed way.
+struct Candidates {
+    best: Vec<u64>,
+    value: Value,
+    bound: Value,
+    /// All of them, justified.
+    all: Vec<Vec<u64>>,
+    /// Scratch.
+    starts: Vec<u64>,
+    list: Vec<u32>,
+}
+
+/// Schedules without search at most, and how many of the best are blended with each other.
+const BLENDED: usize = 600;
+const PARENTS: usize = 10;
+
+impl Candidates {
+    fn new<P: Profile>(generator: &Generator<'_, P>, first: Vec<u64>, bound: Value) -> Self {
+        let (value, starts) = (generator.value(&first), first.clone());
+        Self { best: first, value, bound, all: Vec::new(), starts, list: Vec::new() }
+    }
+
+    fn done(&self) -> bool {
+        self.value <= self.bound
+    }
+
+    /// Looks at the schedule at hand.
+    fn consider<P: Profile>(&mut self, generator: &Generator<'_, P>) {
+        let value = generator.value(&self.starts);
+        if value < self.value {
+            self.value = value;
+            self.best.copy_from_slice(&self.starts);
+        }
+    }
+
+    /// Justifies the schedule at hand, and keeps it.
+    fn add<P: Profile>(&mut self, generator: &mut Generator<'_, P>) {
+        self.consider(generator);
+        generator.justify(&mut self.starts, &mut self.list);
+        self.consider(generator);
+        self.all.push(self.starts.clone());
+    }
+
+    /// By priority rules, in parallel and serially; then by filling the time from its end.
+    fn by_rules<P: Profile>(
+        &mut self,
+        generator: &mut Generator<'_, P>,
+        instance: &Instance,
+        keys: &Keys,
+        most: usize,
+    ) {
+        let compact = generator.compact;
+        if most < 3 {
+            return;
+        }
+        self.add(generator);
+        for ranks in rules(instance, keys) {
+            for parallel in [true, false] {
+                if self.done() || generator.made() + 3 > most {
+                    return;
+                }
+                if parallel {
+                    generator.count_one();
+                    let all = list_schedule(&instance.network(&ranks));
+                    for (start, step) in self.starts.iter_mut().zip(&compact.original) {
+                        *start = all[*step as usize];
+                    }
+                } else {
+                    topological(compact, &ranks, &mut self.list);
+                    generator.forward(&self.list, &mut self.starts);
+                }
+                self.add(generator);
+            }
+        }
+        for order in from_the_end(instance, keys) {
+            if self.done() || generator.made() + 4 > most {
+                return;
+            }
+            for (start, step) in self.starts.iter_mut().zip(&compact.original) {
+                *start = order[*step as usize];
+            }
+            generator.justify(&mut self.starts, &mut self.list);
+            self.add(generator);
+        }
+    }
+
+    /// Each two of the best, blended: steps in the order of the sums of their starts. Blends are
+    /// blended again, as long as there are new pairs.
+    fn blends<P: Profile>(&mut self, generator: &mut Generator<'_, P>, most: usize) {
+        let mut blended = BTreeSet::new();
+        loop {
+            let mut pairs = self.pairs(generator);
+            pairs.retain(|pair| blended.insert(*pair));
+            if pairs.is_empty() {
+                return;
+            }
+            for (one, two) in pairs {
+                if self.done() || generator.made() + 3 > most {
+                    return;
+                }
+                let sums = self.all[one].iter().zip(&self.all[two]).map(|(one, two)| one + two);
+                let sums: Vec<u64> = sums.collect();
+                generator.list_by_start(&sums, &mut self.list);
+                generator.forward(&self.list, &mut self.starts);
+                self.add(generator);
+            }
+        }
+    }
+
+    /// Pairs of the best.
+    fn pairs<P: Profile>(&self, generator: &Generator<'_, P>) -> Vec<(usize, usize)> {
+        let values = self.all.iter().map(|starts| generator.value(starts));
+        let mut ranked: Vec<(Value, usize)> = values.zip(0..).collect();
+        ranked.sort_unstable();
+        let mut best: Vec<usize> = Vec::new();
+        for (_, one) in ranked {
+            if best.len() == PARENTS {
+                break;
+            }
+            if best.iter().all(|other| self.all[*other] != self.all[one]) {
+                best.push(one);
+            }
+        }
+        best.sort_unstable();
+        let smaller = |one: usize| best.iter().copied().take_while(move |two| *two < one);
+        best.iter().flat_map(|one| smaller(*one).map(|two| (*one, two))).collect()
+    }
 }
 
 /// Orders of dispatch to try, as ranks.

@@ -3,28 +3,30 @@ use super::profile::Profile;
 use super::random::Random;
 use super::serial::Generator;
 
-/// Lists kept in the first half of the search.
-const POPULATION: usize = 25;
-/// Steps moved at once, at most: after two lists were crossed, and without.
-const MOVES_CROSSED: usize = 6;
-const MOVES: usize = 8;
-/// In percent: how often two lists are crossed, and how much longer than the worst list kept a
-/// schedule may be to be worth justifying.
+/// Schedules kept on each side in the first part of the search, and in the rest of it.
+const MANY: usize = 60;
+const FEW: usize = 6;
+/// In percent: how much of the search keeps many, and how often two lists are crossed.
+const WIDE: usize = 40;
 const CROSSED: usize = 90;
-const HOPELESS: u64 = 3;
+/// Steps moved at once are fewer than this after two lists were crossed; at most so many without.
+const MOVES_CROSSED: usize = 6;
+const MOVES: usize = 6;
 
-/// A schedule by the order of its starts.
-pub(super) type Member = (Value, Vec<u32>);
+/// A schedule by an order that respects the edges.
+type Member = (Value, Vec<u32>);
 
 /// Improves on `best` until `budget` schedules are used up or `bound` is met.
 ///
-/// The first half crosses and mutates the lists of the best candidates; the second moves a few steps
-/// of the best list. Each list is scheduled serially and justified, and kept if it is not worse than
-/// the worst one kept, so that the search can wander over plateaus.
+/// Two populations: schedules shifted to the left, kept by the order of their ends, and schedules
+/// shifted to the right, kept by the order of their starts. By turns two lists of one side are
+/// crossed and a few steps moved; generated from the other end of time, the result belongs to the
+/// other side. So each schedule is child and justification at once. It is kept if it is not worse
+/// than the worst one kept, so that the search can wander over plateaus.
 pub(super) fn search<P: Profile>(
     generator: &mut Generator<'_, P>,
     best: &mut Vec<u64>,
-    candidates: Vec<Member>,
+    candidates: &[Vec<u64>],
     bound: &Value,
     budget: usize,
     random: &mut Random,
@@ -33,15 +35,16 @@ pub(super) fn search<P: Profile>(
         return;
     }
     let mut search = Search::new(generator, best, candidates);
-    let half = generator.made.midpoint(budget);
-    search.run(generator, best, bound, half, POPULATION, random);
-    search.members.truncate(1);
-    search.run(generator, best, bound, budget, 1, random);
+    search.run(generator, best, bound, budget, random);
 }
 
+/// The two sides.
+const LEFT: usize = 0;
+const RIGHT: usize = 1;
+
 struct Search {
-    /// The best first; of equals, the newest first.
-    members: Vec<Member>,
+    /// The best of each side first; of equals, the newest first.
+    sides: [Vec<Member>; 2],
     value: Value,
     /// Scratch.
     child: Vec<u32>,
@@ -54,23 +57,25 @@ impl Search {
     fn new<P: Profile>(
         generator: &mut Generator<'_, P>,
         best: &[u64],
-        mut members: Vec<Member>,
+        candidates: &[Vec<u64>],
     ) -> Self {
-        let value = generator.value(best);
-        let mut list = Vec::new();
-        generator.list_of(best, &mut list);
-        members.push((value, list));
-        members.sort();
-        members.dedup();
-        members.truncate(POPULATION);
-        Self {
-            members,
-            value,
+        let mut search = Self {
+            sides: [Vec::new(), Vec::new()],
+            value: generator.value(best),
             child: Vec::with_capacity(best.len()),
             places: vec![0; best.len()],
             taken: vec![false; best.len()],
             starts: vec![0; best.len()],
+        };
+        generator.bind(best);
+        for candidate in std::iter::once(best).chain(candidates.iter().map(Vec::as_slice)) {
+            search.starts.copy_from_slice(candidate);
+            search.keep(generator, LEFT, MANY);
+            generator.list_by_end(&search.starts, &mut search.child);
+            generator.backward_within(&search.child, &mut search.starts, u64::MAX);
+            search.keep(generator, RIGHT, MANY);
         }
+        search
     }
 
     fn run<P: Profile>(
@@ -79,70 +84,98 @@ impl Search {
         best: &mut Vec<u64>,
         bound: &Value,
         budget: usize,
-        size: usize,
         random: &mut Random,
     ) {
-        while generator.made + 3 <= budget && self.value > *bound {
-            self.breed(generator, random);
-            generator.forward(&self.child, &mut self.starts);
-            let worst = self.members[self.members.len() - 1].0;
-            if generator.value(&self.starts).makespan * 100 > worst.makespan * (100 + HOPELESS) {
-                continue;
+        let first = generator.made();
+        let wide = first + budget.saturating_sub(first) * WIDE / 100;
+        let (mut from, mut to) = (LEFT, RIGHT);
+        while generator.made() + 2 <= budget && self.value > *bound {
+            let size = if generator.made() < wide { MANY } else { FEW };
+            for side in &mut self.sides {
+                side.truncate(size);
             }
-            generator.justify(&mut self.starts, &mut self.child);
-            let found = generator.value(&self.starts);
-            if found > worst && self.members.len() >= size {
-                continue;
+            self.breed(generator, from, random);
+            let worst = self.sides[to].last().filter(|_| self.sides[to].len() >= size);
+            let worst = worst.map(|member| member.0);
+            // Lateness is not seen from the makespan: with late services every schedule is made.
+            let limit = worst.filter(|worst| worst.lateness == [0; 4]);
+            let limit = limit.map_or(u64::MAX, |worst| worst.makespan);
+            let whole = if to == RIGHT {
+                generator.backward_within(&self.child, &mut self.starts, limit)
+            } else {
+                generator.forward_within(&self.child, &mut self.starts, limit)
+            };
+            if whole {
+                let found = generator.value(&self.starts);
+                if found < self.value {
+                    self.value = found;
+                    best.copy_from_slice(&self.starts);
+                    generator.bind(best);
+                }
+                if worst.is_none_or(|worst| found <= worst) {
+                    self.keep(generator, to, size);
+                }
             }
-            if found < self.value {
-                self.value = found;
-                best.clone_from(&self.starts);
-            }
-            generator.list_of(&self.starts, &mut self.child);
-            self.keep(found, size);
+            std::mem::swap(&mut from, &mut to);
+        }
+        // What was found on the right is shifted to the left: nothing waits for nothing.
+        generator.list_by_start(best, &mut self.child);
+        generator.forward(&self.child, &mut self.starts);
+        if generator.value(&self.starts) <= self.value {
+            best.copy_from_slice(&self.starts);
         }
     }
 
-    fn keep(&mut self, value: Value, size: usize) {
-        let first = self.members.partition_point(|member| member.0 < value);
-        let equals = self.members[first..].iter().take_while(|member| member.0 == value);
+    /// Keeps the schedule at hand on a side.
+    fn keep<P: Profile>(&mut self, generator: &mut Generator<'_, P>, to: usize, size: usize) {
+        let value = generator.value(&self.starts);
+        if to == LEFT {
+            generator.list_by_end(&self.starts, &mut self.child);
+        } else {
+            generator.list_by_start(&self.starts, &mut self.child);
+        }
+        let side = &mut self.sides[to];
+        let first = side.partition_point(|member| member.0 < value);
+        let equals = side[first..].iter().take_while(|member| member.0 == value);
         if equals.into_iter().any(|member| member.1 == self.child) {
             return;
         }
-        self.members.insert(first, (value, self.child.clone()));
-        self.members.truncate(size);
+        side.insert(first, (value, self.child.clone()));
+        side.truncate(size);
     }
 
     /// A new list from one or two of those kept.
-    fn breed<P: Profile>(&mut self, generator: &Generator<'_, P>, random: &mut Random) {
-        let one = self.pick(random);
-        let two = self.pick(random);
+    fn breed<P: Profile>(
+        &mut self,
+        generator: &Generator<'_, P>,
+        from: usize,
+        random: &mut Random,
+    ) {
+        let members = self.sides[from].len();
+        // The better of two.
+        let mut pick = || random.below(members).min(random.below(members));
+        let (one, two) = (pick(), pick());
         let crosses = one != two && random.below(100) < CROSSED;
         if crosses {
-            self.cross(one, two, random);
+            self.cross(from, one, two, random);
         } else {
-            self.child.clone_from(&self.members[one].1);
+            self.child.clone_from(&self.sides[from][one].1);
         }
         for (place, step) in self.child.iter().enumerate() {
             self.places[*step as usize] = place as u32;
         }
-        let moves = if crosses { random.below(MOVES_CROSSED + 1) } else { 1 + random.below(MOVES) };
+        let moves = if crosses { random.below(MOVES_CROSSED) } else { 1 + random.below(MOVES) };
         for _ in 0..moves {
             move_one(generator, &mut self.child, &mut self.places, random);
         }
     }
 
-    /// The better of two members.
-    fn pick(&self, random: &mut Random) -> usize {
-        random.below(self.members.len()).min(random.below(self.members.len()))
-    }
-
-    /// One list with its middle in the order of another. That respects the edges, since both do.
-    fn cross(&mut self, one: usize, two: usize, random: &mut Random) {
+    /// One list with a part of it in the order of another. That respects the edges, since both do.
+    fn cross(&mut self, side: usize, one: usize, two: usize, random: &mut Random) {
         let steps = self.places.len();
-        let (here, there) = (random.below(steps + 1), random.below(steps + 1));
-        let (from, to) = (here.min(there), here.max(there));
-        let (one, two) = (&self.members[one].1, &self.members[two].1);
+        let length = (steps / 8 + random.below(steps / 3 + 1)).min(steps);
+        let from = random.below(steps - length + 1);
+        let (one, two) = (&self.sides[side][one].1, &self.sides[side][two].1);
         self.taken.fill(false);
         self.child.clear();
         self.child.extend_from_slice(&one[..from]);
@@ -150,14 +183,15 @@ impl Search {
             self.taken[*step as usize] = true;
         }
         for step in two {
-            if self.child.len() == to {
+            if self.child.len() == from + length {
                 break;
             }
             if !std::mem::replace(&mut self.taken[*step as usize], true) {
                 self.child.push(*step);
             }
         }
-        self.child.extend(one.iter().filter(|step| !self.taken[**step as usize]));
+        let taken = &self.taken;
+        self.child.extend(one.iter().filter(|step| !taken[**step as usize]));
     }
 }
 
