@@ -9,7 +9,7 @@ use super::args::{Plan as PlanArgs, PlanFormat, Selection};
 use super::check::show;
 use super::exit::Exit;
 use super::out::Out;
-use super::sealed;
+use super::{observe, sealed};
 use crate::app;
 use crate::app::request::random;
 use crate::app::source::Examined;
@@ -20,15 +20,41 @@ use crate::id::{SealId, StepId};
 use crate::plan::{Plan, Seal};
 use crate::planner::render::{self, Look};
 use crate::planner::{self, Comparison, Estimates, InputValue, PlanRequest, Skip};
+use crate::report;
 use crate::runbook::{Level, nearest};
 use crate::time::{Clock as _, Millis, SystemClock};
 use crate::words::Mode;
 
 pub(super) fn run(args: &PlanArgs, state_dir: Option<&Path>, out: &Out) -> Exit {
-    match planned(args, state_dir, out) {
-        Ok(plan) => show_plan(&plan, args, out).err().unwrap_or(Exit::Done),
-        Err(exit) => exit,
+    let plan = match planned(args, state_dir, out) {
+        Ok(plan) => plan,
+        Err(exit) => return exit,
+    };
+    if !args.observe {
+        return show_plan(&plan, args, out).err().unwrap_or(Exit::Done);
     }
+    let found = match observe::ask(&plan, out) {
+        Ok(found) => found,
+        Err(exit) => return exit,
+    };
+    if args.format == PlanFormat::Json {
+        let comparison = args.compare.map(|rival| planner::compare(&plan, rival));
+        let shown = Shown { plan: &plan, comparison };
+        let mut json = serde_json::to_value(&shown).unwrap_or_default();
+        json["observed"] = observe::as_json(&found);
+        out.result(&serde_json::to_string_pretty(&json).unwrap_or_default());
+    } else {
+        if let Err(exit) = show_plan(&plan, args, out) {
+            return exit;
+        }
+        let found = |screen| report::preflight(&found.looked, &found.unseen, &screen);
+        match args.format {
+            PlanFormat::Text => out.result(&format!("\n{}", found(out.screen()))),
+            // The graph and the page are of the plan alone.
+            _ => out.remark(&found(out.error_screen())),
+        }
+    }
+    if found.is_ready() { Exit::Done } else { observe::refuse(&found, out) }
 }
 
 /// The plan that is asked for: that of a runbook, or one that was sealed.
@@ -90,6 +116,10 @@ fn show_plan(plan: &Plan, args: &PlanArgs, out: &Out) -> Result<(), Exit> {
             let shown = Shown { plan, comparison };
             out.result(&serde_json::to_string_pretty(&shown).unwrap_or_default());
         }
+        PlanFormat::Markdown => out.result(&render::markdown(plan)),
+        PlanFormat::Mermaid => out.result(&render::mermaid(plan)),
+        PlanFormat::Dot => out.result(&render::dot(plan)),
+        PlanFormat::Html => out.result(&render::html(plan)),
         PlanFormat::Text => {
             let mut text = render::text(plan, look);
             if let Some(comparison) = &comparison {
@@ -120,7 +150,7 @@ fn explain(plan: &Plan, step: &str, format: PlanFormat, look: Look, out: &Out) -
     };
     out.result(&match format {
         PlanFormat::Json => serde_json::to_string_pretty(&why).unwrap_or_default(),
-        PlanFormat::Text => render::why(&why, look),
+        _ => render::why(&why, look),
     });
     Ok(())
 }
@@ -170,6 +200,22 @@ pub(super) fn make(
     out: &Out,
 ) -> Result<(Plan, Examined), Exit> {
     let examined = Examined::read(runbook).map_err(|error| out.fail(&error, Exit::NotReady))?;
+    let (mut plan, examined) = plan_of(examined, selection, skips, effort, past, out)?;
+    if let Some((_, catalog)) = &examined.runbook {
+        files::add(&mut plan, catalog);
+    }
+    Ok((plan, examined))
+}
+
+/// Plans a runbook that was read. What is wrong is shown.
+pub(super) fn plan_of(
+    examined: Examined,
+    selection: &Selection,
+    skips: &[(String, Option<String>)],
+    effort: Effort,
+    past: Option<&Path>,
+    out: &Out,
+) -> Result<(Plan, Examined), Exit> {
     let Some((read, catalog)) = examined.runbook.as_ref().filter(|_| examined.errors() == 0) else {
         show(&errors_only(examined), out);
         return Err(Exit::Invalid);
@@ -197,7 +243,6 @@ pub(super) fn make(
     });
     match planner::plan(read, catalog, &request, &estimates) {
         Ok(mut plan) => {
-            files::add(&mut plan, catalog);
             let standard = planner::forecast::standard_samples(plan.steps.len());
             let samples = effort.samples.unwrap_or(standard);
             planner::forecast::forecast(&mut plan, &estimates.runs, samples);

@@ -3,6 +3,7 @@
 
 pub mod codes;
 mod compare;
+pub mod diff;
 mod explain;
 pub mod forecast;
 mod make;

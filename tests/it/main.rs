@@ -8,8 +8,10 @@
 )]
 
 mod bad_input;
+mod diff;
 mod guide;
 mod house;
+mod observe;
 mod on_call;
 mod pages;
 mod people;
@@ -19,10 +21,12 @@ mod postgres_failover;
 mod postgres_pair;
 mod processes;
 mod quickstart;
+mod quiet;
 mod schemas;
 mod sealed;
 mod services;
 mod ssh_faults;
+mod verify;
 
 /// The binary under test, in a new folder.
 fn dr() -> dr_testkit::Dr {

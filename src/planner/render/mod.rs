@@ -1,8 +1,14 @@
-//! A plan as text for a terminal.
+//! A plan for readers: as text for a terminal, Markdown, a page, and pictures of its graph.
 
 mod compare;
+mod dot;
+mod facts;
 mod forecast;
+mod html;
+mod markdown;
+mod mermaid;
 mod paint;
+mod picture;
 mod pools;
 mod sections;
 #[cfg(test)]
@@ -11,6 +17,10 @@ mod timeline;
 mod why;
 
 pub use compare::comparison;
+pub use dot::dot;
+pub use html::html;
+pub use markdown::markdown;
+pub use mermaid::mermaid;
 use paint::Page;
 pub use why::why;
 
