@@ -16,7 +16,8 @@ use crate::time::Timestamp;
 use crate::words::{Mode, Style};
 
 pub use states::{
-    CancelRequest, Outcome, Purpose, Question, RequestKind, SkipReason, StepState, Verdict,
+    CancelRequest, Outcome, Purpose, Question, Reopening, RequestKind, SkipReason, StepState,
+    Verdict,
 };
 
 /// Version of the journal's format.
@@ -206,6 +207,42 @@ pub enum EventKind {
         /// How.
         level: CancelRequest,
         /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// What was done is taken back, once what runs has ended.
+    UnwindingStarted {
+        /// The failed step; absent when the run was cancelled.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cause: Option<StepId>,
+        /// Who wants it; absent when the step says so itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Actor>,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Steps that were over are to run once more, because the run goes on.
+    StepsReopened {
+        /// Which.
+        steps: Vec<StepId>,
+        /// Why.
+        because: Reopening,
+    },
+    /// Unwinding would go back past points of no return: a person must say whether it does.
+    UnwindingAsked {
+        /// The points.
+        past: Vec<StepId>,
+    },
+    /// A person's answer to that.
+    UnwindingAnswered {
+        /// Whether everything is taken back; otherwise it stays as it is.
+        go_on: bool,
+        /// Who.
+        by: Actor,
+        /// The request that carried the answer.
+        request: RequestId,
+        /// Why, in their words.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },

@@ -115,6 +115,14 @@ words! {
 }
 
 words! {
+    /// What a cancel does to what was done.
+    OnCancel {
+        /// It is taken back.
+        Undo = "undo",
+    }
+}
+
+words! {
     /// What happens when nobody can tell whether an attempt was applied.
     OnUnknown {
         /// A person is asked.

@@ -10,7 +10,7 @@ use crate::app::request::{hand_in, request};
 use crate::app::state::StateDir;
 use crate::app::who::actor;
 use crate::engine::Posted;
-use crate::event::{Request, RequestKind};
+use crate::event::{Request, RequestKind, Verdict};
 use crate::id::StepId;
 use crate::journal::{JournalError, Lost};
 use crate::view::StepView;
@@ -20,7 +20,7 @@ pub(super) fn approve(args: &Approve, state_dir: Option<&Path>, out: &Out) -> Ex
         Ok(past) => past,
         Err(exit) => return exit,
     };
-    let Some(step) = past.plan.step(&args.step) else {
+    let Some(step) = past.plan.step_or_undo(&args.step) else {
         return no_such_step(&past, &args.step, out);
     };
     let view = past.view();
@@ -50,7 +50,11 @@ pub(super) fn cancel(args: &Cancel, state_dir: Option<&Path>, out: &Out) -> Exit
         Ok(past) => past,
         Err(exit) => return exit,
     };
-    if !past.is_live() {
+    let view = past.view();
+    // What a person has to decide can be decided before anybody goes on with the run.
+    let asked = view.unwindings().last().is_some_and(|unwinding| unwinding.open().is_some());
+    let over = view.verdict().is_some_and(Verdict::is_final);
+    if !past.is_live() && ((!args.undo && !asked) || over) {
         let message = format!("no process works on run {}", past.dir.id());
         return out.refuse(
             &message,
@@ -58,7 +62,11 @@ pub(super) fn cancel(args: &Cancel, state_dir: Option<&Path>, out: &Out) -> Exit
             Exit::Usage,
         );
     }
-    let ask = if args.now { RequestKind::CancelNow } else { RequestKind::Cancel };
+    let ask = match (args.undo, args.now) {
+        (true, _) => RequestKind::CancelUndo,
+        (false, true) => RequestKind::CancelNow,
+        (false, false) => RequestKind::Cancel,
+    };
     submit(&past, request(ask, None, actor("inbox"), args.reason.clone()), out)
 }
 
@@ -122,6 +130,8 @@ fn describe(request: &Request, run: &str) -> String {
         RequestKind::AssumeDone => "assume done:",
         RequestKind::AssumeNotDone => "assume not done:",
         RequestKind::Fail => "fail",
+        RequestKind::Undo => "undo",
+        RequestKind::CancelUndo => return format!("cancel {run} and undo"),
         RequestKind::Cancel => return format!("cancel {run}"),
         RequestKind::CancelNow => return format!("cancel {run} now"),
     };

@@ -267,6 +267,10 @@ pub struct Cancel {
     /// Stop running steps as well.
     #[arg(long)]
     pub now: bool,
+    /// Take back what was done: running steps finish, then every step that was started and says how
+    /// is undone, in reverse. Also the answer to whether to go back past a point of no return.
+    #[arg(long, conflicts_with = "now")]
+    pub undo: bool,
     /// Why.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,

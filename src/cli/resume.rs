@@ -163,7 +163,7 @@ fn requests(args: &Resume, past: &Past, out: &Out) -> Result<Vec<Request>, Exit>
     asked.extend(args.retries.iter().map(|step| (RequestKind::Retry, step.as_str())));
     let mut requests = Vec::new();
     for (kind, step) in asked {
-        if past.plan.step(step).is_none() {
+        if past.plan.step_or_undo(step).is_none() {
             return Err(no_such_step(past, step, out));
         }
         let step = Some(StepId::from(step));

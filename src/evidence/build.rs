@@ -232,6 +232,10 @@ fn participants(view: &View) -> Vec<Participant> {
     if let Some(cancel) = view.cancel() {
         acts.push((cancel.at_ms, &cancel.by, "cancelled"));
     }
+    for unwinding in view.unwindings() {
+        acts.extend(unwinding.by.as_ref().map(|by| (unwinding.at_ms, by, "decided")));
+        acts.extend(unwinding.answer.as_ref().map(|(_, by, _, at_ms)| (*at_ms, by, "decided")));
+    }
     acts.sort_by_key(|(at_ms, ..)| *at_ms);
     let mut people: Vec<Participant> = Vec::new();
     for (_, by, role) in acts {
@@ -293,6 +297,23 @@ fn decisions(view: &View) -> Vec<Decision> {
             });
         }
     }
+    for unwinding in view.unwindings() {
+        let (Some(step), Some((asked_ms, asked_at))) = (unwinding.past.first(), unwinding.asked)
+        else {
+            continue;
+        };
+        let answer = unwinding.answer.as_ref();
+        let word = |go_on: bool| if go_on { "undo" } else { "leave it as it is" };
+        decisions.push(Decision {
+            step: step.clone(),
+            asked: unwinding.question(),
+            asked_at,
+            decided: answer.map(|(go_on, ..)| word(*go_on).to_owned()),
+            by: answer.map(|(_, by, ..)| by.clone()),
+            reason: answer.and_then(|(_, _, reason, _)| reason.clone()),
+            waited_ms: answer.map(|(.., at_ms)| at_ms.saturating_sub(asked_ms)),
+        });
+    }
     decisions.sort_by_key(|decision| decision.asked_at);
     decisions
 }
@@ -310,5 +331,7 @@ pub(super) fn request_word(ask: RequestKind) -> &'static str {
         RequestKind::Fail => "it failed",
         RequestKind::Cancel => "stop the run",
         RequestKind::CancelNow => "stop the run now",
+        RequestKind::Undo => "take back what was done",
+        RequestKind::CancelUndo => "stop the run and take back what was done",
     }
 }

@@ -366,6 +366,7 @@ fn outcome(step: &StepEvidence) -> String {
                 crate::event::SkipReason::Phase => ": phase",
                 crate::event::SkipReason::Person => ": by a person",
                 crate::event::SkipReason::Rejected => ": gate rejected",
+                crate::event::SkipReason::NotOpened => ": nothing to close",
             });
             format!("{word}{}", why.unwrap_or_default())
         }

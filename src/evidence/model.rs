@@ -423,6 +423,8 @@ pub enum DeviationKind {
     Resumed,
     /// Somebody asked the run to stop.
     CancelRequested,
+    /// What was done was taken back.
+    TakenBack,
     /// The wall clock moved against the monotonic one.
     ClockMoved,
     /// The plan beside the journal is not the one that the run recorded.
@@ -453,6 +455,7 @@ impl DeviationKind {
             Self::ExecutedAgain => "executed again",
             Self::Resumed => "resumed",
             Self::CancelRequested => "asked to stop",
+            Self::TakenBack => "taken back",
             Self::ClockMoved => "clock moved",
             Self::PlanDiffers => "plan differs",
             Self::FigureDiffers => "figure differs",

@@ -16,10 +16,14 @@ impl Masker {
             | EventKind::StepBlocked { step: _, by: _ }
             | EventKind::StepCancelled { step: _ }
             | EventKind::ServiceFinished { service: _, recovered: _, rta_ms: _ }
-            | EventKind::ClockMoved { by_ms: _ } => {}
+            | EventKind::ClockMoved { by_ms: _ }
+            | EventKind::StepsReopened { steps: _, because: _ }
+            | EventKind::UnwindingAsked { past: _ } => {}
             EventKind::RunResumed { session: _, by: _, attended: _, reason }
             | EventKind::StepReset { step: _, redo: _, by: _, reason }
             | EventKind::CancelRequested { by: _, level: _, reason }
+            | EventKind::UnwindingStarted { cause: _, by: _, reason }
+            | EventKind::UnwindingAnswered { go_on: _, by: _, request: _, reason }
             | EventKind::ApprovalAnswered { reason, .. }
             | EventKind::StepSkipped { step: _, reason: _, by: _, note: reason } => {
                 self.optional(reason);

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use dr_plugin::{CallError, ErrorClass};
 use serde_json::Value;
 
-use super::graph::Index;
+use super::graph::{Index, Role};
 use super::io::{AttemptResult, Effect, Launch, LaunchKind, Ticket};
 use super::machine::{Flight, FlightKind, Machine};
 use super::names::Scope;
@@ -12,7 +12,6 @@ use super::rules::retry::{self, Judgement};
 use super::rules::unknown;
 use super::step::Stage;
 use crate::event::{AttemptFinished, EventKind, Next, Outcome, Purpose};
-use crate::plan::Step;
 use crate::words::{OnFailure, OnUnknown};
 
 /// What is decided from an attempt's end.
@@ -35,9 +34,13 @@ impl Decision {
 impl Machine {
     /// The step has its slots and starts.
     pub(super) fn begin(&mut self, step: Index) {
-        if self.is_stopping() {
+        if self.is_stopping(step) {
             self.free_slots(step);
-            self.emit(EventKind::StepCancelled { step: self.graph.id(step) });
+            if self.graph.role(step) == Role::Forward {
+                self.emit(EventKind::StepCancelled { step: self.graph.id(step) });
+            }
+        } else if self.checks_before_undo(step) {
+            self.start_check(step);
         } else if self.graph.step(step).repeat.is_some() {
             self.next_reading(step);
         } else {
@@ -49,6 +52,12 @@ impl Machine {
     pub(super) fn input(&self, step: Index) -> Result<(Value, bool), CallError> {
         if let Some(input) = &self.state.record(step).input {
             return Ok((input.clone(), false));
+        }
+        // An action that undoes itself is told what it was told to do.
+        if let Role::Undo(of) = self.graph.role(step)
+            && self.undoes_itself(of)
+        {
+            return Ok((self.state.record(of).input.clone().unwrap_or_default(), false));
         }
         let scope = Scope::new(&self.graph, &self.state, self.now, step);
         let rendered = self.graph.step(step).with.render(&scope);
@@ -76,7 +85,11 @@ impl Machine {
         } else {
             (record.attempt, record.launch + 1)
         };
-        let purpose = purpose(plan);
+        let purpose = self.purpose(step);
+        let kind = match graph.role(step) {
+            Role::Undo(of) if self.undoes_itself(of) => LaunchKind::Undo,
+            _ => LaunchKind::Apply,
+        };
         self.emit(EventKind::AttemptStarted {
             step: plan.id.clone(),
             attempt,
@@ -93,7 +106,7 @@ impl Machine {
             attempt,
             purpose,
             uses,
-            kind: LaunchKind::Apply,
+            kind,
             host: graph.host(plan.host.as_ref()),
             input,
             effect: plan.effect,
@@ -120,7 +133,7 @@ impl Machine {
             let record = self.state.record(step);
             let (attempt, since) = (record.attempt, record.attempt_ms);
             let decision = self.unknown(step, 0, unknown::crashed());
-            self.attempt_over(step, attempt, purpose(plan), since, decision);
+            self.attempt_over(step, attempt, self.purpose(step), since, decision);
         }
     }
 
@@ -155,14 +168,12 @@ impl Machine {
     }
 
     fn action_done(&mut self, step: Index, since: u64, result: Result<Value, CallError>) {
-        let graph = Arc::clone(&self.graph);
-        let plan = graph.step(step);
         let decision = match result {
             Ok(value) => self.succeeded(step, Some(value)),
             Err(error) => self.after_error(step, error),
         };
         let attempt = self.state.record(step).attempt;
-        self.attempt_over(step, attempt, purpose(plan), since, decision);
+        self.attempt_over(step, attempt, self.purpose(step), since, decision);
     }
 
     /// The action is done, with this result if it is known.
@@ -210,7 +221,7 @@ impl Machine {
         let failed = outcome_of(&error);
         match judged {
             Err(why) => Decision::error(failed, retry::undecided(&error, &why), self.failed(step)),
-            Ok(Judgement::Again(_)) if self.is_stopping() => {
+            Ok(Judgement::Again(_)) if self.is_stopping(step) => {
                 Decision::error(Outcome::Cancelled, error, Next::Proceed)
             }
             Ok(Judgement::Again(ms)) => {
@@ -263,6 +274,17 @@ impl Machine {
         }
     }
 
+    /// What the attempts of the step's action are for.
+    pub(super) fn purpose(&self, step: Index) -> Purpose {
+        let plan = self.graph.step(step);
+        match (self.graph.role(step), &plan.validates, &plan.repeat) {
+            (Role::Undo(_), ..) => Purpose::Undo,
+            (_, Some(_), _) => Purpose::Validate,
+            (_, None, Some(_)) => Purpose::Repeat,
+            (_, None, None) => Purpose::Apply,
+        }
+    }
+
     /// Writes the end of an attempt.
     pub(super) fn attempt_over(
         &mut self,
@@ -288,15 +310,6 @@ impl Machine {
             next,
         }));
         self.later(step);
-    }
-}
-
-/// What the attempts of a step's action are for.
-pub(super) fn purpose(step: &Step) -> Purpose {
-    match (&step.validates, &step.repeat) {
-        (Some(_), _) => Purpose::Validate,
-        (None, Some(_)) => Purpose::Repeat,
-        (None, None) => Purpose::Apply,
     }
 }
 

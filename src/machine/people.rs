@@ -1,4 +1,4 @@
-use super::graph::Index;
+use super::graph::{Index, Role};
 use super::io::Effect;
 use super::machine::Machine;
 use super::rules::finish::Finish;
@@ -16,15 +16,22 @@ impl Machine {
         if self.state.seen.contains(&request.id) {
             return;
         }
+        if self.answers_unwinding(&request) {
+            return;
+        }
         let level = match request.ask {
-            RequestKind::Cancel => Some(CancelRequest::Drain),
+            RequestKind::Cancel | RequestKind::CancelUndo => Some(CancelRequest::Drain),
             RequestKind::CancelNow => Some(CancelRequest::Stop),
             _ => None,
         };
         if let Some(level) = level {
             let (by, reason) = (request.by.clone(), request.reason.clone());
+            let undo = request.ask == RequestKind::CancelUndo;
             self.emit(EventKind::RequestAccepted { request: Request { step: None, ..request } });
-            self.cancel(by, level, reason);
+            self.cancel(by.clone(), level, reason.clone());
+            if undo {
+                self.start_unwinding(None, Some(by), reason);
+            }
             return;
         }
         let Some(id) = &request.step else {
@@ -121,7 +128,7 @@ impl Machine {
                 };
                 self.finished(step, Outcome::Succeeded, finish, Some(by), reason);
             }
-            RequestKind::Fail => {
+            RequestKind::Fail | RequestKind::Undo => {
                 let said = || CallError::permanent("said_failed", format!("{by} said it failed"));
                 let error = record.error.as_deref().cloned().unwrap_or_else(said);
                 let finish = Finish {
@@ -135,7 +142,8 @@ impl Machine {
             | RequestKind::Approve
             | RequestKind::Reject
             | RequestKind::Cancel
-            | RequestKind::CancelNow => {}
+            | RequestKind::CancelNow
+            | RequestKind::CancelUndo => {}
         }
     }
 
@@ -144,9 +152,13 @@ impl Machine {
         if self.state.cancel >= Some(level) {
             return;
         }
+        let undo = self.graph.plan.undo_on_cancel && level == CancelRequest::Drain;
         self.emit(EventKind::CancelRequested { by, level, reason });
         for step in 0..self.graph.len() as Index {
             self.cancel_step(step, level);
+        }
+        if undo {
+            self.start_unwinding(None, None, None);
         }
     }
 
@@ -160,11 +172,14 @@ impl Machine {
         if self.state.record(step).decision.is_some() && !self.skips_later(step) {
             return;
         }
+        let forward = self.graph.role(step) == Role::Forward;
         match self.state.stage(step) {
-            Stage::Idle | Stage::Gate => {
+            Stage::Idle | Stage::Gate if forward => {
                 self.emit(EventKind::StepCancelled { step: self.graph.id(step) });
             }
-            Stage::Wait(purpose, _) if purpose != Purpose::Check => self.stop_waiting(step),
+            Stage::Wait(purpose, _) if forward && purpose != Purpose::Check => {
+                self.stop_waiting(step);
+            }
             _ if level == CancelRequest::Stop => self.free_slots(step),
             _ => {}
         }

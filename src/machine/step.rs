@@ -7,12 +7,13 @@ use serde_json::Value;
 
 use super::graph::Index;
 use crate::event::{
-    Actor, AttemptFinished, EventKind, Next, Outcome, Purpose, Question, Request, RequestKind,
-    SkipReason, StepFinished, StepState,
+    Actor, AttemptFinished, EventKind, Next, Outcome, Purpose, Question, Reopening, Request,
+    RequestKind, SkipReason, StepFinished, StepState,
 };
 use crate::id::RequestId;
 use crate::plan::Step;
 use crate::time::Timestamp;
+use crate::words::OnFailure;
 
 /// Where a step stands, as the journal tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -95,6 +96,7 @@ pub(super) struct GateRecord {
 
 /// All that the journal says about one step.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact that the journal tells")]
 pub(super) struct Record {
     pub(super) stage: Stage,
     /// Number of the last attempt (or reading) of the action.
@@ -115,6 +117,8 @@ pub(super) struct Record {
     pub(super) deadline: Option<Timestamp>,
     /// Outcome of the last attempt of the action.
     pub(super) outcome: Option<Outcome>,
+    /// Whether the action was begun, and not taken back or closed since.
+    pub(super) begun: bool,
     /// Whether the action is known to be done.
     pub(super) done: bool,
     /// Whether it has failed since it was last put back: a skip does not heal that.
@@ -126,6 +130,8 @@ pub(super) struct Record {
     pub(super) started: Option<(Timestamp, u64)>,
     /// When the attempt under way was started, in milliseconds of the run.
     pub(super) attempt_ms: u64,
+    /// When it was put back to run once more, in milliseconds of the run.
+    pub(super) back_ms: u64,
     /// When it was over.
     pub(super) over: Option<(Timestamp, u64)>,
     /// Milliseconds spent waiting for people.
@@ -142,6 +148,12 @@ pub(super) struct Record {
     pub(super) gate: Option<Box<GateRecord>>,
     /// What a person decided and is not yet carried out.
     pub(super) decision: Option<Box<Request>>,
+    /// Whether its failure is to unwind the run, and that has not begun.
+    pub(super) unwinds: bool,
+    /// Whether its failure took the run back.
+    pub(super) undid: bool,
+    /// Whether a person said that it was done.
+    pub(super) assumed: bool,
 }
 
 impl Record {
@@ -210,6 +222,7 @@ impl Record {
                     self.relaunches =
                         if *attempt == self.attempt { self.relaunches + 1 } else { 0 };
                     self.attempt = *attempt;
+                    self.begun = true;
                     self.outcome = None;
                     if let Some(input) = input {
                         self.input = Some(input.clone());
@@ -238,6 +251,10 @@ impl Record {
                 self.error = finished.error.clone().map(Box::new);
                 self.recovery_point = finished.recovery_point;
                 self.failed = self.is_failed();
+                let told = self.decision.as_ref().is_some_and(|r| r.ask == RequestKind::Undo);
+                self.unwinds = self.failed && (told || step.on_failure == OnFailure::Undo);
+                self.undid = self.unwinds;
+                self.assumed = finished.by.is_some();
             }
             EventKind::StepReset { redo, .. } => self.reset(step, *redo, was),
             EventKind::RequestAccepted { request } => self.request(step, request),
@@ -338,6 +355,26 @@ impl Record {
         if self.gate.as_ref().is_some_and(|gate| gate.settled.is_none()) {
             self.gate = None;
         }
+    }
+
+    /// Everything about it begins anew, but its numbers go on. People who let it run before it was
+    /// taken back are asked again.
+    pub(super) fn put_back(&mut self, because: Reopening, elapsed_ms: u64) {
+        self.back_ms = elapsed_ms;
+        self.started = None;
+        self.people_ms = 0;
+        if because == Reopening::TakenBack {
+            self.gate = None;
+        }
+        self.stage = Stage::Idle;
+        self.fresh();
+        self.begun = false;
+        self.error = None;
+        self.warnings.clear();
+        self.recovery_point = None;
+        self.skip = None;
+        self.failed = false;
+        self.over = None;
     }
 
     /// A session begins: checks begin anew.

@@ -68,6 +68,7 @@ fn head_of(plan: &Plan) -> Plan {
         mode: plan.mode,
         style: plan.style,
         phases: plan.phases.clone(),
+        undo_on_cancel: plan.undo_on_cancel,
         digest: plan.digest.clone(),
         makespan_ms: 0,
         lower_bound_ms: 0,
@@ -95,6 +96,10 @@ fn add<T: Serialize>(sum: &mut Sha256, text: &mut Vec<u8>, part: &T, aside: &[&s
     let mut value = serde_json::to_value(part).unwrap_or_default();
     if let Value::Object(fields) = &mut value {
         fields.retain(|key, _| !aside.contains(&key.as_str()));
+        // What takes a step back is a step within the step.
+        if let Some(Value::Object(undo)) = fields.get_mut("undo") {
+            undo.retain(|key, _| !aside.contains(&key.as_str()));
+        }
     }
     text.clear();
     write_canonical(&value, text);

@@ -15,7 +15,7 @@ pub use forward::{Lists, Network, Stand, dispatch, list_schedule};
 pub use model::{
     Check, EdgeReason, EstimateSource, Executable, Expectation, FORMAT, Gate, Notice, OnReject,
     Output, Place, Plan, PluginUse, Pool, Repeat, Retry, Rule, SecretSource, Service, Step, Tally,
-    Urgency, Uses,
+    UNDO, Urgency, Uses,
 };
 pub use names::PlanNames;
 pub use project::{Progress, Projection, Projector, project};

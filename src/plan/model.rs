@@ -36,6 +36,9 @@ pub struct Plan {
     pub style: Style,
     /// The phases taken.
     pub phases: Vec<Phase>,
+    /// Whether a cancel takes back what was done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undo_on_cancel: bool,
     /// Digest over what it would do.
     pub digest: Digest,
     /// Predicted time from start to end, milliseconds.
@@ -234,6 +237,17 @@ pub struct Step {
     pub on_unknown: OnUnknown,
     /// What its failure does to the run.
     pub on_failure: OnFailure,
+    /// Takes the step back: used only when the run unwinds, and never waits for others by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Box<Step>>,
+    /// In an `undo`: the action is that of the step taken back, asked to undo itself, with the
+    /// arguments that it was called with.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_undo: bool,
+    /// The step that this one closes: it runs, however the run goes, once all that it waits for is
+    /// over, if that step was started. Listed in `after` as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closes: Option<StepId>,
     /// Limit of each attempt, milliseconds.
     pub timeout_ms: Option<u64>,
     /// Further attempts.
@@ -323,6 +337,8 @@ pub enum EdgeReason {
     Validation,
     /// A drill's cleanup waits for everything else.
     Cleanup,
+    /// A closing step waits for the step that it closes.
+    Closes,
 }
 
 /// Asks people before the action.
@@ -477,12 +493,16 @@ pub struct Place {
     pub line: u32,
 }
 
+/// What the id of a step that takes another one back adds to that one's.
+pub const UNDO: &str = "!undo";
+
 impl Step {
     /// Whether its end counts for the recovery of its service: its phase is failover, restore or
-    /// validate, or it has none, or it is part of the validation.
+    /// validate, or it has none, or it is part of the validation; and it closes nothing.
     #[must_use]
     pub fn counts_for_recovery(&self) -> bool {
-        matches!(self.phase, None | Some(Phase::Failover | Phase::Restore | Phase::Validate))
+        self.closes.is_none()
+            && matches!(self.phase, None | Some(Phase::Failover | Phase::Restore | Phase::Validate))
     }
 
     /// Expected duration in milliseconds: none if it is passed over.
@@ -497,6 +517,15 @@ impl Plan {
     #[must_use]
     pub fn step(&self, id: &str) -> Option<&Step> {
         self.steps.iter().find(|step| step.id.as_str() == id)
+    }
+
+    /// The step with this id, or the one that takes a step back: `STEP!undo`.
+    #[must_use]
+    pub fn step_or_undo(&self, id: &str) -> Option<&Step> {
+        match id.strip_suffix(UNDO) {
+            Some(of) => self.step(of)?.undo.as_deref(),
+            None => self.step(id),
+        }
     }
 
     /// The service with this name.

@@ -14,7 +14,7 @@ use crate::id::{Digest, StepId};
 use crate::plan::{EdgeReason, Executable, FORMAT, Plan, PluginUse, Step, digest};
 use crate::runbook::{EdgeKind, Graph, Level, NodeKind, Problem, Reason, Runbook};
 use crate::text::Templated;
-use crate::words::{Mode, Phase};
+use crate::words::{Mode, OnCancel, Phase};
 
 /// The plan of a runbook for one environment: resolved, selected, scheduled.
 ///
@@ -55,6 +55,7 @@ pub fn plan(
         return Err(problems);
     }
     add_edges(&mut steps, &graph);
+    pass_over_closings(&mut steps, &graph);
     if selection.phases.contains(&Phase::Cleanup) {
         add_cleanup_edges(&mut steps, &graph);
     }
@@ -72,6 +73,7 @@ pub fn plan(
         mode,
         style,
         phases,
+        undo_on_cancel: document.on_cancel == Some(OnCancel::Undo),
         digest: Digest::from(""),
         makespan_ms: 0,
         lower_bound_ms: 0,
@@ -156,6 +158,7 @@ fn add_edges(steps: &mut [Step], graph: &Graph) {
                 Reason::Order => Some(EdgeReason::Order),
                 Reason::Service { .. } => Some(EdgeReason::Service),
                 Reason::Validation | Reason::Join => Some(EdgeReason::Validation),
+                Reason::Closes => Some(EdgeReason::Closes),
             };
             if let Some(reason) = reason {
                 step.because.insert(id.clone(), reason);
@@ -164,6 +167,16 @@ fn add_edges(steps: &mut [Step], graph: &Graph) {
                 EdgeKind::Needs => step.needs.push(id),
                 EdgeKind::After => step.after.push(id),
             }
+        }
+    }
+}
+
+/// What is not opened need not be closed.
+fn pass_over_closings(steps: &mut [Step], graph: &Graph) {
+    for position in 0..steps.len() {
+        let opener = steps[position].closes.as_ref().and_then(|id| graph.position(id.as_str()));
+        if opener.is_some_and(|opener| steps[opener].skip.is_some()) {
+            steps[position].skip.get_or_insert(SkipReason::NotOpened);
         }
     }
 }
@@ -240,7 +253,8 @@ fn used_secrets(plan: &Plan) -> BTreeSet<String> {
         }
     };
     plan.plugins.values().for_each(|plugin| add(&plugin.settings));
-    for step in plan.steps.iter().filter(|step| step.skip.is_none()) {
+    let taken = plan.steps.iter().filter(|step| step.skip.is_none());
+    for step in taken.flat_map(|step| std::iter::once(step).chain(step.undo.as_deref())) {
         add(&step.with);
         step.check.iter().for_each(|check| add(&check.with));
     }

@@ -14,6 +14,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 mod timing;
+mod undo;
 mod validation;
 
 pub use make::plan;

@@ -53,6 +53,28 @@ impl Maker<'_> {
         let doc = &self.document.steps[index];
         let at = DocPath::step(index);
         let before = self.remember();
+        let mut step = self.step_of(doc, &at, skip);
+        if let Some(undo) = &doc.undo {
+            step.undo = Some(Box::new(self.undo(undo, doc, &step, &at.field("undo"))));
+        }
+        if step.skip.is_some() {
+            self.forget(before);
+        } else {
+            for step in std::iter::once(&step).chain(step.undo.as_deref()) {
+                self.plugins.extend(step.uses.iter().map(|uses| uses.plugin.clone()));
+                self.plugins.extend(step.check.iter().map(|check| check.uses.plugin.clone()));
+            }
+        }
+        step
+    }
+
+    /// What a declaration at a place says, taken by itself.
+    pub(super) fn step_of(
+        &mut self,
+        doc: &StepDoc,
+        at: &DocPath,
+        skip: Option<SkipReason>,
+    ) -> Step {
         let mut step = self.blank(StepId::from(doc.id.value.as_str()));
         step.description.clone_from(&doc.description);
         step.service = doc.service.as_deref().map(Into::into);
@@ -61,6 +83,7 @@ impl Maker<'_> {
         step.incident = doc.incident;
         step.on_failure = doc.on_failure.or(self.document.on_failure).unwrap_or(OnFailure::Halt);
         step.on_unknown = doc.on_unknown.unwrap_or(OnUnknown::Ask);
+        step.closes = doc.closes.as_deref().map(Into::into);
         step.skip = skip;
         let line = doc.id.referenced.line();
         step.place = u32::try_from(line)
@@ -68,13 +91,13 @@ impl Maker<'_> {
             .filter(|line| *line > 0)
             .map(|line| Place { file: self.file.to_owned(), line });
         if skip.is_none() {
-            self.decide_when(&mut step, doc, &at);
+            self.decide_when(&mut step, doc, at);
         }
         let host = self.host(doc.host.as_deref(), &at.field("host"));
         let action = doc
             .uses
             .as_deref()
-            .and_then(|uses| self.action(uses, host.as_ref(), doc.host.is_some(), &at));
+            .and_then(|uses| self.action(uses, host.as_ref(), doc.host.is_some(), at));
         let known_host = host.as_ref();
         step.with = self.template(doc.with.as_ref(), known_host, &at.field("with"));
         set_action(&mut step, doc.effect, doc.check.is_some(), action.as_ref());
@@ -94,23 +117,17 @@ impl Maker<'_> {
                 step.outputs.push(Output { name: name.clone(), value });
             }
         }
-        step.expect = self.expectations(&doc.expect, known_host, &at);
+        step.expect = self.expectations(&doc.expect, known_host, at);
         step.recovery_point = doc
             .recovery_point
             .as_deref()
             .and_then(|source| self.expr(source, &at.field("recovery_point")));
         step.timeout_ms = self.duration(doc.timeout.as_deref(), &at.field("timeout"));
-        step.retry = self.retry(doc.retry.as_ref(), step.effect, &at);
-        step.repeat = doc.repeat.as_ref().map(|repeat| self.repeat(repeat, &at));
-        step.check = doc.check.as_ref().and_then(|check| self.check(check, host.as_ref(), &at));
-        self.set_takes(&mut step, &doc.takes, &at);
-        self.set_estimate(&mut step, doc.estimate.as_deref(), action.as_ref(), &at);
-        if step.skip.is_some() {
-            self.forget(before);
-        } else {
-            self.plugins.extend(step.uses.iter().map(|uses| uses.plugin.clone()));
-            self.plugins.extend(step.check.iter().map(|check| check.uses.plugin.clone()));
-        }
+        step.retry = self.retry(doc.retry.as_ref(), step.effect, at);
+        step.repeat = doc.repeat.as_ref().map(|repeat| self.repeat(repeat, at));
+        step.check = doc.check.as_ref().and_then(|check| self.check(check, host.as_ref(), at));
+        self.set_takes(&mut step, &doc.takes, at);
+        self.set_estimate(&mut step, doc.estimate.as_deref(), action.as_ref(), at);
         step
     }
 
@@ -154,6 +171,9 @@ impl Maker<'_> {
             check: None,
             on_unknown: OnUnknown::Ask,
             on_failure: self.document.on_failure.unwrap_or(OnFailure::Halt),
+            undo: None,
+            own_undo: false,
+            closes: None,
             timeout_ms: None,
             retry: Retry {
                 attempts: 1,

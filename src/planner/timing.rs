@@ -32,6 +32,9 @@ pub(super) fn schedule_plan(plan: &mut Plan, graph: &Graph, schedules: Option<us
         };
     }
     for (index, step) in plan.steps.iter_mut().enumerate() {
+        if let Some(undo) = &mut step.undo {
+            undo.urgency = step.urgency;
+        }
         step.start_ms = starts[index];
         step.finish_ms = starts[index] + step.expected_ms();
         step.slack_ms = slack[index];
@@ -192,7 +195,9 @@ fn instance(plan: &Plan) -> Instance {
         };
         demands.sort_unstable();
         instance.demands.push(demands);
-        let service = step.service.as_ref().and_then(|name| services.get(name.as_str()));
+        // What closes another step has only the urgency of what waits for it.
+        let service = step.service.as_ref().filter(|_| step.closes.is_none());
+        let service = service.and_then(|name| services.get(name.as_str()));
         instance.priorities.push(service.map_or((Class::Low, Class::Low.number()), |service| {
             let service = &plan.services[*service];
             (service.priority, service.priority_number)

@@ -1,8 +1,8 @@
 use dr_plugin::CallError;
 
 use crate::event::{
-    AttemptFinished, CancelRequest, Event, EventKind, Next, Outcome, Purpose, Request, RequestKind,
-    RunFinished, RunStarted, SkipReason, StepFinished, StepState, Verdict,
+    AttemptFinished, CancelRequest, Event, EventKind, Next, Outcome, Purpose, Reopening, Request,
+    RequestKind, RunFinished, RunStarted, SkipReason, StepFinished, StepState, Verdict,
 };
 use crate::time::Millis;
 use crate::view::{View, clean_line, quote, value_text};
@@ -197,6 +197,42 @@ pub fn facts(view: &View, event: &Event) -> Vec<Fact> {
             };
             let why = reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
             vec![Fact::new("run", Tone::Warning, format!("cancelled by {by}{why}; {what}"))]
+        }
+        EventKind::UnwindingStarted { cause, by, reason } => {
+            let because = match (cause, by) {
+                (Some(cause), _) => format!(" because {cause} failed"),
+                (None, Some(by)) => format!(" on request of {by}"),
+                (None, None) => String::new(),
+            };
+            let why = reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+            let text = format!("takes back what was done{because}{why}");
+            vec![Fact::new("run", Tone::Warning, text)]
+        }
+        EventKind::UnwindingAsked { past } => {
+            let past: Vec<_> = past.iter().map(crate::id::StepId::as_str).collect();
+            let run = view.spoken();
+            let text = format!(
+                "asks: taking back what was done goes back past the point of no return ({})",
+                past.join(", ")
+            );
+            vec![
+                Fact::new("run", Tone::Asks, text),
+                Fact::new("run", Tone::Asks, format!("take it back with: dr cancel {run} --undo")),
+                Fact::new("run", Tone::Asks, format!("leave it as it is with: dr cancel {run}")),
+            ]
+        }
+        EventKind::StepsReopened { steps, because } => {
+            let steps: Vec<&str> = steps.iter().map(crate::id::StepId::as_str).collect();
+            let why = match because {
+                Reopening::Closed => "opens again what was closed",
+                Reopening::TakenBack => "begins anew what was taken back",
+            };
+            vec![Fact::new("run", Tone::Plain, format!("{why}: {}", steps.join(", ")))]
+        }
+        EventKind::UnwindingAnswered { go_on, by, reason, .. } => {
+            let what = if *go_on { "undo" } else { "leave it as it is" };
+            let why = reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+            vec![Fact::new("run", Tone::Warning, format!("{by} says: {what}{why}"))]
         }
         EventKind::ClockMoved { by_ms } => {
             let way = if *by_ms < 0 { "back" } else { "forward" };
@@ -425,6 +461,8 @@ pub(super) fn request_word(ask: RequestKind) -> &'static str {
         RequestKind::Fail => "count as failed",
         RequestKind::Cancel => "cancel",
         RequestKind::CancelNow => "cancel now",
+        RequestKind::Undo => "undo",
+        RequestKind::CancelUndo => "cancel and undo",
     }
 }
 
@@ -436,6 +474,7 @@ pub(super) fn skip_reason(reason: SkipReason) -> &'static str {
         SkipReason::Phase => "its phase is not taken",
         SkipReason::Person => "on request",
         SkipReason::Rejected => "its gate was rejected",
+        SkipReason::NotOpened => "there is nothing to close",
     }
 }
 

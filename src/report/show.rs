@@ -413,7 +413,18 @@ fn step_rows(
         let effect = planned.map(|planned| format!(" ({})", planned.effect)).unwrap_or_default();
         rows.push(("calls", format!("{uses}{host}{effect}")));
     }
+    if let Some(of) = step.id.as_str().strip_suffix(crate::plan::UNDO) {
+        rows.push(("takes back", of.to_owned()));
+    }
     if let Some(planned) = planned {
+        rows.extend(planned.closes.as_ref().map(|opener| ("closes", opener.to_string())));
+        rows.extend(planned.undo.as_ref().map(|undo| {
+            ("undo", undo.uses.as_ref().map_or_else(|| "by hand".to_owned(), ToString::to_string))
+        }));
+    }
+    if let Some(planned) =
+        planned.filter(|planned| !planned.id.as_str().ends_with(crate::plan::UNDO))
+    {
         rows.push((
             "planned",
             format!(

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_yaml::Spanned;
 
-use crate::words::{Class, OnFailure, OnUnknown, Phase};
+use super::undo::UndoDoc;
+use crate::words::{Class, OnCancel, OnFailure, OnUnknown, Phase};
 use dr_plugin::Effect;
 
 /// A map that keeps the order of the file.
@@ -36,6 +37,9 @@ pub struct Document {
     /// What a failed step does to the run, unless the step says otherwise. Default `halt`.
     #[serde(default)]
     pub on_failure: Option<OnFailure>,
+    /// What a cancel does to what was done: `undo` takes it back. Default: it stays as it is.
+    #[serde(default)]
+    pub on_cancel: Option<OnCancel>,
     /// Phases taken when `--phase` is not given.
     #[serde(default)]
     pub default_phases: Option<Vec<Phase>>,
@@ -343,6 +347,10 @@ pub struct StepDoc {
     /// Steps that must be over, however they ended.
     #[serde(default)]
     pub after: Option<Vec<String>>,
+    /// The step that this one closes. It runs once that step and all that it waits for are over,
+    /// however the run went, if that step was started.
+    #[serde(default)]
+    pub closes: Option<String>,
     /// Does not wait for the services that its service depends on.
     #[serde(default)]
     pub early: bool,
@@ -404,6 +412,9 @@ pub struct StepDoc {
     /// Units of pools that it holds while it runs.
     #[serde(default)]
     pub takes: Named<u32>,
+    /// Takes the step back when the run unwinds.
+    #[serde(default)]
+    pub undo: Option<Box<UndoDoc>>,
 }
 
 /// Asks people before the step's action.

@@ -2,7 +2,6 @@
 
 pub(crate) const KEYS: &[&str] = &[
     "allow_empty",
-    "closes",
     "expect_error",
     "field",
     "for_each",
@@ -12,12 +11,10 @@ pub(crate) const KEYS: &[&str] = &[
     "locks",
     "max_failures",
     "max_parallel",
-    "on_cancel",
     "prompt",
     "remind",
     "secret",
     "sleep",
     "spans",
     "steps",
-    "undo",
 ];

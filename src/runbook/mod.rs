@@ -21,6 +21,7 @@ mod shorthand;
 mod spans;
 #[cfg(test)]
 pub(crate) mod testing;
+mod undo;
 mod yaml;
 
 pub use crate::text::nearest;
@@ -37,3 +38,4 @@ pub use normalize::normalize;
 pub use problem::{DocPath, Level, Problem};
 pub use report::{Finding, Look, findings, page, render};
 pub use spans::{Spans, line};
+pub use undo::UndoDoc;

@@ -1,12 +1,13 @@
 use super::{
     Answered, AttemptView, CancelView, GateView, Phase, QuestionView, ResetView, SessionView,
-    SkipView, StepView, View, clean_line,
+    SkipView, StepView, UnwindingView, View, clean_line,
 };
 use crate::event::{
     AttemptFinished, Event, EventKind, Next, Purpose, Question, Record, RequestKind, StepFinished,
     StepState, Volatile,
 };
 use crate::id::StepId;
+use crate::plan::UNDO;
 use crate::time::Timestamp;
 
 /// When an event happened.
@@ -41,7 +42,11 @@ impl View {
             && self.step_mut(&step).state != was
         {
             self.withdraw(&step);
-            self.unblock(step, now);
+            // What was taken back lets nothing go on.
+            let taken_back = [StepState::Undone, StepState::UndoFailed];
+            if !taken_back.contains(&self.step_mut(&step).state) {
+                self.unblock(step, now);
+            }
         }
     }
 
@@ -230,6 +235,35 @@ impl View {
                     at_ms: now.ms,
                 });
             }
+            EventKind::UnwindingStarted { cause, by, reason } => {
+                self.unwindings.push(UnwindingView {
+                    cause: cause.clone(),
+                    by: by.clone(),
+                    reason: reason.clone(),
+                    at_ms: now.ms,
+                    past: Vec::new(),
+                    asked: None,
+                    answer: None,
+                });
+            }
+            EventKind::UnwindingAsked { past } => {
+                if let Some(unwinding) = self.unwindings.last_mut() {
+                    unwinding.past.clone_from(past);
+                    unwinding.asked = Some((now.ms, now.at));
+                }
+            }
+            EventKind::UnwindingAnswered { go_on, by, reason, .. } => {
+                if let Some(unwinding) = self.unwindings.last_mut() {
+                    unwinding.answer = Some((*go_on, by.clone(), reason.clone(), now.ms));
+                }
+            }
+            EventKind::StepsReopened { steps, .. } => {
+                // What took a step back has done so, and is shown until it does so again.
+                for step in steps.iter().filter(|step| !step.as_str().ends_with(UNDO)) {
+                    self.step_mut(step).put_back(now);
+                    self.withdraw(step);
+                }
+            }
             EventKind::ClockMoved { by_ms } => self.clock_moves.push((now.ms, *by_ms)),
             EventKind::RunFinished(finished) => {
                 self.phase = Phase::Finished(finished.clone());
@@ -259,7 +293,8 @@ impl View {
 
     fn step_mut(&mut self, id: &StepId) -> &mut StepView {
         let position = *self.index.entry(id.clone()).or_insert_with(|| {
-            self.steps.push(StepView::new(id.clone()));
+            let planned = self.plan.step_or_undo(id.as_str());
+            self.steps.push(planned.map_or_else(|| StepView::new(id.clone()), StepView::of));
             self.steps.len() - 1
         });
         &mut self.steps[position]
@@ -349,6 +384,10 @@ fn step_of(kind: &EventKind) -> Option<&StepId> {
         | EventKind::ServiceFinished { .. }
         | EventKind::CancelRequested { .. }
         | EventKind::ClockMoved { .. }
+        | EventKind::UnwindingStarted { .. }
+        | EventKind::UnwindingAsked { .. }
+        | EventKind::UnwindingAnswered { .. }
+        | EventKind::StepsReopened { .. }
         | EventKind::RunFinished(_) => None,
     }
 }
@@ -360,10 +399,12 @@ fn answers_question(ask: RequestKind) -> bool {
         | RequestKind::Skip
         | RequestKind::AssumeDone
         | RequestKind::AssumeNotDone
+        | RequestKind::Undo
         | RequestKind::Fail => true,
         RequestKind::Approve
         | RequestKind::Reject
         | RequestKind::Cancel
+        | RequestKind::CancelUndo
         | RequestKind::CancelNow => false,
     }
 }

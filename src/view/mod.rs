@@ -13,7 +13,7 @@ mod waiting;
 
 pub use advice::{Advice, quote, what_now};
 pub use clean::{clean, clean_line, value_text};
-pub use model::{CancelView, Open, Phase, SessionView, View};
+pub use model::{CancelView, Open, Phase, SessionView, UnwindingView, View};
 pub use progress::{Counts, RunSummary, ServiceState, ServiceView};
 pub use step::{Answered, AttemptView, GateView, QuestionView, ResetView, SkipView, StepView};
 pub use waiting::{PoolWait, WaitingFor};

@@ -240,6 +240,18 @@ impl StepView {
         }
     }
 
+    /// A step of the plan before anything has happened.
+    #[must_use]
+    pub fn of(step: &crate::plan::Step) -> Self {
+        Self {
+            service: step.service.clone(),
+            host: step.host.clone(),
+            uses: step.uses.as_ref().map(ToString::to_string),
+            estimate_ms: step.estimate_ms,
+            ..Self::new(step.id.clone())
+        }
+    }
+
     /// The gate that waits for an answer.
     #[must_use]
     pub fn open_gate(&self) -> Option<&GateView> {

@@ -8,6 +8,7 @@
 )]
 
 mod bad_input;
+mod going_back;
 mod guide;
 mod house;
 mod on_call;

@@ -257,6 +257,7 @@ pub(super) fn plan() -> Plan {
         mode: Mode::Live,
         style: Style::Graceful,
         phases: Vec::new(),
+        undo_on_cancel: false,
         digest: Digest::from("sha256:1"),
         makespan_ms: 0,
         lower_bound_ms: 0,

@@ -60,6 +60,9 @@ pub(super) fn step(id: &str) -> Step {
         check: None,
         on_unknown: OnUnknown::Ask,
         on_failure: OnFailure::Halt,
+        undo: None,
+        own_undo: false,
+        closes: None,
         timeout_ms: None,
         retry: Retry {
             attempts: 1,
@@ -173,6 +176,20 @@ pub(super) trait Build: Sized {
             step.urgency.latest_start_ms = latest_start_ms;
         })
     }
+    fn undo(self) -> Self {
+        self.set(|of| {
+            let undo = step(&format!("{}!undo", of.id));
+            of.undo = Some(Box::new(Step {
+                uses: Some(uses("sim.undo")),
+                retry: of.retry.clone(),
+                takes: of.takes.clone(),
+                ..undo
+            }));
+        })
+    }
+    fn closes(self, opener: &str, after: &[&str]) -> Self {
+        self.after(after).set(|step| step.closes = Some(StepId::from(opener)))
+    }
     fn takes(self, pool: &str, units: u32) -> Self {
         self.set(|step| {
             step.takes.insert(pool.to_owned(), units);
@@ -228,6 +245,7 @@ pub(super) fn plan(steps: Vec<Step>) -> Plan {
         mode: Mode::Live,
         style: Style::Graceful,
         phases: Vec::new(),
+        undo_on_cancel: false,
         digest: Digest::from("sha256:0"),
         makespan_ms: 0,
         lower_bound_ms: 0,

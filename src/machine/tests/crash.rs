@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use super::play::{Played, check_played, play};
 use super::random::{Family, random_plan};
+use crate::event::Verdict;
 
 /// How much is tried: `DR_TEST_SIZE` is `small` (default), `full` or `huge`.
 #[expect(clippy::disallowed_methods, reason = "the size of a test is chosen from outside")]
@@ -23,22 +24,11 @@ fn same_end(seed: u64, crashes: &[u64], whole: &Played, played: &Played) {
     if let Some(id) = whole.states.keys().find(differs) {
         panic!(
             "seed {seed}, ended at {crashes:?}: `{id}` differs\n  whole: {}\n  ended: {}",
-            story(whole, id),
-            story(played, id)
+            whole.story(id),
+            played.story(id)
         );
     }
     assert_eq!(played.verdict, whole.verdict, "seed {seed}, ended at {crashes:?}");
-}
-
-/// What the journal tells of a step.
-fn story(played: &Played, id: &str) -> String {
-    let about = played.journal.iter().filter_map(|event| {
-        let json = serde_json::to_value(&event.kind).ok()?;
-        let text = json.to_string();
-        let resumed = json["type"] == "run_resumed";
-        (resumed || text.contains(&format!("\"{id}\""))).then_some(text)
-    });
-    about.collect::<Vec<_>>().join("\n    ")
 }
 
 #[test]
@@ -73,6 +63,25 @@ fn a_run_with_halts_ended_anywhere_repeats_nothing() {
         }
     }
     tell("with halts", plans, points);
+}
+
+#[test]
+fn an_end_ended_anywhere_takes_back_and_closes_what_it_must() {
+    let plans = size(16, 200);
+    let mut points = 0;
+    let mut unwound = 0;
+    for seed in 3_000..3_000 + plans {
+        let plan = Arc::new(random_plan(seed, Family::Ending, 10));
+        let whole = play(&plan, seed, &[]);
+        check_played(&plan, &whole);
+        unwound += u64::from(whole.verdict == Verdict::Unwound);
+        for point in 1..=whole.points[0] {
+            check_played(&plan, &play(&plan, seed, &[point]));
+            points += 1;
+        }
+    }
+    assert!(unwound > 0, "the plans must go this way");
+    tell("with undo and closing", plans, points);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod crash;
 mod play;
 mod random;
 mod rules_attempts;
+mod rules_end;
 mod rules_flow;
 mod rules_people;
 mod rules_stop;

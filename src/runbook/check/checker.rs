@@ -46,6 +46,7 @@ pub fn check(runbook: &Runbook, catalog: &Catalog) -> Vec<Problem> {
         checker.step_calls(step, &at);
         checker.step_numbers(step, &at);
         checker.step_reads(index, step, &at);
+        checker.step_ends(index, step, &at);
     }
     checker.lints();
     checker.problems

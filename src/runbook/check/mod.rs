@@ -3,6 +3,7 @@
 mod actions;
 mod arguments;
 mod checker;
+mod ends;
 mod environments;
 mod inputs;
 mod lints;

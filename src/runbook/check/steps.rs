@@ -2,7 +2,6 @@ use dr_plugin::Effect;
 
 use super::checker::Checker;
 use crate::runbook::{DocPath, StepDoc, codes};
-use crate::words::OnFailure;
 
 impl Checker<'_> {
     /// Whether the keys of a step go together, and whether it does anything.
@@ -52,7 +51,6 @@ impl Checker<'_> {
                 }
             }
         }
-        self.on_failure(step.on_failure, || at.field("on_failure"));
         if step.effect == Some(Effect::Checkable)
             && step.check.is_none()
             && !self.action_of(step).is_some_and(|action| action.has_check)
@@ -73,21 +71,6 @@ impl Checker<'_> {
                 at.field("repeat"),
                 format!("`repeat` would do `{id}` again and again: its action is {effect}"),
                 "repeat a probe in a step of its own; if this action only reads, say `effect: pure`",
-            );
-        }
-    }
-
-    pub(super) fn on_failure(
-        &mut self,
-        on_failure: Option<OnFailure>,
-        at: impl FnOnce() -> DocPath,
-    ) {
-        if let Some(word @ (OnFailure::Undo | OnFailure::Ask)) = on_failure {
-            self.help(
-                codes::NOT_AVAILABLE,
-                at(),
-                format!("`on_failure: {word}` is not available in this version of dr"),
-                "use halt, continue or warn",
             );
         }
     }
