@@ -2,6 +2,7 @@
 //! printing.
 
 pub mod archive;
+mod audience;
 pub mod moment;
 pub mod outputs;
 pub mod past;

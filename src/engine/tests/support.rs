@@ -236,6 +236,7 @@ pub(super) fn session() -> Session {
         },
         reason: None,
         requests: Vec::new(),
+        lost: None,
     }
 }
 
