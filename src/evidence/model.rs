@@ -427,6 +427,8 @@ pub enum DeviationKind {
     TakenBack,
     /// The wall clock moved against the monotonic one.
     ClockMoved,
+    /// A damaged part of the journal was given up.
+    JournalLost,
     /// The plan beside the journal is not the one that the run recorded.
     PlanDiffers,
     /// A figure of the close record differs from what the journal's events give.
@@ -457,6 +459,7 @@ impl DeviationKind {
             Self::CancelRequested => "asked to stop",
             Self::TakenBack => "taken back",
             Self::ClockMoved => "clock moved",
+            Self::JournalLost => "part of the journal was given up",
             Self::PlanDiffers => "plan differs",
             Self::FigureDiffers => "figure differs",
         }

@@ -31,10 +31,7 @@ impl Machine {
         let number = record.checks + 1;
         let about = self.checked_step(step);
         let (own, plan) = (graph.id(step), graph.step(about));
-        let (attempt, input) = {
-            let record = self.state.record(about);
-            (record.attempt, record.input.clone().unwrap_or_default())
-        };
+        let attempt = self.state.record(about).attempt;
         let (launch, kind) = match unknown::way(plan, record.way) {
             None => {
                 // Only a plan that lost its check leads here.
@@ -52,7 +49,8 @@ impl Machine {
                     uses,
                     kind: LaunchKind::Check,
                     host: graph.host(plan.host.as_ref()),
-                    input,
+                    // Not rendered yet where the journal lost that it was.
+                    input: self.input(about).map(|(input, _)| input).unwrap_or_default(),
                     effect: plan.effect,
                     timeout_ms: Some(unknown::CHECK_LIMIT_MS),
                 };
@@ -109,6 +107,11 @@ impl Machine {
     ) {
         let found = match result {
             Ok(Checked::Done(result)) => Found::Done(result),
+            // What an action keeps to tell is put away once its result is recorded: after that
+            // record was lost, nothing kept does not mean nothing done.
+            Ok(Checked::NotDone) if self.state.record(step).lost => Found::CannotTell(
+                "what would tell may have been put away after its result was recorded".to_owned(),
+            ),
             Ok(Checked::NotDone) => Found::NotDone,
             Ok(Checked::Running) => Found::Running,
             Ok(Checked::CannotTell(why)) => Found::CannotTell(why),

@@ -124,6 +124,8 @@ pub(super) struct Record {
     /// Whether it has failed since it was last put back: a skip does not heal that.
     pub(super) failed: bool,
     pub(super) skip: Option<SkipReason>,
+    /// Whether an attempt may have been started in a lost part of the journal.
+    pub(super) lost: bool,
     /// How many times people were asked to approve.
     pub(super) gates: u32,
     /// When it was first started.
@@ -264,6 +266,7 @@ impl Record {
     }
 
     fn attempt_finished(&mut self, finished: &AttemptFinished) {
+        self.lost &= finished.next == Next::Check;
         if finished.purpose == Purpose::Check {
             self.checks = self.checks.max(finished.attempt);
             if finished.next == Next::Check {

@@ -264,6 +264,7 @@ impl View {
                     self.withdraw(step);
                 }
             }
+            EventKind::LossAccepted(lost) => self.losses.push((now.ms, lost.clone())),
             EventKind::ClockMoved { by_ms } => self.clock_moves.push((now.ms, *by_ms)),
             EventKind::RunFinished(finished) => {
                 self.phase = Phase::Finished(finished.clone());
@@ -377,6 +378,7 @@ fn step_of(kind: &EventKind) -> Option<&StepId> {
         EventKind::StepFinished(finished) => Some(&finished.step),
         EventKind::RunStarted(_)
         | EventKind::RunResumed { .. }
+        | EventKind::LossAccepted(_)
         | EventKind::RunPaused { .. }
         | EventKind::PreflightFinished { .. }
         | EventKind::RequestAccepted { .. }

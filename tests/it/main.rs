@@ -11,6 +11,7 @@ mod bad_input;
 mod going_back;
 mod guide;
 mod house;
+mod kills;
 mod on_call;
 mod pages;
 mod people;
@@ -22,6 +23,7 @@ mod quickstart;
 mod schemas;
 mod sealed;
 mod ssh_faults;
+mod terminals;
 
 /// The binary under test, in a new folder.
 fn dr() -> dr_testkit::Dr {
