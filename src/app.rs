@@ -3,6 +3,7 @@
 
 pub mod archive;
 pub mod files;
+pub mod git;
 pub mod moment;
 pub mod outputs;
 pub mod past;
@@ -13,4 +14,5 @@ pub mod session;
 pub mod source;
 pub mod start;
 pub mod state;
+pub mod verify;
 pub mod who;

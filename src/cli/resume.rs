@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::act::{no_such_step, submit};
 use super::args::Resume;
-use super::execute::{finish, locked, look_ahead, reporter};
+use super::execute::{finish, locked, reporter};
 use super::exit::Exit;
+use super::observe::look_ahead;
 use super::out::Out;
 use crate::app::past::Past;
 use crate::app::request::request;

@@ -8,8 +8,10 @@
 )]
 
 mod bad_input;
+mod diff;
 mod guide;
 mod house;
+mod observe;
 mod on_call;
 mod pages;
 mod people;
@@ -18,9 +20,11 @@ mod postgres_failover;
 mod postgres_pair;
 mod processes;
 mod quickstart;
+mod quiet;
 mod schemas;
 mod sealed;
 mod ssh_faults;
+mod verify;
 
 /// The binary under test, in a new folder.
 fn dr() -> dr_testkit::Dr {
