@@ -4,6 +4,7 @@
 pub mod archive;
 mod audience;
 pub mod files;
+pub mod git;
 pub mod moment;
 pub mod outputs;
 pub mod past;
@@ -14,4 +15,5 @@ pub mod session;
 pub mod source;
 pub mod start;
 pub mod state;
+pub mod verify;
 pub mod who;

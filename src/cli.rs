@@ -6,15 +6,18 @@ pub mod exit;
 mod act;
 mod check;
 mod detach;
+mod diff;
 mod execute;
 mod log;
 mod look;
+mod observe;
 mod out;
 mod plan;
 mod plugins;
 mod resume;
 mod schema;
 mod sealed;
+mod verify;
 
 use clap::Parser as _;
 
@@ -39,6 +42,7 @@ pub fn main() -> Exit {
     match &cli.command {
         Command::Check(args) => check::run(args, &out),
         Command::Plan(args) => plan::run(args, state_dir, &out),
+        Command::Diff(args) => diff::run(args, &out),
         Command::Execute(args) => execute::run(args, state_dir, &out),
         Command::Resume(args) => resume::run(args, state_dir, &out),
         Command::Approve(args) => act::approve(args, state_dir, &out),
@@ -48,6 +52,7 @@ pub fn main() -> Exit {
         Command::Show(args) => look::show(args, state_dir, &out),
         Command::Logs(args) => look::logs(args, state_dir, &out),
         Command::Report(args) => look::report(args, state_dir, &out),
+        Command::Verify(args) => verify::run(args, state_dir, &out),
         Command::Plugins(args) => plugins::run(args, &out),
         Command::Schema(args) => schema::run(args, &out),
         Command::Completions { shell } => schema::completions(*shell, &out),

@@ -12,6 +12,7 @@ pub mod history;
 pub mod id;
 pub mod journal;
 pub mod machine;
+pub mod markup;
 pub mod plan;
 pub mod planner;
 pub mod plugin;

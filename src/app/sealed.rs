@@ -137,12 +137,20 @@ pub fn recognize(path: &Path) -> Result<Option<Plan>, SealError> {
     let Ok(text) = (if large { Ok(String::new()) } else { std::fs::read_to_string(path) }) else {
         return Ok(None);
     };
+    recognize_text(path, &text)
+}
+
+/// The same for the text of a file.
+///
+/// # Errors
+/// [`SealError::Unreadable`].
+pub fn recognize_text(path: &Path, text: &str) -> Result<Option<Plan>, SealError> {
     // A runbook may be JSON as well; but no runbook has a digest.
     if !text.trim_start().starts_with('{') || !text.contains("\"digest\"") {
         return Ok(None);
     }
     let unreadable = |reason: String| SealError::Unreadable { path: path.to_owned(), reason };
-    if let Ok(value) = serde_json::from_str::<Value>(&text) {
+    if let Ok(value) = serde_json::from_str::<Value>(text) {
         if value.get("digest").is_none() {
             return Ok(None);
         }
@@ -155,7 +163,7 @@ pub fn recognize(path: &Path) -> Result<Option<Plan>, SealError> {
             _ => {}
         }
     }
-    serde_json::from_str(&text).map(Some).map_err(|error| unreadable(error.to_string()))
+    serde_json::from_str(text).map(Some).map_err(|error| unreadable(error.to_string()))
 }
 
 /// The seal of a plan that was read, if what it says is what was sealed.

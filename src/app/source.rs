@@ -27,10 +27,17 @@ impl Examined {
     /// A plugin that it names is there and cannot be used.
     pub fn read(path: &Path) -> Result<Self, FindError> {
         let file = path.display().to_string();
-        let text = match runbook::read(path) {
-            Ok(text) => text,
-            Err(problems) => return Ok(Self::failed(file, String::new(), &problems)),
-        };
+        match runbook::read(path) {
+            Ok(text) => Self::of(file, text),
+            Err(problems) => Ok(Self::failed(file, String::new(), &problems)),
+        }
+    }
+
+    /// Checks the text of a runbook; `file` is its name for people.
+    ///
+    /// # Errors
+    /// A plugin that it names is there and cannot be used.
+    pub fn of(file: String, text: String) -> Result<Self, FindError> {
         match runbook::load(&text, &file) {
             Err(problems) => Ok(Self::failed(file, text, &problems)),
             Ok(mut runbook) => {

@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use crate::app::plugins::{self, PluginError};
 use crate::app::who;
 use crate::engine::{EngineError, Preflight, preflight};
-use crate::event::{Actor, Finding};
+use crate::event::Actor;
 use crate::id::{RunId, StepId};
 use crate::journal::{Holder, LockError, Masker, NewRun, RunDir, RunLock, RunStore, StateError};
 use crate::plan::Plan;
@@ -115,10 +115,4 @@ pub fn make_run(
     let runbook = sources.iter().map(|(path, text)| (named(path), text.as_slice())).collect();
     let files = NewRun { plan: &plan, runbook };
     store.create_run(run, &files)
-}
-
-/// What the preflight found, for the journal.
-#[must_use]
-pub fn findings(preflight: Option<Preflight>) -> Option<Vec<Finding>> {
-    preflight.map(|preflight| preflight.findings)
 }

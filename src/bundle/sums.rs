@@ -9,11 +9,13 @@ use super::BundleError;
 
 /// What the sums cover, beside a run's folder: files and whole folders. The lock, the inbox, notes
 /// and sealed secrets are not evidence.
-const LISTED: [&str; 8] = [
+pub(super) const LISTED: [&str; 10] = [
     "plan.json",
     "journal.jsonl",
     "evidence.json",
     "report.md",
+    "report.html",
+    "junit.xml",
     "VERIFY.txt",
     "runbook",
     "outputs",

@@ -39,8 +39,10 @@ fn a_session_leaves_its_evidence() {
             "VERIFY.txt",
             "evidence.json",
             "journal.jsonl",
+            "junit.xml",
             "outputs/promote.1.stdout",
             "plan.json",
+            "report.html",
             "report.md",
             "runbook/shop.yaml",
         ]

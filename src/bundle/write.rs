@@ -6,10 +6,11 @@ use serde::Deserialize;
 use super::BundleError;
 use super::files::{folder, read, replace};
 use super::sums::sums;
-use crate::evidence::{Evidence, markdown};
+use crate::evidence::{Evidence, html, junit, markdown};
 
 /// What belongs to one session and is replaced by that of the next.
-const OF_SESSION: [&str; 4] = ["SHA256SUMS", "VERIFY.txt", "evidence.json", "report.md"];
+const OF_SESSION: [&str; 6] =
+    ["SHA256SUMS", "VERIFY.txt", "evidence.json", "junit.xml", "report.html", "report.md"];
 
 /// How to check a run's folder without `dr`.
 const VERIFY: &str = include_str!("VERIFY.txt");
@@ -26,7 +27,7 @@ pub struct Written {
 }
 
 /// Writes the evidence of a session into the run's folder: `evidence.json`, `report.md`,
-/// `VERIFY.txt`, and `SHA256SUMS` over them and what they are computed from. What an earlier
+/// `report.html`, `junit.xml`, `VERIFY.txt`, and `SHA256SUMS` over them and what they are computed from. What an earlier
 /// session left is first kept in `sessions/N/`. Done again, it gives the same files.
 ///
 /// # Errors
@@ -39,20 +40,30 @@ pub fn write(dir: &Path, evidence: &Evidence) -> Result<Written, BundleError> {
         report: dir.join("report.md"),
         sums: dir.join("SHA256SUMS"),
     };
-    let mut json = serde_json::to_vec_pretty(evidence)
-        .map_err(std::io::Error::from)
-        .map_err(BundleError::at(&written.evidence))?;
-    json.push(b'\n');
-    replace(&written.report, markdown(evidence).as_bytes())?;
-    replace(&dir.join("VERIFY.txt"), VERIFY.as_bytes())?;
-    // After the others: until it is replaced, what is there counts as the earlier session's.
-    replace(&written.evidence, &json)?;
+    for (name, bytes) in documents(evidence) {
+        replace(&dir.join(name), &bytes)?;
+    }
     let mut lines = String::new();
     for line in sums(dir)? {
         let _ = writeln!(lines, "{line}");
     }
     replace(&written.sums, lines.as_bytes())?;
     Ok(written)
+}
+
+/// The documents of a session, as they are written: a function of the evidence alone. The evidence
+/// itself comes last: until it is replaced, what is there counts as the earlier session's.
+#[must_use]
+pub fn documents(evidence: &Evidence) -> Vec<(&'static str, Vec<u8>)> {
+    let mut json = serde_json::to_vec_pretty(evidence).unwrap_or_default();
+    json.push(b'\n');
+    vec![
+        ("report.md", markdown(evidence).into_bytes()),
+        ("report.html", html(evidence).into_bytes()),
+        ("junit.xml", junit(evidence).into_bytes()),
+        ("VERIFY.txt", VERIFY.as_bytes().to_vec()),
+        ("evidence.json", json),
+    ]
 }
 
 /// As much of earlier evidence as tells whose it is.

@@ -54,8 +54,14 @@ pub enum Command {
     Check(Check),
     /// Show what would be done, when, and whether it meets the objectives
     ///
-    /// Touches nothing, contacts nothing, starts no process.
+    /// Touches nothing, contacts nothing, starts no process; with `--observe` it asks the targets,
+    /// read-only.
     Plan(Plan),
+    /// What a change to a runbook does to the plan
+    ///
+    /// Compares effects, not text: steps, dependencies, gates, guards, recovery times. Starts no
+    /// process: git's files are read directly.
+    Diff(Diff),
     /// Carry a runbook out
     ///
     /// Writes a journal ahead of everything it does: after a crash, a lost connection or Ctrl-C,
@@ -80,6 +86,8 @@ pub enum Command {
     Logs(Logs),
     /// The report of a run
     Report(Report),
+    /// Whether the evidence of a run holds: sums, chain, close record
+    Verify(Verify),
     /// JSON Schemas of what `dr` reads and writes
     Schema(Schema),
     /// What plugins there are; of one, its actions with what they take and give
@@ -92,7 +100,7 @@ pub enum Command {
 }
 
 /// What selects and parametrizes a plan.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Selection {
     /// Environment to plan for. Default: the runbook's default environment.
     #[arg(long, short = 'e', value_name = "NAME")]
@@ -151,6 +159,10 @@ pub struct Plan {
     /// Take estimates from past runs (`.dr` by default), from another state folder, or not at all.
     #[arg(long, value_name = "none|DIR")]
     pub history: Option<String>,
+    /// Ask the targets as well, read-only, what would change and whether it could be done. Takes 15 s
+    /// at most; exits with 4 if one refuses us.
+    #[arg(long)]
+    pub observe: bool,
     /// Seal the plan: save it for review, to be executed exactly as it is by `dr execute FILE`.
     #[arg(long = "out", short = 'o', value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -169,6 +181,52 @@ pub enum PlanFormat {
     Text,
     /// The whole plan as data.
     Json,
+    /// For a ticket or a comment.
+    Markdown,
+    /// The graph, as wikis draw it.
+    Mermaid,
+    /// The graph, for Graphviz.
+    Dot,
+    /// A page that stands on its own, with a picture of the timeline.
+    Html,
+}
+
+/// `dr diff`
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// Before: a runbook or sealed plan, as a file or as `REV:PATH` in git. A file that the revision
+    /// does not have makes the runbook a new one.
+    pub old: String,
+    /// After: likewise.
+    pub new: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would take it for the text of --help")]
+    pub selection: Selection,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = DiffFormat::Text)]
+    pub format: DiffFormat,
+}
+
+/// Formats of `dr diff`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DiffFormat {
+    /// For people.
+    Text,
+    /// For a comment of a pull request.
+    Markdown,
+    /// All of it, as data.
+    Json,
+}
+
+/// `dr verify`
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The run: its id, a unique beginning of it, `last`, or the folder of a run or of a copy.
+    #[arg(default_value = "last", value_name = "RUN|BUNDLE")]
+    pub run: String,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+    pub format: ListFormat,
 }
 
 /// `dr execute`
@@ -360,6 +418,10 @@ pub struct Report {
 pub enum ReportFormat {
     /// For people.
     Markdown,
+    /// A page that stands on its own, with pictures.
+    Html,
+    /// `JUnit` XML: objectives and steps as cases.
+    Junit,
     /// The evidence as data.
     Json,
 }
@@ -393,6 +455,8 @@ pub enum SchemaName {
     Event,
     /// `evidence.json`.
     Evidence,
+    /// `dr diff --format json`.
+    Diff,
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

@@ -10,6 +10,7 @@ use super::args::{Execute, RunFormat};
 use super::detach::{self, Leaving};
 use super::exit::Exit;
 use super::log;
+use super::observe::look_ahead;
 use super::out::Out;
 use super::plan::make;
 use super::sealed as cli_sealed;
@@ -19,7 +20,7 @@ use crate::app::session::{self, Done, Parts, SessionError};
 use crate::app::start::{Locks, Tools, make_run};
 use crate::app::state::{StateDir, new_run_id, spoken};
 use crate::app::{moment, who};
-use crate::engine::{EngineError, Preflight};
+use crate::engine::EngineError;
 use crate::event::{FORMAT, Request, RequestKind, RunStarted, SealUse};
 use crate::id::StepId;
 use crate::journal::{self, RunDir};
@@ -77,10 +78,10 @@ pub(super) fn run(args: &Execute, state_dir: Option<&Path>, out: &Out) -> Exit {
         && plan.style == Style::Graceful
         && Out::is_attended()
         && !ask(
-            &format!(
-                "{} targets do not answer. Start all the same? [y/N] ",
-                found.unreachable.len()
-            ),
+            &match found.unreachable.len() {
+                1 => "1 target does not answer. Start all the same? [y/N] ".to_owned(),
+                more => format!("{more} targets do not answer. Start all the same? [y/N] "),
+            },
             out,
         )
     {
@@ -138,7 +139,7 @@ pub(super) fn run(args: &Execute, state_dir: Option<&Path>, out: &Out) -> Exit {
         masker: tools.masker,
         journal,
         history: Vec::new(),
-        preflight: preflight.map(|found| found.findings),
+        preflight: preflight.map(|found| found.findings()),
         session: Session { started, reason: None, requests, lost: None },
         clock: Arc::new(clock),
         dir: dir.clone(),
@@ -287,40 +288,6 @@ fn confirm(plan: &Plan, args: &Execute, out: &Out) -> Result<(), Exit> {
         return Ok(());
     }
     Err(out.refuse("the name is another one", "nothing was done", Exit::Usage))
-}
-
-/// Asks the targets and shows what is not plainly ok.
-pub(super) fn look_ahead(
-    tools: &Tools,
-    plan: &Plan,
-    is_open: impl Fn(&StepId) -> bool,
-    out: &Out,
-) -> Result<Preflight, Exit> {
-    let found = tools.preflight(plan, is_open);
-    for finding in found.findings.iter().filter(|finding| finding.status != "would_change") {
-        let lines = finding.lines.join("; ");
-        out.remark(&format!(
-            "preflight: {}: {}: {lines}",
-            finding.step,
-            finding.status.replace('_', " ")
-        ));
-    }
-    if found.is_ready() {
-        return Ok(found);
-    }
-    for missing in &found.missing {
-        out.fail(missing, Exit::NotReady);
-    }
-    let denied: Vec<&str> = found.denied.iter().map(StepId::as_str).collect();
-    if !denied.is_empty() {
-        out.refuse(
-            &format!("the targets of {} refuse us", denied.join(", ")),
-            "mend the permissions, or start with `--skip-preflight`",
-            Exit::NotReady,
-        );
-    }
-    out.remark("not started: nothing was done");
-    Err(Exit::NotReady)
 }
 
 pub(super) fn reporter(format: RunFormat, out: &Out) -> Box<dyn Reporter> {

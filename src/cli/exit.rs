@@ -26,6 +26,8 @@ pub enum Exit {
     ObjectiveMissed = 6,
     /// Paused: it waits for a decision and can be resumed.
     Paused = 7,
+    /// The evidence does not verify.
+    Unverified = 8,
     /// Locked by another run.
     Locked = 9,
 }

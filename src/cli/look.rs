@@ -200,6 +200,8 @@ pub(super) fn report(args: &Report, state_dir: Option<&Path>, out: &Out) -> Exit
     };
     match args.format {
         ReportFormat::Markdown => out.result(&evidence::markdown(&evidence)),
+        ReportFormat::Html => out.result(&evidence::html(&evidence)),
+        ReportFormat::Junit => out.result(&evidence::junit(&evidence)),
         ReportFormat::Json => {
             out.result(&serde_json::to_string_pretty(&evidence).unwrap_or_default());
         }

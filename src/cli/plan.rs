@@ -7,7 +7,7 @@ use super::args::{Plan as PlanArgs, PlanFormat, Selection};
 use super::check::show;
 use super::exit::Exit;
 use super::out::Out;
-use super::sealed;
+use super::{observe, sealed};
 use crate::app;
 use crate::app::request::random;
 use crate::app::source::Examined;
@@ -18,18 +18,38 @@ use crate::id::{SealId, StepId};
 use crate::plan::{Plan, Seal};
 use crate::planner::render::{self, Look};
 use crate::planner::{self, Estimates, InputValue, PlanRequest, Skip};
+use crate::report;
 use crate::runbook::Level;
 use crate::time::{Clock as _, Millis, SystemClock};
 use crate::words::Mode;
 
 pub(super) fn run(args: &PlanArgs, state_dir: Option<&Path>, out: &Out) -> Exit {
-    match planned(args, state_dir, out) {
-        Ok(plan) => {
-            show_plan(&plan, args.format, out);
-            Exit::Done
-        }
-        Err(exit) => exit,
+    let plan = match planned(args, state_dir, out) {
+        Ok(plan) => plan,
+        Err(exit) => return exit,
+    };
+    if !args.observe {
+        show_plan(&plan, args.format, out);
+        return Exit::Done;
     }
+    let found = match observe::ask(&plan, out) {
+        Ok(found) => found,
+        Err(exit) => return exit,
+    };
+    if args.format == PlanFormat::Json {
+        let mut json = serde_json::to_value(&plan).unwrap_or_default();
+        json["observed"] = observe::as_json(&found);
+        out.result(&serde_json::to_string_pretty(&json).unwrap_or_default());
+    } else {
+        show_plan(&plan, args.format, out);
+        let found = |screen| report::preflight(&found.looked, &found.unseen, &screen);
+        match args.format {
+            PlanFormat::Text => out.result(&format!("\n{}", found(out.screen()))),
+            // The graph and the page are of the plan alone.
+            _ => out.remark(&found(out.error_screen())),
+        }
+    }
+    if found.is_ready() { Exit::Done } else { observe::refuse(&found, out) }
 }
 
 /// The plan that is asked for: that of a runbook, or one that was sealed.
@@ -77,6 +97,10 @@ fn require(plan: &Plan, args: &PlanArgs, out: &Out) -> Result<(), Exit> {
 fn show_plan(plan: &Plan, format: PlanFormat, out: &Out) {
     match format {
         PlanFormat::Json => out.result(&serde_json::to_string_pretty(plan).unwrap_or_default()),
+        PlanFormat::Markdown => out.result(&render::markdown(plan)),
+        PlanFormat::Mermaid => out.result(&render::mermaid(plan)),
+        PlanFormat::Dot => out.result(&render::dot(plan)),
+        PlanFormat::Html => out.result(&render::html(plan)),
         PlanFormat::Text => {
             let screen = out.screen();
             let look = Look { columns: screen.width.clamp(60, 160), colour: screen.colour };
@@ -120,6 +144,21 @@ pub(super) fn make(
     out: &Out,
 ) -> Result<(Plan, Examined), Exit> {
     let examined = Examined::read(runbook).map_err(|error| out.fail(&error, Exit::NotReady))?;
+    let (mut plan, examined) = plan_of(examined, selection, skips, past, out)?;
+    if let Some((_, catalog)) = &examined.runbook {
+        files::add(&mut plan, catalog);
+    }
+    Ok((plan, examined))
+}
+
+/// Plans a runbook that was read. What is wrong is shown.
+pub(super) fn plan_of(
+    examined: Examined,
+    selection: &Selection,
+    skips: &[(String, Option<String>)],
+    past: Option<&Path>,
+    out: &Out,
+) -> Result<(Plan, Examined), Exit> {
     let Some((read, catalog)) = examined.runbook.as_ref().filter(|_| examined.errors() == 0) else {
         show(&errors_only(examined), out);
         return Err(Exit::Invalid);
@@ -148,10 +187,7 @@ pub(super) fn make(
         }),
     };
     match planner::plan(read, catalog, &request, &estimates) {
-        Ok(mut plan) => {
-            files::add(&mut plan, catalog);
-            Ok((plan, examined))
-        }
+        Ok(plan) => Ok((plan, examined)),
         Err(problems) => {
             show(&examined.with_problems(&problems), out);
             Err(Exit::Invalid)

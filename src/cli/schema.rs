@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use clap::CommandFactory as _;
+use clap::{CommandFactory as _, ValueEnum as _};
 use serde_json::Value;
 
 use super::args::{Cli, Schema, SchemaName};
 use super::exit::Exit;
 use super::out::Out;
 use crate::app::plugins;
+use crate::planner::diff;
 use crate::{evidence, schemas};
 
 pub(super) fn run(args: &Schema, out: &Out) -> Exit {
@@ -36,11 +37,11 @@ pub(super) fn completions(shell: clap_complete::Shell, out: &Out) -> Exit {
 /// Every generated file by its path below `schemas/`.
 #[must_use]
 pub(super) fn all() -> Vec<(String, String)> {
-    let mut files: Vec<_> =
-        [SchemaName::Runbook, SchemaName::Plan, SchemaName::Event, SchemaName::Evidence]
-            .into_iter()
-            .map(|name| (file(name).to_owned(), pretty(&schema(name))))
-            .collect();
+    let mut files: Vec<_> = SchemaName::value_variants()
+        .iter()
+        .copied()
+        .map(|name| (file(name).to_owned(), pretty(&schema(name))))
+        .collect();
     for manifest in plugins::catalog().plugins() {
         let json = serde_json::to_value(manifest).unwrap_or_default();
         files.push((format!("plugins/{}.json", manifest.name), pretty(&json)));
@@ -54,6 +55,7 @@ fn file(name: SchemaName) -> &'static str {
         SchemaName::Plan => "plan.schema.json",
         SchemaName::Event => "event.schema.json",
         SchemaName::Evidence => "evidence.schema.json",
+        SchemaName::Diff => "diff.schema.json",
     }
 }
 
@@ -63,6 +65,7 @@ fn schema(name: SchemaName) -> Value {
         SchemaName::Plan => schemas::plan_schema(),
         SchemaName::Event => schemas::event_schema(),
         SchemaName::Evidence => schemars::schema_for!(evidence::Evidence).to_value(),
+        SchemaName::Diff => schemars::schema_for!(diff::PlanDiff).to_value(),
     }
 }
 

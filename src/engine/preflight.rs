@@ -1,3 +1,4 @@
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,8 +24,12 @@ const AT_ONCE: usize = 16;
 /// secret that is not to be had, makes a run not ready.
 #[derive(Debug, Default)]
 pub struct Preflight {
-    /// One line a step that is not plainly ok, in the order of the plan. Secrets are masked.
-    pub findings: Vec<Finding>,
+    /// What was found about every step that was looked at, in the order of the plan; `ok` where it
+    /// could be done now and nothing more is known. Secrets are masked.
+    pub looked: Vec<Finding>,
+    /// Steps that would act and could not be looked at: their action has no preview, or they read
+    /// what only the run will know.
+    pub unseen: Vec<StepId>,
     /// Secrets that no source gives.
     pub missing: Vec<SecretError>,
     /// Steps whose target refuses us.
@@ -34,6 +39,12 @@ pub struct Preflight {
 }
 
 impl Preflight {
+    /// What is not plainly ok.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        self.looked.iter().filter(|finding| finding.status != "ok").cloned().collect()
+    }
+
     /// Whether the run can start (exit code 4 otherwise).
     #[must_use]
     pub fn is_ready(&self) -> bool {
@@ -53,13 +64,17 @@ pub async fn preflight(
     masker: &Masker,
     limit: Duration,
 ) -> Preflight {
-    let mut asked: Vec<(StepId, Answer)> = Vec::new();
+    let mut asked: Vec<(&Step, Answer)> = Vec::new();
+    let mut unseen = Vec::new();
     let mut previews = JoinSet::new();
     let gate = Arc::new(Semaphore::new(AT_ONCE));
     for step in plan.steps.iter().filter(|step| step.skip.is_none() && is_open(&step.id)) {
-        let Some((plugin, call)) = prepare(plan, step, registry) else { continue };
+        let Some((plugin, call)) = prepare(plan, step, registry) else {
+            unseen.extend(step.uses.is_some().then(|| step.id.clone()));
+            continue;
+        };
         let (secrets, gate, position) = (Arc::clone(secrets), Arc::clone(&gate), asked.len());
-        asked.push((step.id.clone(), Answer::None));
+        asked.push((step, Answer::None));
         previews.spawn(async move {
             let ask = async {
                 let _permit = gate.acquire().await;
@@ -74,7 +89,7 @@ pub async fn preflight(
         let secrets = Arc::clone(secrets);
         tried.spawn(async move { timeout(limit, secrets.get(&name)).await });
     }
-    let mut found = Preflight::default();
+    let mut found = Preflight { unseen, ..Preflight::default() };
     while let Some(joined) = previews.join_next().await {
         if let Ok((position, answer)) = joined {
             asked[position].1 = answer;
@@ -87,17 +102,26 @@ pub async fn preflight(
         }
     }
     found.missing.sort_by(|one, other| one.name.cmp(&other.name));
-    for (step, answer) in asked {
-        let Some((status, mut lines)) = answer.finding(limit) else { continue };
+    let answers: Vec<_> =
+        asked.into_iter().map(|(step, answer)| (step, answer.finding(limit))).collect();
+    let ready = Readied::new(plan, &answers);
+    for (step, (mut status, mut lines)) in answers {
+        if status == "unreachable"
+            && let Some(by) = ready.by(step)
+        {
+            status = "not_yet";
+            lines.push(format!("`{by}` comes before it and acts there"));
+        }
         match status {
-            "denied" => found.denied.push(step.clone()),
-            "unreachable" => found.unreachable.push(step.clone()),
+            "denied" => found.denied.push(step.id.clone()),
+            "unreachable" => found.unreachable.push(step.id.clone()),
             _ => {}
         }
         for line in &mut lines {
             *line = masker.text(line).into_owned();
         }
-        found.findings.push(Finding { step, status: status.to_owned(), lines });
+        let (step, status) = (step.id.clone(), status.to_owned());
+        found.looked.push(Finding { step, status, lines });
     }
     found
 }
@@ -117,25 +141,25 @@ impl Answer {
         result.map_or_else(Self::Error, Self::Preview)
     }
 
-    /// Status and lines; none if all is plainly ok.
-    fn finding(self, limit: Duration) -> Option<(&'static str, Vec<String>)> {
+    /// Status and lines.
+    fn finding(self, limit: Duration) -> (&'static str, Vec<String>) {
         match self {
-            Self::None => {
-                Some(("unreachable", vec![format!("no answer within {} s", limit.as_secs())]))
-            }
+            Self::None => ("unreachable", vec![format!("no answer within {} s", limit.as_secs())]),
             Self::Preview(Preview { status, changes }) => {
                 let status = match status {
-                    PreviewStatus::Ok if changes.is_empty() => return None,
+                    PreviewStatus::Ok if changes.is_empty() => "ok",
                     PreviewStatus::Ok | PreviewStatus::WouldChange => "would_change",
                     PreviewStatus::AlreadySo => "already_so",
                     PreviewStatus::Unreachable => "unreachable",
                     PreviewStatus::Denied => "denied",
                     PreviewStatus::NotYet => "not_yet",
                 };
-                Some((status, changes))
+                (status, changes)
             }
             // Reported where secrets are: it is about the source, not the target.
-            Self::Error(error) if error.code == "secret_unavailable" => None,
+            Self::Error(error) if error.code == "secret_unavailable" => {
+                ("failed", vec!["a secret that it needs is not to be had".to_owned()])
+            }
             Self::Error(error) => {
                 let status = match error.class {
                     ErrorClass::Denied => "denied",
@@ -144,9 +168,50 @@ impl Answer {
                         "unreachable"
                     }
                 };
-                Some((status, std::iter::once(error.message).chain(error.causes).collect()))
+                let help = error.help.map(|help| format!("help: {help}"));
+                let lines = std::iter::once(error.message).chain(error.causes).chain(help);
+                (status, lines.collect())
             }
         }
+    }
+}
+
+/// What comes before a step and makes its target ready: a step that changes something on the same
+/// host by other means, and can be reached itself.
+struct Readied<'a> {
+    steps: HashMap<&'a str, &'a Step>,
+    cut_off: HashSet<&'a str>,
+}
+
+impl<'a> Readied<'a> {
+    fn new(plan: &'a Plan, answers: &[(&'a Step, (&'static str, Vec<String>))]) -> Self {
+        let cut_off = answers
+            .iter()
+            .filter(|(_, (status, _))| matches!(*status, "unreachable" | "denied" | "failed"));
+        Self {
+            steps: plan.steps.iter().map(|step| (step.id.as_str(), step)).collect(),
+            cut_off: cut_off.map(|(step, _)| step.id.as_str()).collect(),
+        }
+    }
+
+    fn by(&self, step: &'a Step) -> Option<&'a StepId> {
+        let (host, uses) = (step.host.as_deref()?, step.uses.as_ref()?);
+        let mut seen = HashSet::new();
+        let mut open: Vec<&StepId> = step.needs.iter().chain(&step.after).collect();
+        while let Some(id) = open.pop() {
+            let Some(before) = self.steps.get(id.as_str()).filter(|_| seen.insert(id)) else {
+                continue;
+            };
+            let acts = before.skip.is_none()
+                && before.effect != dr_plugin::Effect::Pure
+                && before.host.as_deref() == Some(host)
+                && before.uses.as_ref().is_some_and(|other| other.plugin != uses.plugin);
+            if acts && !self.cut_off.contains(id.as_str()) {
+                return Some(&before.id);
+            }
+            open.extend(before.needs.iter().chain(&before.after));
+        }
+        None
     }
 }
 

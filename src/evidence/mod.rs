@@ -5,12 +5,16 @@
 
 mod build;
 mod deviations;
+mod html;
+mod junit;
 mod markdown;
 mod model;
 mod services;
 
 pub use build::{JournalHead, build};
-pub use markdown::{escape, markdown};
+pub use html::html;
+pub use junit::junit;
+pub use markdown::markdown;
 pub use model::{
     Assurance, AttemptEvidence, Clocks, Decision, Deviation, DeviationKind, Evidence, FORMAT,
     JournalEvidence, Loss, Objective, Participant, PreflightEvidence, Proof, RunIdentity,

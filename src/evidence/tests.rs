@@ -1,7 +1,10 @@
 use std::sync::Arc;
 
-use super::{Assurance, DeviationKind, Evidence, JournalHead, RunResult, build, escape, markdown};
+use super::{
+    Assurance, DeviationKind, Evidence, JournalHead, RunResult, build, html, junit, markdown,
+};
 use crate::event::Record;
+use crate::markup::escape_markdown;
 use crate::plan::Plan;
 use crate::view::fixture::{self, plan};
 
@@ -147,7 +150,7 @@ fn text_from_elsewhere_stays_text() {
         ("\u{1b}[31mred", "red"),
         ("bob@ops1 @all", "bob@ops1 &#64;all"),
     ] {
-        assert_eq!(escape(text), shown, "{text}");
+        assert_eq!(escape_markdown(text), shown, "{text}");
     }
     let (plan, records) = fixture::hostile();
     let report = markdown(&of(&plan, &records));
@@ -163,5 +166,50 @@ fn text_from_elsewhere_stays_text() {
             None => columns = Some(cells),
             Some(columns) => assert_eq!(cells, columns, "{line}"),
         }
+    }
+}
+
+/// Opens and closes its tags in order.
+fn is_well_formed(page: &str) {
+    let mut open: Vec<&str> = Vec::new();
+    for tag in page.split('<').skip(1) {
+        let (tag, _) = tag.split_once('>').expect("a closed tag");
+        let name = tag.split([' ', '\n']).next().expect("a name");
+        match name.strip_prefix('/') {
+            Some(name) => assert_eq!(open.pop(), Some(name), "{tag}"),
+            None if tag.ends_with(['/', '?']) || matches!(name, "!doctype" | "meta" | "br") => {}
+            None => open.push(name),
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+}
+
+#[test]
+fn reports_as_pages_and_cases() {
+    for records in [fixture::succeeded(), fixture::resumed(), fixture::unknown(), fixture::paused()]
+    {
+        let evidence = of(&plan(), &records);
+        is_well_formed(&html(&evidence));
+        is_well_formed(&junit(&evidence));
+    }
+    insta::assert_snapshot!("report_html", html(&of(&plan(), &fixture::succeeded())));
+    insta::assert_snapshot!("report_junit_succeeded", junit(&of(&plan(), &fixture::succeeded())));
+    insta::assert_snapshot!("report_junit_failed", junit(&of(&plan(), &fixture::failed())));
+}
+
+#[test]
+fn text_from_elsewhere_is_no_markup() {
+    let mut evidence = of(&plan(), &fixture::failed());
+    let hostile = "\"><script>alert(1)</script>&'\u{1b}[31m";
+    evidence.reason = hostile.to_owned();
+    evidence.run.runbook = hostile.to_owned();
+    for step in &mut evidence.steps {
+        step.id = crate::id::StepId::from(hostile);
+        step.why = Some(hostile.to_owned());
+        step.outputs.insert(hostile.to_owned(), serde_json::json!(hostile));
+    }
+    for text in [html(&evidence), junit(&evidence)] {
+        is_well_formed(&text);
+        assert!(!text.contains("<script") && !text.contains('\u{1b}'));
     }
 }

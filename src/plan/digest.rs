@@ -56,6 +56,26 @@ pub fn digest(plan: &Plan) -> Digest {
     Digest::from(format!("sha256:{:x}", sum.finalize()))
 }
 
+/// What the digest covers of a plan besides its services and steps, as JSON.
+#[must_use]
+pub fn covered_head(plan: &Plan) -> Value {
+    covered(&head_of(plan), &PLAN_ASIDE)
+}
+
+/// What the digest covers of a step, as JSON.
+#[must_use]
+pub fn covered_step(step: &Step) -> Value {
+    covered(step, &STEP_ASIDE)
+}
+
+fn covered<T: Serialize>(part: &T, aside: &[&str]) -> Value {
+    let mut value = serde_json::to_value(part).unwrap_or_default();
+    if let Value::Object(fields) = &mut value {
+        fields.retain(|key, _| !aside.contains(&key.as_str()));
+    }
+    value
+}
+
 /// The plan without its long lists.
 fn head_of(plan: &Plan) -> Plan {
     Plan {
@@ -93,16 +113,8 @@ fn head_of(plan: &Plan) -> Plan {
 }
 
 fn add<T: Serialize>(sum: &mut Sha256, text: &mut Vec<u8>, part: &T, aside: &[&str]) {
-    let mut value = serde_json::to_value(part).unwrap_or_default();
-    if let Value::Object(fields) = &mut value {
-        fields.retain(|key, _| !aside.contains(&key.as_str()));
-        // What takes a step back is a step within the step.
-        if let Some(Value::Object(undo)) = fields.get_mut("undo") {
-            undo.retain(|key, _| !aside.contains(&key.as_str()));
-        }
-    }
     text.clear();
-    write_canonical(&value, text);
+    write_canonical(&covered(part, aside), text);
     sum.update(&text);
 }
 

@@ -10,7 +10,7 @@ mod seal;
 #[cfg(test)]
 mod tests;
 
-pub use digest::digest;
+pub use digest::{covered_head, covered_step, digest};
 pub use forward::{Lists, Network, Stand, dispatch, list_schedule};
 pub use model::{
     Check, EdgeReason, EstimateSource, Executable, Expectation, FORMAT, Gate, Notice, OnReject,

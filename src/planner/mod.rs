@@ -2,6 +2,7 @@
 //! Touches nothing and contacts nothing.
 
 pub mod codes;
+pub mod diff;
 mod make;
 mod names;
 mod objectives;

@@ -4,15 +4,14 @@
 //! that joins late catches up by folding the journal; see [`View`] for what it tolerates.
 
 mod advice;
-mod clean;
 mod fold;
 mod model;
 mod progress;
 mod step;
 mod waiting;
 
+pub use crate::markup::{clean, clean_line, value_text};
 pub use advice::{Advice, quote, what_now};
-pub use clean::{clean, clean_line, value_text};
 pub use model::{CancelView, Open, Phase, SessionView, UnwindingView, View};
 pub use progress::{Counts, RunSummary, ServiceState, ServiceView};
 pub use step::{Answered, AttemptView, GateView, QuestionView, ResetView, SkipView, StepView};

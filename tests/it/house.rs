@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 /// For every module of `src/`, the modules it may import.
 fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
-    let base = ["id", "time", "words"];
+    let base = ["id", "time", "words", "markup"];
     let rows: &[(&str, &[&str])] = &[
         ("id", &[]),
         ("time", &[]),
         ("words", &[]),
+        ("markup", &["time"]),
         ("event", &[]),
         ("text", &[]),
         ("catalog", &[]),

@@ -8,10 +8,12 @@
 )]
 
 mod bad_input;
+mod diff;
 mod going_back;
 mod guide;
 mod house;
 mod kills;
+mod observe;
 mod on_call;
 mod pages;
 mod people;
@@ -20,10 +22,12 @@ mod postgres_failover;
 mod postgres_pair;
 mod processes;
 mod quickstart;
+mod quiet;
 mod schemas;
 mod sealed;
 mod ssh_faults;
 mod terminals;
+mod verify;
 
 /// The binary under test, in a new folder.
 fn dr() -> dr_testkit::Dr {

@@ -7,6 +7,7 @@ mod group;
 mod input;
 mod job;
 mod plugin;
+mod preview;
 
 pub use input::{CommandInput, ScriptInput, Settings};
 pub use plugin::plugin;

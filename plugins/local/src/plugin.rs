@@ -7,12 +7,16 @@ use dr_plugin::job::{
     CommandOutput, JobOrder, Task, check_job, folder_name, forget_job, refuse_secrets, run_job,
     script_argv,
 };
-use dr_plugin::{ActionManifest, Call, CallError, Checked, Context, Effect, Manifest, Plugin};
+use dr_plugin::{
+    ActionManifest, Call, CallError, Checked, Context, Effect, Manifest, Plugin, Preview,
+    PreviewStatus,
+};
 use serde_json::Value;
 
 use crate::direct;
 use crate::input::{CommandInput, ScriptInput, Settings};
 use crate::job::LocalJob;
+use crate::preview;
 
 /// The plugin `local`.
 #[must_use]
@@ -36,6 +40,10 @@ struct Work {
 #[async_trait]
 impl Plugin for Local {
     fn manifest(&self) -> Manifest {
+        let with_preview = |mut action: ActionManifest| {
+            action.has_preview = true;
+            action
+        };
         Manifest::new::<Settings>(
             "local",
             env!("CARGO_PKG_VERSION"),
@@ -43,22 +51,32 @@ impl Plugin for Local {
         )
         .with(
             "command",
-            ActionManifest::action::<CommandInput, CommandOutput>(
+            with_preview(ActionManifest::action::<CommandInput, CommandOutput>(
                 "Executes a command, given as a list of arguments; no shell is involved.",
                 Effect::Once,
-            )
+            ))
             .as_job()
             .typically_ms(500),
         )
         .with(
             "script",
-            ActionManifest::action::<ScriptInput, CommandOutput>(
+            with_preview(ActionManifest::action::<ScriptInput, CommandOutput>(
                 "Runs a script with an interpreter; values reach it as environment variables.",
                 Effect::Once,
-            )
+            ))
             .as_job()
             .typically_ms(500),
         )
+    }
+
+    /// Looks whether the command is there; a job also needs a folder.
+    async fn preview(&self, call: &Call, _: &Context) -> Result<Preview, CallError> {
+        let work = read(call)?;
+        preview::look(&work.task)?;
+        if work.as_job {
+            job(call)?;
+        }
+        Ok(Preview::of(PreviewStatus::Ok))
     }
 
     async fn apply(&self, call: &Call, context: &Context) -> Result<Value, CallError> {

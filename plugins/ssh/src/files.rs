@@ -289,7 +289,7 @@ fn sftp_error(what: &str, path: &str, error: &ssh2::Error) -> CallError {
     .with_cause(error)
 }
 
-fn open_source(path: &str) -> Result<File, CallError> {
+pub(crate) fn open_source(path: &str) -> Result<File, CallError> {
     let file = File::open(path).map_err(|error| source_error(path, &error))?;
     if file.metadata().is_ok_and(|data| !data.is_file()) {
         return Err(CallError::permanent("src_is_no_file", format!("`{path}` is not a file here")));
@@ -304,7 +304,7 @@ fn source_error(path: &str, error: &std::io::Error) -> CallError {
 }
 
 /// A path there; relative ones and `~/` count from the login's home.
-fn remote_path(field: &str, path: &str) -> Result<String, CallError> {
+pub(crate) fn remote_path(field: &str, path: &str) -> Result<String, CallError> {
     let path = path.strip_prefix("~/").unwrap_or(path);
     if path.is_empty() || path.ends_with('/') || path.contains('\0') {
         return Err(CallError::permanent("bad_input", format!("`{field}` names no file"))

@@ -17,6 +17,7 @@ mod job;
 mod known_hosts;
 mod plugin;
 mod pool;
+mod preview;
 mod pump;
 mod target;
 

@@ -19,6 +19,7 @@ use crate::files;
 use crate::input::{CommandInput, DownloadInput, ScriptInput, Settings, Transferred, UploadInput};
 use crate::job::Remote;
 use crate::pool::Pool;
+use crate::preview;
 use crate::target::{Target, plain_word};
 
 /// The plugin `ssh`.
@@ -90,13 +91,23 @@ impl Plugin for Ssh {
         )
     }
 
-    /// Connects, logs in and asks the host for the job of this call, which it cannot have.
-    async fn preview(&self, call: &Call, _: &Context) -> Result<Preview, CallError> {
-        let (_, becomes) = read(call)?;
+    /// Connects, logs in, asks the host for the job of this call, which it cannot have, and looks
+    /// whether what the call needs is there. Only reads.
+    async fn preview(&self, call: &Call, context: &Context) -> Result<Preview, CallError> {
+        let (work, becomes) = read(call)?;
         let target = target(call)?;
-        let error = match self.remote(call, &target, becomes)?.perform(&POLL).await {
-            Ok(_) => return Ok(Preview::of(PreviewStatus::Ok)),
-            Err(error) => error.error,
+        let remote = self.remote(call, &target, becomes)?;
+        let looked = match remote.perform(&POLL).await {
+            Ok(_) => match &work {
+                Work::Command { task, .. } => preview::command(&remote, task, context).await,
+                Work::Upload(input) => preview::upload(&remote, input, context).await,
+                Work::Download(input) => preview::download(&remote, input, context).await,
+            },
+            Err(error) => Err(error.error),
+        };
+        let error = match looked {
+            Ok(preview) => return Ok(preview),
+            Err(error) => error,
         };
         let status = match error.class {
             ErrorClass::Transient | ErrorClass::Unknown => PreviewStatus::Unreachable,

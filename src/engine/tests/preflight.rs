@@ -39,7 +39,7 @@ async fn the_preflight_asks_everything_at_once_and_never_waits_for_long() {
     )
     .await;
     let findings: Vec<_> = found
-        .findings
+        .findings()
         .iter()
         .map(|finding| format!("{} {} {}", finding.step, finding.status, finding.lines.join("|")))
         .collect();
@@ -52,6 +52,10 @@ async fn the_preflight_asks_everything_at_once_and_never_waits_for_long() {
             "silent unreachable no answer within 1 s",
         ]
     );
+    let looked: Vec<_> = found.looked.iter().map(|finding| finding.step.as_str()).collect();
+    assert_eq!(looked, ["fine", "says", "refused", "broken", "silent"]);
+    assert_eq!(found.looked[0].status, "ok");
+    assert_eq!(found.unseen, [StepId::from("later")]);
     assert_eq!(found.denied, [StepId::from("refused")]);
     assert_eq!(found.unreachable, [StepId::from("silent")]);
     assert_eq!(found.missing[0].name, "none");

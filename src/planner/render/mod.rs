@@ -1,12 +1,22 @@
-//! A plan as text for a terminal.
+//! A plan for readers: as text for a terminal, Markdown, a page, and pictures of its graph.
 
+mod dot;
+mod facts;
+mod html;
+mod markdown;
+mod mermaid;
 mod paint;
+mod picture;
 mod pools;
 mod sections;
 #[cfg(test)]
 mod tests;
 mod timeline;
 
+pub use dot::dot;
+pub use html::html;
+pub use markdown::markdown;
+pub use mermaid::mermaid;
 use paint::Page;
 
 use crate::plan::Plan;

@@ -17,29 +17,35 @@ struct Delay {
 
 /// The pools that make steps wait.
 pub(super) fn pools(page: &mut Page, plan: &Plan) {
-    let mut rows: Vec<(&str, Delay)> = delays(plan).into_iter().collect();
-    if rows.is_empty() {
+    let lines = lines(plan);
+    if lines.is_empty() {
         return;
     }
     page.title("POOLS THAT BIND", "");
-    rows.sort_by(|one, two| two.1.waited_ms.cmp(&one.1.waited_ms).then(one.0.cmp(two.0)));
-    let more = rows.len().saturating_sub(SHOWN);
-    for (name, delay) in rows.into_iter().take(SHOWN) {
-        let capacity = plan.pools.get(name).map_or(0, |pool| pool.capacity);
-        let waiting = match delay.steps {
-            1 => "1 step waits".to_owned(),
-            steps => format!("{steps} steps wait"),
-        };
-        let waited = Millis(delay.waited_ms).short();
-        page.paragraph(
-            Ink::Plain,
-            "  ",
-            &format!("{name} ({capacity} at once): {waiting} for it, {waited} in all"),
-        );
+    for line in lines.iter().take(SHOWN) {
+        page.paragraph(Ink::Plain, "  ", line);
     }
+    let more = lines.len().saturating_sub(SHOWN);
     if more > 0 {
         page.line(&[(Ink::Dim, &format!("  and {} more", count(more, "pool")))]);
     }
+}
+
+/// One line a pool that makes steps wait, the worst first.
+pub(super) fn lines(plan: &Plan) -> Vec<String> {
+    let mut rows: Vec<(&str, Delay)> = delays(plan).into_iter().collect();
+    rows.sort_by(|one, two| two.1.waited_ms.cmp(&one.1.waited_ms).then(one.0.cmp(two.0)));
+    rows.into_iter()
+        .map(|(name, delay)| {
+            let capacity = plan.pools.get(name).map_or(0, |pool| pool.capacity);
+            let waiting = match delay.steps {
+                1 => "1 step waits".to_owned(),
+                steps => format!("{steps} steps wait"),
+            };
+            let waited = Millis(delay.waited_ms).short();
+            format!("{name} ({capacity} at once): {waiting} for it, {waited} in all")
+        })
+        .collect()
 }
 
 /// For each pool, the steps that could have started earlier but for it.

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use super::facts;
 use super::paint::{Ink, Page, count, fit, fit_right, list, width};
 use crate::event::SkipReason;
 use crate::plan::{Plan, Service, Step};
@@ -33,13 +34,8 @@ pub(super) fn header(page: &mut Page, plan: &Plan) {
     if let Some(description) = &plan.description {
         page.paragraph(Ink::Dim, "", description);
     }
-    if let Some(seal) = &plan.seal {
-        let expires = seal
-            .expires
-            .map(|at| format!(", expires {}", at.strftime("%Y-%m-%d %H:%M UTC")))
-            .unwrap_or_default();
-        let at = seal.created_at.strftime("%Y-%m-%d %H:%M UTC");
-        page.paragraph(Ink::Dim, "", &format!("sealed {} by {}, {at}{expires}", seal.id, seal.by));
+    if let Some(seal) = facts::seal(plan) {
+        page.paragraph(Ink::Dim, "", &seal);
     }
     if !plan.phases.is_empty() {
         let phases: Vec<&str> = plan.phases.iter().map(|phase| phase.as_str()).collect();
@@ -73,7 +69,7 @@ pub(super) fn services(page: &mut Page, plan: &Plan) {
     }
 }
 
-fn verdict(service: &Service) -> (char, Ink, String) {
+pub(super) fn verdict(service: &Service) -> (char, Ink, String) {
     let Some(predicted) = service.predicted_ms else {
         return ('-', Ink::Dim, "not recovered by this plan".to_owned());
     };

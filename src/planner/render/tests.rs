@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use dr_plugin::{ActionManifest, Effect, HostNeed, Manifest};
 use serde_json::Value;
 
-use super::{Look, text};
+use super::{Look, dot, html, markdown, mermaid, text};
 use crate::catalog::Catalog;
 use crate::plan::Plan;
 use crate::planner::{Estimates, PlanRequest, plan};
@@ -46,10 +46,7 @@ fn one_step() {
     insta::assert_snapshot!(drawn(&plan, 80));
 }
 
-#[test]
-fn a_failover() {
-    let plan = planned(
-        "
+const FAILOVER: &str = "
 runbook: shop_region_failover
 description: Move the shop to the standby site.
 environments: { production: { protected: true } }
@@ -73,8 +70,11 @@ steps:
   - { id: restart_web_2, service: web, uses: ssh.command, host: web_2, estimate: 12s, takes: { load_balancer: 1 } }
   - { id: start_mail_with_a_name_that_is_much_longer_than_the_column_it_is_shown_in, service: mail,
       uses: ssh.command, host: web_2, estimate: 45s }
-",
-    );
+";
+
+#[test]
+fn a_failover() {
+    let plan = planned(FAILOVER);
     insta::assert_snapshot!(drawn(&plan, 80));
     insta::assert_snapshot!("a_failover_wide", drawn(&plan, 132));
 }
@@ -103,4 +103,107 @@ fn five_hundred_steps() {
         .sum();
     assert_eq!(single + folded, 500, "{drawn}");
     insta::assert_snapshot!(drawn);
+}
+
+/// The digest depends on the versions of plugins.
+fn masked(plan: &Plan, text: &str) -> String {
+    text.replace(plan.digest.as_str(), "[a digest]")
+}
+
+#[test]
+fn a_failover_in_every_form() {
+    let plan = planned(FAILOVER);
+    insta::assert_snapshot!("failover_markdown", masked(&plan, &markdown(&plan)));
+    insta::assert_snapshot!("failover_mermaid", mermaid(&plan));
+    insta::assert_snapshot!("failover_dot", dot(&plan));
+    insta::assert_snapshot!("failover_html", masked(&plan, &html(&plan)));
+}
+
+/// Steps with long names, next to each other or one after the other.
+fn many(count: usize, chain: bool) -> Plan {
+    let mut source = String::from("runbook: many\nparallelism: 16\nsteps:\n");
+    let name = |i: usize| format!("restart_the_front_end_of_the_shop_in_the_standby_region_{i}");
+    for i in 0..count {
+        let needs = if chain && i > 0 { name(i - 1) } else { String::new() };
+        let _ = writeln!(
+            source,
+            "  - {{ id: {}, needs: [{needs}], uses: ssh.command, estimate: {}s }}",
+            name(i),
+            2 + i % 5
+        );
+    }
+    planned(&source)
+}
+
+#[test]
+fn a_wide_and_a_deep_plan() {
+    insta::assert_snapshot!("wide", drawn(&many(40, false), 80));
+    insta::assert_snapshot!("deep", drawn(&many(40, true), 80));
+    let deep = many(40, true);
+    insta::assert_snapshot!("deep_mermaid", mermaid(&deep));
+}
+
+#[test]
+fn pictures_of_large_plans_stay_small() {
+    let mut source =
+        String::from("runbook: large\nservices: { db: {}, web: { depends_on: [db] } }\nsteps:\n");
+    for i in 0..500 {
+        let service = if i % 2 == 0 { "db" } else { "web" };
+        let phase = if i % 3 == 0 { "failover" } else { "restore" };
+        let needs = if i < 20 { String::new() } else { format!("a_step_of_{}", i - 20) };
+        let _ = writeln!(
+            source,
+            "  - {{ id: a_step_of_{i}, service: {service}, phase: {phase}, needs: [{needs}], uses: ssh.command }}",
+        );
+    }
+    let plan = planned(&source);
+    for picture in [mermaid(&plan), dot(&plan)] {
+        assert!(picture.lines().count() < 40, "{picture}");
+    }
+    insta::assert_snapshot!("large_mermaid", mermaid(&plan));
+    let page = html(&plan);
+    assert!(page.matches("<rect").count() < 140);
+    assert!(page.len() < 300_000, "{} bytes", page.len());
+    assert!(markdown(&plan).lines().count() < 140);
+}
+
+/// Opens and closes its tags in order.
+fn is_well_formed(page: &str) {
+    let mut open: Vec<&str> = Vec::new();
+    for tag in page.split('<').skip(1) {
+        let (tag, _) = tag.split_once('>').expect("a closed tag");
+        let name = tag.split([' ', '\n']).next().expect("a name");
+        match name.strip_prefix('/') {
+            Some(name) => assert_eq!(open.pop(), Some(name), "{tag}"),
+            None if tag.ends_with('/') || matches!(name, "!doctype" | "meta" | "br") => {}
+            None => open.push(name),
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+}
+
+#[test]
+fn what_a_runbook_says_is_text_in_every_form() {
+    let mut plan = planned(FAILOVER);
+    let hostile = "\"><script>alert(1)</script>`]; click | [x](http://evil) & \u{1b}[31m";
+    plan.description = Some(hostile.to_owned());
+    plan.owner = Some(hostile.to_owned());
+    plan.runbook = hostile.to_owned();
+    plan.environment = hostile.to_owned();
+    for step in &mut plan.steps {
+        step.description = Some(hostile.to_owned());
+        step.host = Some(hostile.to_owned());
+    }
+    for notice in &mut plan.notices {
+        notice.message = hostile.to_owned();
+    }
+    let page = html(&plan);
+    is_well_formed(&page);
+    assert!(!page.contains("<script") && !page.contains('\u{1b}'));
+    let text = markdown(&plan);
+    assert!(!text.contains("<script") && !text.contains("[x](") && !text.contains('\u{1b}'));
+    let picture = mermaid(&plan);
+    assert!(!picture.contains("<script") && !picture.contains("\"]; click"), "{picture}");
+    assert!(!dot(&plan).contains("label=\"\""), "a quote ends no label");
+    is_well_formed(&html(&planned(FAILOVER)));
 }

@@ -11,7 +11,7 @@ const ONE_BY_ONE: usize = 60;
 const TIME: usize = 7;
 
 /// A line of the timeline.
-enum Row<'a> {
+pub(super) enum Row<'a> {
     Step(&'a Step),
     /// Steps that follow each other and are not shown.
     Folded(Vec<&'a Step>),
@@ -19,13 +19,11 @@ enum Row<'a> {
 
 /// When each step runs, as bars.
 pub(super) fn timeline(page: &mut Page, plan: &Plan) {
-    let mut steps: Vec<&Step> =
-        plan.steps.iter().filter(|step| step.skip.is_none() && !is_join(step)).collect();
+    let steps = taken(plan);
     if steps.is_empty() {
         page.title("TIMELINE", "nothing to do");
         return;
     }
-    steps.sort_by_key(|step| (step.start_ms, step.finish_ms, step.urgency.order));
     let total = Millis(plan.makespan_ms).short();
     let bound = if plan.lower_bound_ms < plan.makespan_ms {
         format!(", no plan takes less than {}", Millis(plan.lower_bound_ms).short())
@@ -33,7 +31,7 @@ pub(super) fn timeline(page: &mut Page, plan: &Plan) {
         String::new()
     };
     page.title("TIMELINE", &format!("{total} for {}{bound}", count(steps.len(), "step")));
-    let rows = rows(&steps);
+    let rows = rows(&steps, ONE_BY_ONE);
     let layout = Layout::new(page, &rows, plan.makespan_ms);
     for row in &rows {
         match row {
@@ -44,22 +42,31 @@ pub(super) fn timeline(page: &mut Page, plan: &Plan) {
     legend(page, &rows);
 }
 
-fn rows<'a>(steps: &[&'a Step]) -> Vec<Row<'a>> {
-    if steps.len() <= ONE_BY_ONE {
+/// Steps that something is done for, in order of their start.
+pub(super) fn taken(plan: &Plan) -> Vec<&Step> {
+    let mut steps: Vec<&Step> =
+        plan.steps.iter().filter(|step| step.skip.is_none() && !is_join(step)).collect();
+    steps.sort_by_key(|step| (step.start_ms, step.finish_ms, step.urgency.order));
+    steps
+}
+
+/// At most `most` steps one by one; of more, those that matter, and the rest counted.
+pub(super) fn rows<'a>(steps: &[&'a Step], most: usize) -> Vec<Row<'a>> {
+    if steps.len() <= most {
         return steps.iter().map(|step| Row::Step(step)).collect();
     }
     // The longest steps that fit are shown too, so that the picture is not only the critical path.
     let mut shown: Vec<bool> = steps.iter().map(|step| matters(step)).collect();
     let mut others: Vec<usize> = (0..steps.len()).filter(|at| !shown[*at]).collect();
     others.sort_by_key(|at| std::cmp::Reverse(steps[*at].expected_ms()));
-    let room = (ONE_BY_ONE / 2).saturating_sub(shown.iter().filter(|shown| **shown).count());
+    let room = (most / 2).saturating_sub(shown.iter().filter(|shown| **shown).count());
     for at in others.into_iter().take(room) {
         shown[at] = true;
     }
     let mut rows: Vec<Row<'a>> = Vec::new();
     let mut single = 0;
     for (at, step) in steps.iter().enumerate() {
-        if shown[at] && single < ONE_BY_ONE {
+        if shown[at] && single < most {
             single += 1;
             rows.push(Row::Step(step));
         } else if let Some(Row::Folded(folded)) = rows.last_mut() {
@@ -159,7 +166,7 @@ impl Layout {
 }
 
 /// What it does and where, short.
-fn action(step: &Step) -> String {
+pub(super) fn action(step: &Step) -> String {
     let what = match &step.uses {
         Some(uses) => uses.to_string(),
         None if step.approve.is_some() => "gate".to_owned(),

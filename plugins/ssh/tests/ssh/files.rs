@@ -1,7 +1,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use dr_plugin::{Call, Effect, ErrorClass};
+use dr_plugin::{Call, Context, Effect, ErrorClass, Preview, PreviewStatus};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -109,4 +109,32 @@ async fn what_cannot_be_transferred_replaces_nothing() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "old");
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
     assert_eq!(std::fs::read_dir(bench.path("")).unwrap().count(), 2);
+}
+
+#[tokio::test]
+async fn what_a_transfer_would_change_is_seen_before() {
+    let bench = Bench::new();
+    let see = async |action: &str, input: Value| -> Preview {
+        let call = transfer(&bench, action, input);
+        bench.plugin.preview(&call, &Context::silent()).await.unwrap()
+    };
+    let (from, dest) = (bench.path("from"), bench.path("there"));
+    std::fs::write(&from, "content").unwrap();
+    let input = json!({"src": from, "dest": dest});
+    let preview = see("upload", input.clone()).await;
+    assert_eq!(preview.status, PreviewStatus::WouldChange);
+    assert!(preview.changes[0].ends_with("is made, 7 bytes"), "{:?}", preview.changes);
+    std::fs::write(&dest, "other").unwrap();
+    let preview = see("upload", input.clone()).await;
+    assert!(preview.changes[0].ends_with("is replaced, 7 bytes"), "{:?}", preview.changes);
+    std::fs::write(&dest, "content").unwrap();
+    assert_eq!(see("upload", input).await.status, PreviewStatus::AlreadySo);
+    let nowhere = json!({"src": from, "dest": "/no/such/folder/x"});
+    assert_eq!(see("upload", nowhere).await.status, PreviewStatus::NotYet);
+
+    let back = bench.path("back");
+    let fetch = |src: &str| json!({"src": bench.path(src), "dest": back});
+    assert_eq!(see("download", fetch("there")).await.status, PreviewStatus::Ok);
+    assert_eq!(see("download", fetch("nothing")).await.status, PreviewStatus::NotYet);
+    assert!(!back.exists(), "nothing was fetched");
 }

@@ -130,6 +130,21 @@ async fn a_reachable_host_previews_well_and_untouched() {
 }
 
 #[tokio::test]
+async fn a_command_that_is_not_there_is_told() {
+    let bench = Bench::new();
+    for (input, code) in [
+        (json!({"argv": ["no_such_command"]}), "not_found"),
+        (json!({"argv": ["/no/such/command"]}), "not_found"),
+        (json!({"argv": ["/etc/passwd"]}), "not_executable"),
+        (json!({"argv": ["true"], "cwd": "/no/such/folder"}), "cwd_missing"),
+    ] {
+        let call = bench.call("a", Effect::Once, input);
+        let error = bench.plugin.preview(&call, &Context::silent()).await.unwrap_err();
+        assert_eq!(error.code, code);
+    }
+}
+
+#[tokio::test]
 async fn a_host_behind_another_is_reached() {
     let bench = Bench::new();
     let gate = Sshd::start("");

@@ -1,0 +1,12 @@
+//! Text from elsewhere, made harmless: for terminals, Markdown and HTML; and the frame of HTML
+//! pages that stand on their own.
+
+mod clean;
+mod html;
+mod lanes;
+mod markdown;
+
+pub use clean::{clean, clean_line, value_text};
+pub use html::{escape_html, page, section, table};
+pub use lanes::{Lane, lanes_svg};
+pub use markdown::escape_markdown;

@@ -1,0 +1,14 @@
+//! What a change to a runbook does to its plan: effects, not text.
+
+mod compare;
+mod model;
+mod render;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+pub use compare::diff;
+pub use model::{
+    Changed, FieldChange, PlanDiff, ServiceDiff, StepDiff, StepLine, Watch, WatchKind,
+};
+pub use render::{markdown, text};
