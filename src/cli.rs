@@ -10,6 +10,7 @@ mod look;
 mod out;
 mod plan;
 mod plugins;
+mod prompt;
 mod resume;
 mod schema;
 mod sealed;

@@ -8,6 +8,7 @@ use super::args::Resume;
 use super::execute::{finish, locked, look_ahead, reporter};
 use super::exit::Exit;
 use super::out::Out;
+use super::prompt::type_secret;
 use crate::app::past::Past;
 use crate::app::request::request;
 use crate::app::session::{self, Parts};
@@ -55,6 +56,7 @@ pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
         Ok(tools) => tools,
         Err(error) => return out.fail(&error, Exit::NotReady),
     };
+    tools.type_secrets(|name| type_secret(name, out));
     let opened = if dir.journal().exists() {
         journal::reopen(&dir.journal(), args.accept_loss, tools.masker.clone())
     } else {

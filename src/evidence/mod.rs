@@ -14,7 +14,7 @@ pub use markdown::{escape, markdown};
 pub use model::{
     Assurance, AttemptEvidence, Clocks, Decision, Deviation, DeviationKind, Evidence, FORMAT,
     JournalEvidence, Loss, Objective, Participant, PreflightEvidence, Proof, RunIdentity,
-    RunResult, SealEvidence, ServiceEvidence, SessionEvidence, StepEvidence,
+    RunResult, SealEvidence, ServiceEvidence, SessionEvidence, SpanEvidence, StepEvidence,
 };
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ impl Masker {
             | EventKind::RunPaused { waiting: _ }
             | EventKind::StepBlocked { step: _, by: _ }
             | EventKind::StepCancelled { step: _ }
+            | EventKind::StepSleeping { step: _, until: _ }
             | EventKind::ServiceFinished { service: _, recovered: _, rta_ms: _ }
             | EventKind::ClockMoved { by_ms: _ } => {}
             EventKind::RunResumed { session: _, by: _, attended: _, reason }
@@ -50,6 +51,7 @@ impl Masker {
                 outcome: _,
                 duration_ms: _,
                 error,
+                expected,
                 outputs,
                 result,
                 warnings,
@@ -57,6 +59,7 @@ impl Masker {
                 next: _,
             }) => {
                 self.error(error);
+                self.error(expected);
                 if let Some(result) = result {
                     self.value(result);
                 }
@@ -93,6 +96,7 @@ impl Masker {
                 verdict: _,
                 reason,
                 services,
+                spans: _,
                 count: _,
             }) => {
                 self.string(reason);

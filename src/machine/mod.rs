@@ -18,6 +18,7 @@ mod people;
 mod queue;
 mod readings;
 mod rules;
+mod sleep;
 mod start;
 mod state;
 mod step;

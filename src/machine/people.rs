@@ -161,7 +161,7 @@ impl Machine {
             return;
         }
         match self.state.stage(step) {
-            Stage::Idle | Stage::Gate => {
+            Stage::Idle | Stage::Gate | Stage::Sleep(_) => {
                 self.emit(EventKind::StepCancelled { step: self.graph.id(step) });
             }
             Stage::Wait(purpose, _) if purpose != Purpose::Check => self.stop_waiting(step),

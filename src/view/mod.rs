@@ -8,6 +8,7 @@ mod clean;
 mod fold;
 mod model;
 mod progress;
+mod spans;
 mod step;
 mod waiting;
 
@@ -15,6 +16,7 @@ pub use advice::{Advice, quote, what_now};
 pub use clean::{clean, clean_line, value_text};
 pub use model::{CancelView, Open, Phase, SessionView, View};
 pub use progress::{Counts, RunSummary, ServiceState, ServiceView};
+pub use spans::SpanView;
 pub use step::{Answered, AttemptView, GateView, QuestionView, ResetView, SkipView, StepView};
 pub use waiting::{PoolWait, WaitingFor};
 

@@ -8,6 +8,7 @@
 )]
 
 mod bad_input;
+mod constructs;
 mod guide;
 mod house;
 mod on_call;

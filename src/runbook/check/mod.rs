@@ -10,6 +10,7 @@ mod names;
 mod numbers;
 mod reads;
 mod services;
+mod spans;
 mod steps;
 
 pub use checker::check;
