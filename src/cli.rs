@@ -14,6 +14,7 @@ mod observe;
 mod out;
 mod plan;
 mod plugins;
+mod prompt;
 mod resume;
 mod schema;
 mod sealed;

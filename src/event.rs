@@ -157,6 +157,14 @@ pub enum EventKind {
         /// Why not.
         why: String,
     },
+    /// The step waits for a moment, without an attempt.
+    StepSleeping {
+        /// The step.
+        step: StepId,
+        /// When it goes on.
+        #[schemars(with = "String")]
+        until: Timestamp,
+    },
     /// An attempt is about to be launched. Durable before the launch.
     AttemptStarted {
         /// The step.
@@ -330,6 +338,9 @@ pub struct AttemptFinished {
     /// step's outputs or expectations failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<CallError>,
+    /// How the action failed, where the step demands that it fails in that way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<CallError>,
     /// Captured outputs, once the step's action or its reading has succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<BTreeMap<String, Value>>,
@@ -425,6 +436,9 @@ pub struct RunFinished {
     pub reason: String,
     /// What was achieved, in the order of the runbook.
     pub services: Vec<Achieved>,
+    /// Times between two steps that were measured, in the order of the runbook.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spans: Vec<SpanAchieved>,
     /// How many records the journal has, this one included.
     pub count: u64,
 }
@@ -447,6 +461,26 @@ pub struct Achieved {
     /// Absent without an objective.
     pub met_rpo: Option<bool>,
     /// Why a figure is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A time between two steps, and what was achieved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SpanAchieved {
+    /// Its name.
+    pub name: String,
+    /// The step that opened it.
+    pub from: StepId,
+    /// The step that closed it.
+    pub to: StepId,
+    /// How long it may take, milliseconds.
+    pub objective_ms: Option<u64>,
+    /// How long it took, milliseconds; absent if it was not measured.
+    pub took_ms: Option<u64>,
+    /// Absent without an objective, or if one of its steps was passed over.
+    pub met: Option<bool>,
+    /// Why it was not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

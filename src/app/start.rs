@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
+use zeroize::Zeroizing;
 
 use crate::app::plugins::{self, PluginError};
 use crate::app::who;
@@ -51,6 +52,11 @@ impl Tools {
             .build()
             .map_err(|source| PluginError::System(EngineError::System { source }))?;
         Ok(Self { runtime, registry, secrets: Arc::new(secrets), masker })
+    }
+
+    /// Lets a person type the secrets that are to be typed: see [`SecretStore::type_in`].
+    pub fn type_secrets(&self, typed: impl Fn(&str) -> Result<Zeroizing<String>, String>) {
+        self.runtime.block_on(self.secrets.type_in(typed));
     }
 
     /// Asks the targets of the steps for which `is_open` holds.

@@ -13,6 +13,7 @@ use super::log;
 use super::observe::look_ahead;
 use super::out::Out;
 use super::plan::make;
+use super::prompt::type_secret;
 use super::sealed as cli_sealed;
 use crate::app::request::{random, request};
 use crate::app::sealed::{self, Claim};
@@ -64,6 +65,7 @@ pub(super) fn run(args: &Execute, state_dir: Option<&Path>, out: &Out) -> Exit {
         Ok(tools) => tools,
         Err(error) => return out.fail(&error, Exit::NotReady),
     };
+    tools.type_secrets(|name| type_secret(name, out));
     let preflight = if args.skip_preflight {
         None
     } else {

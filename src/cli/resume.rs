@@ -10,6 +10,7 @@ use super::execute::{finish, locked, reporter};
 use super::exit::Exit;
 use super::observe::look_ahead;
 use super::out::Out;
+use super::prompt::type_secret;
 use crate::app::past::Past;
 use crate::app::request::request;
 use crate::app::session::{self, Parts};
@@ -60,6 +61,7 @@ pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
         Ok(tools) => tools,
         Err(error) => return out.fail(&error, Exit::NotReady),
     };
+    tools.type_secrets(|name| type_secret(name, out));
     let opened = if dir.journal().exists() {
         journal::reopen(&dir.journal(), args.accept_loss, tools.masker.clone())
     } else {

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use super::deviations::deviations;
 use super::model::{
     AttemptEvidence, Clocks, Decision, Evidence, FORMAT, JournalEvidence, Participant,
-    PreflightEvidence, RunIdentity, RunResult, SealEvidence, SessionEvidence, StepEvidence,
+    PreflightEvidence, RunIdentity, RunResult, SealEvidence, SessionEvidence, SpanEvidence,
+    StepEvidence,
 };
 use super::services::{assurance, service, union_ms, waits};
 use crate::event::{Actor, EventKind, Record, RequestKind, StepState};
@@ -95,6 +96,7 @@ pub fn build(plan: &Arc<Plan>, records: &[Record], head: &JournalHead) -> Option
             rpa_definition: RPA.to_owned(),
         },
         services: services.collect(),
+        spans: spans(&view),
         steps: view.steps().iter().map(|shown| step(&view, shown)).collect(),
         deviations: deviations(&view),
         decisions: decisions(&view),
@@ -126,6 +128,17 @@ pub fn build(plan: &Arc<Plan>, records: &[Record], head: &JournalHead) -> Option
             closed: closed(records, head),
         },
     })
+}
+
+fn spans(view: &View) -> Vec<SpanEvidence> {
+    let measured = view.plan().spans.iter().zip(view.spans());
+    measured
+        .map(|(planned, shown)| SpanEvidence {
+            description: planned.description.clone(),
+            predicted_ms: planned.predicted_ms,
+            achieved: shown.achieved,
+        })
+        .collect()
 }
 
 fn closed(records: &[Record], head: &JournalHead) -> bool {
@@ -190,6 +203,7 @@ fn step(view: &View, shown: &StepView) -> StepEvidence {
                 outcome: attempt.outcome,
                 duration_ms: attempt.duration_ms,
                 error: attempt.error.clone(),
+                expected: attempt.expected.clone(),
             })
             .collect(),
         skipped: shown

@@ -17,6 +17,7 @@ pub fn markdown(evidence: &Evidence) -> String {
     let mut out = String::new();
     head(&mut out, evidence);
     services(&mut out, evidence);
+    spans(&mut out, evidence);
     deviations(&mut out, evidence);
     decisions(&mut out, evidence);
     timeline(&mut out, evidence);
@@ -211,6 +212,46 @@ fn services(out: &mut String, evidence: &Evidence) {
         "\nRTA: {} RPA: {}\n",
         evidence.clocks.rta_definition, evidence.clocks.rpa_definition
     );
+}
+
+fn spans(out: &mut String, evidence: &Evidence) {
+    if evidence.spans.is_empty() {
+        return;
+    }
+    out.push_str(
+        "## Measured between steps\n\n\
+         | Span | From | To | Objective | Took | | Predicted |\n|---|---|---|--:|--:|---|--:|\n",
+    );
+    for span in &evidence.spans {
+        let achieved = &span.achieved;
+        let met = match (achieved.met, &achieved.reason) {
+            (Some(true), _) => "met".to_owned(),
+            (Some(false), None) => "**missed**".to_owned(),
+            (Some(false), Some(why)) => format!("**missed**: {}", escape(why)),
+            (None, Some(why)) => escape(why),
+            (None, None) => String::new(),
+        };
+        row(
+            out,
+            &[
+                &escape(&achieved.name),
+                &escape(achieved.from.as_str()),
+                &escape(achieved.to.as_str()),
+                &or_dash(achieved.objective_ms.map(short)),
+                &or_dash(achieved.took_ms.map(short)),
+                &met,
+                &or_dash(span.predicted_ms.map(short)),
+            ],
+        );
+    }
+    out.push_str("\nFrom the first attempt of the one step to the end of the other.\n");
+    for span in &evidence.spans {
+        if let Some(description) = &span.description {
+            let name = escape(&span.achieved.name);
+            let _ = writeln!(out, "- {name}: {}", escape(description));
+        }
+    }
+    out.push('\n');
 }
 
 fn deviations(out: &mut String, evidence: &Evidence) {

@@ -16,6 +16,7 @@ impl Masker {
             | EventKind::RunPaused { waiting: _ }
             | EventKind::StepBlocked { step: _, by: _ }
             | EventKind::StepCancelled { step: _ }
+            | EventKind::StepSleeping { step: _, until: _ }
             | EventKind::ServiceFinished { service: _, recovered: _, rta_ms: _ }
             | EventKind::ClockMoved { by_ms: _ }
             | EventKind::StepsReopened { steps: _, because: _ }
@@ -55,6 +56,7 @@ impl Masker {
                 outcome: _,
                 duration_ms: _,
                 error,
+                expected,
                 outputs,
                 result,
                 warnings,
@@ -62,6 +64,7 @@ impl Masker {
                 next: _,
             }) => {
                 self.error(error);
+                self.error(expected);
                 if let Some(result) = result {
                     self.value(result);
                 }
@@ -98,6 +101,7 @@ impl Masker {
                 verdict: _,
                 reason,
                 services,
+                spans: _,
                 count: _,
             }) => {
                 self.string(reason);

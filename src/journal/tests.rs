@@ -51,6 +51,7 @@ fn step(id: &str) -> Vec<Event> {
             outcome: Outcome::Succeeded,
             duration_ms: 12,
             error: None,
+            expected: None,
             outputs: None,
             result: None,
             warnings: Vec::new(),
@@ -78,6 +79,7 @@ fn finished(verdict: Verdict) -> Event {
         verdict,
         reason: "r".to_owned(),
         services: Vec::new(),
+        spans: Vec::new(),
         count: 1,
     }))
 }

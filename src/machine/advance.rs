@@ -36,6 +36,7 @@ impl Machine {
             Stage::Idle if self.session.live[step as usize].holds => self.begin(step),
             Stage::Idle => self.consider(step),
             Stage::Gate => self.watch_gate(step),
+            Stage::Sleep(until) => self.sleep_on(step, until),
             Stage::Running(_) => {
                 if self.has_slots(step) {
                     self.interrupted(step);
@@ -152,6 +153,8 @@ impl Machine {
         }
         if plan.approve.is_some() && gate.is_none() {
             self.ask_approval(step);
+        } else if plan.sleep.is_some() {
+            self.fall_asleep(step);
         } else if plan.uses.is_none() {
             self.compute(step);
         } else if self.has_slots(step) {
@@ -179,7 +182,7 @@ impl Machine {
     }
 
     /// A gate, guard, computed or counting step: nothing is launched.
-    fn compute(&mut self, step: Index) {
+    pub(super) fn compute(&mut self, step: Index) {
         let graph = Arc::clone(&self.graph);
         let plan = graph.step(step);
         if let Some(counted) = &plan.tally
@@ -245,7 +248,7 @@ impl Machine {
             warnings: record.warnings.clone(),
             recovery_point: record.recovery_point,
             error: record.error.as_deref().cloned(),
-            undecided: false,
+            ..Finish::default()
         };
         let outcome = record.outcome.unwrap_or(Outcome::Failed);
         self.over_with(step, outcome, finish);

@@ -227,6 +227,26 @@ impl Machine {
             return decision;
         }
         let scope = Scope::new(&self.graph, &self.state, self.now, step).error(&error);
+        match plan.expect_error.as_ref().map(|expected| (expected, expected.decide(&scope))) {
+            None | Some((_, Ok(false))) => {}
+            Some((_, Ok(true))) => {
+                let plain = Scope::new(&self.graph, &self.state, self.now, step);
+                let finish = finish::failed_as_expected(plan, &error, &plain);
+                let next = match &finish.error {
+                    Some(_) => self.failed(step),
+                    None => Next::Proceed,
+                };
+                return Decision { outcome: Outcome::Succeeded, finish, result: None, next };
+            }
+            Some((expected, Err(why))) => {
+                let why = not_evaluated("condition", expected.source(), &why);
+                return Decision::error(
+                    outcome_of(&error),
+                    error.clone().with_cause(&why.message),
+                    self.failed(step),
+                );
+            }
+        }
         let judged = retry::judge(plan, &error, record.used(), record.relaunches, |when| {
             when.decide(&scope)
         });
@@ -315,6 +335,7 @@ impl Machine {
             outcome,
             duration_ms: self.now.elapsed_ms.saturating_sub(since),
             error: finish.error,
+            expected: finish.expected,
             outputs: captured.then_some(finish.outputs),
             result,
             warnings: finish.warnings,

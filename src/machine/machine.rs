@@ -5,7 +5,7 @@ use super::graph::{Graph, Index, PlanFault, Role};
 use super::io::{Effect, Ending, Input, Ticket, Timer};
 use super::queue::Queue;
 use super::rules::repeat::Poll;
-use super::rules::verdict;
+use super::rules::{spans, verdict};
 use super::state::{State, step_of};
 use super::step::Stage;
 use crate::event::{CancelRequest, Event, EventKind, Purpose, RunFinished, StepState, Verdict};
@@ -298,7 +298,9 @@ impl Machine {
                 (limited, !limited)
             }
             Stage::Asked(_) => (false, true),
-            Stage::Wait(..) | Stage::Relaunch { at: Some(_), .. } => (true, false),
+            Stage::Sleep(_) | Stage::Wait(..) | Stage::Relaunch { at: Some(_), .. } => {
+                (true, false)
+            }
             _ => (false, false),
         };
         if timed {
@@ -388,7 +390,7 @@ impl Machine {
         }
         if self.note_halt(step) {
             for other in self.halted_by(step) {
-                if matches!(self.state.stage(other), Stage::Idle | Stage::Gate) {
+                if matches!(self.state.stage(other), Stage::Idle | Stage::Gate | Stage::Sleep(_)) {
                     self.later(other);
                 }
             }
@@ -473,12 +475,14 @@ impl Machine {
             }
         }
         let services = verdict::achieved(&self.graph, &self.state);
-        let (verdict, reason) = verdict::verdict(&self.graph, &self.state, &services);
+        let spans = spans::measured(&self.graph, &self.state);
+        let (verdict, reason) = verdict::verdict(&self.graph, &self.state, &services, &spans);
         self.emit(EventKind::RunFinished(RunFinished {
             session: self.state.session,
             verdict,
             reason,
             services,
+            spans,
             count: self.state.count + 1,
         }));
         self.end(Ending::Verdict(verdict));
@@ -512,6 +516,7 @@ impl Machine {
             {
                 self.due(step);
             }
+            (Timer::Next(_), Stage::Sleep(until)) => self.sleep_on(step, until),
             (Timer::Gate(_), Stage::Gate) => self.gate_expired(step),
             (
                 Timer::Repeat(_),

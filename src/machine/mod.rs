@@ -19,6 +19,7 @@ mod queue;
 mod readings;
 mod reopen;
 mod rules;
+mod sleep;
 mod start;
 mod state;
 mod step;

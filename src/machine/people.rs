@@ -174,7 +174,7 @@ impl Machine {
         }
         let forward = self.graph.role(step) == Role::Forward;
         match self.state.stage(step) {
-            Stage::Idle | Stage::Gate if forward => {
+            Stage::Idle | Stage::Gate | Stage::Sleep(_) if forward => {
                 self.emit(EventKind::StepCancelled { step: self.graph.id(step) });
             }
             Stage::Wait(purpose, _) if forward && purpose != Purpose::Check => {

@@ -135,6 +135,7 @@ impl Machine {
             self.attempt_over(step, poll.number, self.purpose(step), since, decision);
             return;
         }
+        let was_read = result.is_ok();
         let reading = {
             let scope = Scope {
                 iteration: Some(poll.iteration),
@@ -154,13 +155,13 @@ impl Machine {
                 } else {
                     // It must hold longer: the remarks are those of the last reading.
                     let finish = Finish { outputs: finish.outputs, ..Finish::default() };
-                    self.go_on(step, &mut poll, Outcome::Succeeded, finish)
+                    self.go_on(step, &mut poll, was_read, Outcome::Succeeded, finish)
                 }
             }
             Reading::NotYet(outputs, error) => {
                 poll.held = 0;
                 let finish = Finish { outputs, error: Some(error), ..Finish::default() };
-                self.go_on(step, &mut poll, Outcome::Failed, finish)
+                self.go_on(step, &mut poll, was_read, Outcome::Failed, finish)
             }
             Reading::Failed(outputs, error) => {
                 let finish = Finish { outputs, error: Some(error), ..Finish::default() };
@@ -181,6 +182,7 @@ impl Machine {
         &mut self,
         step: Index,
         poll: &mut Poll,
+        was_read: bool,
         outcome: Outcome,
         finish: Finish,
     ) -> Option<Decision> {
@@ -200,7 +202,10 @@ impl Machine {
             return Some(Decision::error(Outcome::Failed, error, self.failed(step)));
         }
         let at = self.after_ms(repeat.every_ms);
-        poll.previous = Some(finish.outputs.clone());
+        // An error that is tolerated says nothing about what is read.
+        if was_read {
+            poll.previous = Some(finish.outputs.clone());
+        }
         let news = (finish.outputs.clone(), last);
         if poll.told.as_ref() == Some(&news) {
             let timer = Timer::Next(graph.id(step));

@@ -270,6 +270,7 @@ pub(super) fn step_of(kind: &EventKind) -> Option<&StepId> {
         | E::ApprovalRequested { step, .. }
         | E::ApprovalAnswered { step, .. }
         | E::QuestionAsked { step, .. }
+        | E::StepSleeping { step, .. }
         | E::AttemptStarted { step, .. }
         | E::StepReset { step, .. } => Some(step),
         E::AttemptFinished(finished) => Some(&finished.step),

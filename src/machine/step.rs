@@ -25,6 +25,8 @@ pub(super) enum Stage {
     Gate,
     /// An attempt was started and has not come back.
     Running(Purpose),
+    /// It waits for a moment, without an attempt.
+    Sleep(Timestamp),
     /// Another attempt of this purpose is due.
     Wait(Purpose, Timestamp),
     /// The action is to be launched again, with a key of its own if `fresh`.
@@ -51,6 +53,7 @@ impl Stage {
         match event {
             E::ApprovalRequested { .. } => Self::Gate,
             E::ApprovalAnswered { settled: true, .. } => Self::Idle,
+            E::StepSleeping { until, .. } => Self::Sleep(*until),
             E::AttemptStarted { purpose, .. } => Self::Running(*purpose),
             E::AttemptFinished(AttemptFinished { next, purpose, outcome, .. }) => match next {
                 Next::Proceed => Self::Decided,
@@ -78,7 +81,7 @@ impl Stage {
 
     /// Whether an attempt was made and the step has not come to rest since.
     pub(super) fn is_under_way(self) -> bool {
-        !matches!(self, Self::Idle | Self::Gate | Self::Over(_))
+        !matches!(self, Self::Idle | Self::Gate | Self::Sleep(_) | Self::Over(_))
     }
 }
 
@@ -173,7 +176,7 @@ impl Record {
     pub(super) fn state(&self) -> StepState {
         match self.stage {
             Stage::Idle => StepState::Pending,
-            Stage::Gate => StepState::Waiting,
+            Stage::Gate | Stage::Sleep(_) => StepState::Waiting,
             Stage::Asked(Question::OutcomeUnknown) => StepState::Unknown,
             Stage::Over(state) => state,
             _ => StepState::Running,
@@ -310,7 +313,9 @@ impl Record {
         self.warnings.clear();
         self.recovery_point = None;
         self.skip = None;
-        if self.done && !redo && step.effect != dr_plugin::Effect::Pure {
+        // Whether an action still fails as it must is only seen by calling it.
+        let kept = step.effect != dr_plugin::Effect::Pure && step.expect_error.is_none();
+        if self.done && !redo && kept {
             self.stage = Stage::Judge;
             return;
         }

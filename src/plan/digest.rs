@@ -2,7 +2,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::{Plan, PluginUse, Service, Step};
+use super::{Plan, PluginUse, Service, Span, Step};
 use crate::id::Digest;
 
 /// What of a plan, a service or a step says nothing about what would be done: descriptions,
@@ -105,6 +105,7 @@ fn head_of(plan: &Plan) -> Plan {
             .collect(),
         pools: plan.pools.clone(),
         services: Vec::new(),
+        spans: plan.spans.iter().map(Span::without_prediction).collect(),
         steps: Vec::new(),
         files: plan.files.clone(),
         notices: Vec::new(),

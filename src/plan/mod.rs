@@ -7,6 +7,7 @@ mod model;
 mod names;
 mod project;
 mod seal;
+mod span;
 #[cfg(test)]
 mod tests;
 
@@ -14,9 +15,10 @@ pub use digest::{covered_head, covered_step, digest};
 pub use forward::{Lists, Network, Stand, dispatch, list_schedule};
 pub use model::{
     Check, EdgeReason, EstimateSource, Executable, Expectation, FORMAT, Gate, Notice, OnReject,
-    Output, Place, Plan, PluginUse, Pool, Repeat, Retry, Rule, SecretSource, Service, Step, Tally,
-    UNDO, Urgency, Uses,
+    Output, Place, Plan, PluginUse, Pool, Repeat, Retry, Rule, SecretSource, Service, Sleep, Step,
+    Tally, UNDO, Urgency, Uses,
 };
 pub use names::PlanNames;
 pub use project::{Progress, Projection, Projector, project};
 pub use seal::{Seal, SealedSource, UsedFile};
+pub use span::{Passed, Span};

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::span::Span;
 use super::{Seal, UsedFile};
 use crate::id::{Digest, ServiceId, StepId};
 use crate::text::{Expr, Templated};
@@ -62,6 +63,9 @@ pub struct Plan {
     pub pools: BTreeMap<String, Pool>,
     /// Services in the order of the runbook.
     pub services: Vec<Service>,
+    /// Times between two steps that are measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spans: Vec<Span>,
     /// Steps in the order of the runbook; a service's validation follows its last step.
     pub steps: Vec<Step>,
     /// Files on this machine that steps send or execute.
@@ -94,6 +98,15 @@ pub enum SecretSource {
     File(String),
     /// The standard output of a command, without its final newline.
     Command(Vec<String>),
+    /// Whoever starts or resumes the run types it. Always true.
+    Prompt(bool),
+    /// A part of the JSON text that another source gives.
+    Field {
+        /// The source of the text.
+        of: Box<SecretSource>,
+        /// Where it stands in it: names, with dots between them.
+        name: String,
+    },
 }
 
 /// A plugin that the plan needs.
@@ -147,7 +160,8 @@ pub struct Service {
     pub depends_on: Vec<ServiceId>,
     /// Whether it has validation.
     pub validated: bool,
-    /// Predicted recovery, milliseconds after the start.
+    /// Predicted recovery, milliseconds after the start of its clock: the start of the run, or the
+    /// predicted end of the step that says `incident: true`.
     pub predicted_ms: Option<u64>,
     /// Half of all runs are faster.
     pub p50_ms: Option<u64>,
@@ -179,6 +193,9 @@ pub struct Step {
     pub validates: Option<String>,
     /// The action or probe it calls; absent for gates, guards and computed steps.
     pub uses: Option<Uses>,
+    /// Waits instead of calling an action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sleep: Option<Sleep>,
     /// Counts other steps instead of calling an action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tally: Option<Tally>,
@@ -211,6 +228,9 @@ pub struct Step {
     /// What must hold once the action has succeeded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expect: Vec<Expectation>,
+    /// The action must fail, and in this way: over `error`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect_error: Option<Expr>,
     /// The moment the recovered data is from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery_point: Option<Expr>,
@@ -312,6 +332,16 @@ impl std::fmt::Display for Uses {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.{}", self.plugin, self.action)
     }
+}
+
+/// Waits for a time to pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Sleep {
+    /// How long, milliseconds.
+    pub for_ms: u64,
+    /// Counted from the end of this step; absent: from the moment that the wait can begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<StepId>,
 }
 
 /// Succeeds when a share of other steps has succeeded: a validation with a threshold below 1.
@@ -513,6 +543,14 @@ impl Step {
 }
 
 impl Plan {
+    /// When the clocks of declaration and incident are predicted to start, milliseconds after the
+    /// start of the run: at once, or when the last step that says `incident: true` is over.
+    #[must_use]
+    pub fn clock_start_ms(&self) -> u64 {
+        let incidents = self.steps.iter().filter(|step| step.incident && step.skip.is_none());
+        incidents.map(|step| step.finish_ms).max().unwrap_or(0)
+    }
+
     /// The step with this id.
     #[must_use]
     pub fn step(&self, id: &str) -> Option<&Step> {

@@ -7,7 +7,7 @@ use super::request::{Estimates, PlanRequest};
 use super::resolve::{self, Environment};
 use super::select::{self, Selection};
 use super::steps::Maker;
-use super::{codes, objectives, timing};
+use super::{codes, objectives, sleeps, spans, timing};
 use crate::catalog::Catalog;
 use crate::event::SkipReason;
 use crate::id::{Digest, StepId};
@@ -63,6 +63,8 @@ pub fn plan(
     let Selection { phases, notices, .. } = selection;
     let Environment { protected, known, secrets, pools, .. } = environment;
     let Known { mode, style, environment, inputs, values, hosts } = known;
+    sleeps::shorten(&mut steps, &graph);
+    let mut problems = Vec::new();
     let mut plan = Plan {
         format: FORMAT,
         runbook: document.runbook.value.clone(),
@@ -85,11 +87,15 @@ pub fn plan(
         plugins,
         pools,
         services,
+        spans: spans::spans(document, &mut problems),
         steps,
         files: Vec::new(),
         notices,
         seal: None,
     };
+    if !problems.is_empty() {
+        return Err(problems);
+    }
     let used = used_secrets(&plan);
     plan.secrets = secrets.into_iter().filter(|(name, _)| used.contains(name)).collect();
     // The digest covers nothing of the schedule, whose search takes its seed from it.

@@ -1,6 +1,7 @@
 //! Runbook + catalog + history → plan: resolves one environment, selects steps, and schedules them.
 //! Touches nothing and contacts nothing.
 
+mod clock;
 pub mod codes;
 pub mod diff;
 mod make;
@@ -11,6 +12,8 @@ mod request;
 mod resolve;
 pub mod schedule;
 mod select;
+mod sleeps;
+mod spans;
 mod steps;
 #[cfg(test)]
 mod tests;

@@ -11,12 +11,12 @@ use crate::catalog::Catalog;
 use crate::event::SkipReason;
 use crate::id::StepId;
 use crate::plan::{
-    Check, EstimateSource, Expectation, Gate, OnReject, Output, Place, Repeat, Retry, Rule, Step,
-    Urgency, Uses,
+    Check, EstimateSource, Expectation, Gate, OnReject, Output, Place, Repeat, Retry, Rule, Sleep,
+    Step, Urgency, Uses,
 };
 use crate::runbook::{
-    CheckDoc, DocPath, Document, ExpectDoc, Problem, RepeatDoc, RetryDoc, SeverityDoc, StepDoc,
-    nearest,
+    CheckDoc, DocPath, Document, ExpectDoc, Problem, RepeatDoc, RetryDoc, SeverityDoc, SleepDoc,
+    StepDoc, nearest,
 };
 use crate::text::{Expr, Path, Templated, TextError, known_at_plan_time};
 use crate::time::Millis;
@@ -102,6 +102,7 @@ impl Maker<'_> {
         step.with = self.template(doc.with.as_ref(), known_host, &at.field("with"));
         set_action(&mut step, doc.effect, doc.check.is_some(), action.as_ref());
         step.host = host.as_ref().map(|host| host.name.clone());
+        step.sleep = doc.sleep.as_ref().and_then(|sleep| self.sleep(sleep, &at.field("sleep")));
         step.approve = doc.approve.as_ref().map(|gate| {
             let at = at.field("approve");
             let message = Value::String(gate.message.clone());
@@ -118,6 +119,10 @@ impl Maker<'_> {
             }
         }
         step.expect = self.expectations(&doc.expect, known_host, at);
+        step.expect_error = doc
+            .expect_error
+            .as_deref()
+            .and_then(|source| self.expr(source, &at.field("expect_error")));
         step.recovery_point = doc
             .recovery_point
             .as_deref()
@@ -150,6 +155,7 @@ impl Maker<'_> {
             phase: None,
             validates: None,
             uses: None,
+            sleep: None,
             tally: None,
             with: Templated::literal(Value::Null),
             host: None,
@@ -161,6 +167,7 @@ impl Maker<'_> {
             approve: None,
             outputs: Vec::new(),
             expect: Vec::new(),
+            expect_error: None,
             recovery_point: None,
             point_of_no_return: false,
             incident: false,
@@ -193,6 +200,11 @@ impl Maker<'_> {
             critical: false,
             place: None,
         }
+    }
+
+    fn sleep(&mut self, doc: &SleepDoc, at: &DocPath) -> Option<Sleep> {
+        let for_ms = self.duration(Some(&doc.lasts), &at.field("for"))?;
+        Some(Sleep { for_ms, since: doc.since.as_deref().map(StepId::from) })
     }
 
     fn decide_when(&mut self, step: &mut Step, doc: &StepDoc, at: &DocPath) {
@@ -454,12 +466,17 @@ impl Maker<'_> {
         at: &DocPath,
     ) {
         let declared = self.duration(written, &at.field("estimate"));
-        let history = self.estimates.history.get(&step.id).copied();
+        // How long a wait takes is written; only what it is counted from may shorten it.
+        let fixed = step.sleep.as_ref().is_some_and(|sleep| sleep.since.is_none());
+        let history = self.estimates.history.get(&step.id).copied().filter(|_| !fixed);
         (step.estimate_ms, step.estimate_source) = match (declared, history, action) {
             (Some(ms), ..) => (ms, EstimateSource::Declared),
             (None, Some(ms), _) => (ms, EstimateSource::History),
             (None, None, Some((_, action))) => (action.typical_ms, EstimateSource::Typical),
-            (None, None, None) => (0, EstimateSource::None),
+            (None, None, None) => match &step.sleep {
+                Some(sleep) => (sleep.for_ms, EstimateSource::Declared),
+                None => (0, EstimateSource::None),
+            },
         };
     }
 

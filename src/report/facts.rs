@@ -150,6 +150,12 @@ pub fn facts(view: &View, event: &Event) -> Vec<Fact> {
             let text = format!("{}: refused: {why}", request_text(request));
             vec![Fact::new(request_subject(request), Tone::Warning, text)]
         }
+        EventKind::StepSleeping { step, until } => {
+            let left = until.as_millisecond() - event.at.as_millisecond();
+            let left = Millis(left.max(0) as u64).short();
+            let until = until.strftime("%H:%M:%SZ");
+            vec![Fact::new(of_step(step), Tone::Plain, format!("waits for {left}, until {until}"))]
+        }
         EventKind::AttemptStarted { step, attempt, purpose, launch, .. } => {
             let what = attempt_name(*purpose, *attempt);
             let again = if *launch > 1 {
@@ -329,6 +335,10 @@ fn attempt_finished(finished: &AttemptFinished, event: &Event) -> Vec<Fact> {
             format!("{what} is done after {took}, but{error}{then}"),
         )],
         Outcome::Succeeded => {
+            if let Some(expected) = &finished.expected {
+                let text = format!("{what} failed as it must: {}{then}", error_text(expected));
+                return vec![Fact::new(subject, Tone::Plain, text)];
+            }
             vec![Fact::detail(subject, format!("{what} succeeded after {took}{then}"))]
         }
         // The check has answered; the error is that of the attempt that it was about.
@@ -431,6 +441,10 @@ fn run_finished(finished: &RunFinished) -> Vec<Fact> {
             )
         });
     }
+    facts.extend(finished.spans.iter().map(|span| {
+        let (tone, text) = super::spans::standing(span);
+        Fact::new(format!("span {}", span.name), tone, text)
+    }));
     let tone = verdict_tone(finished.verdict);
     let word = finished.verdict.as_str().replace('_', " ");
     facts.push(Fact::new("run", tone, format!("{word}: {}", finished.reason)));

@@ -107,6 +107,8 @@ codes! {
     UNKNOWN_OVERRIDE = "DR1506", "an environment overrides what does not exist";
     /// A validation that proves nothing.
     NO_CHECKS = "DR1507", "a validation without checks";
+    /// The end of a span does not come after its beginning.
+    BAD_SPAN = "DR1508", "a span that may end before it begins";
     /// A protected and an unprotected environment act on one host.
     SHARED_HOST = "DR1901", "a drill could reach a protected host";
     /// It changes things and names nothing that it waits for.

@@ -70,8 +70,28 @@ pub struct Document {
     /// Capacities that steps take units of.
     #[serde(default)]
     pub pools: Named<PoolDoc>,
+    /// Times between two steps that are measured, and how long each may take.
+    #[serde(default)]
+    pub spans: Named<SpanDoc>,
     /// What is done.
     pub steps: Vec<StepDoc>,
+}
+
+/// A time that is measured: from the moment that one step begins to act to the end of another.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Span")]
+pub struct SpanDoc {
+    /// What it measures, for people.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// The step that opens it: the clock starts with its first attempt.
+    pub from: String,
+    /// The step that closes it: the clock stops at its end.
+    pub to: String,
+    /// How long it may take. A run that takes longer has missed an objective.
+    #[serde(default)]
+    pub objective: Option<String>,
 }
 
 /// An input of the runbook.
@@ -150,7 +170,7 @@ pub struct EnvironmentDoc {
     pub parallelism: Option<u32>,
 }
 
-/// One place where a secret may come from: exactly one of the keys.
+/// One place where a secret may come from: exactly one of `env`, `file`, `command` and `prompt`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "SecretSource")]
@@ -164,6 +184,12 @@ pub struct SecretSourceDoc {
     /// A command, as a list; the final newline of its output is dropped.
     #[serde(default)]
     pub command: Option<Vec<String>>,
+    /// `true`: whoever starts or resumes the run types it. Nothing is shown while it is typed.
+    #[serde(default)]
+    pub prompt: Option<bool>,
+    /// Where in the JSON text that the source gives the secret stands: `password`, `data.password`.
+    #[serde(default)]
+    pub field: Option<String>,
 }
 
 /// Objectives that services share.
@@ -366,6 +392,9 @@ pub struct StepDoc {
     /// The host it acts on.
     #[serde(default)]
     pub host: Option<String>,
+    /// Waits instead of calling an action.
+    #[serde(default)]
+    pub sleep: Option<SleepDoc>,
     /// Asks people before the action.
     #[serde(default)]
     pub approve: Option<ApproveDoc>,
@@ -375,6 +404,10 @@ pub struct StepDoc {
     /// What must hold once the action has succeeded.
     #[serde(default)]
     pub expect: Vec<ExpectDoc>,
+    /// The action must fail, and in this way: an expression over `error`. Its success is a failure
+    /// of the step.
+    #[serde(default)]
+    pub expect_error: Option<String>,
     /// The moment the recovered data is from: an expression giving a time.
     #[serde(default)]
     pub recovery_point: Option<String>,
@@ -415,6 +448,19 @@ pub struct StepDoc {
     /// Takes the step back when the run unwinds.
     #[serde(default)]
     pub undo: Option<Box<UndoDoc>>,
+}
+
+/// Waits for a time to pass.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Sleep")]
+pub struct SleepDoc {
+    /// How long.
+    #[serde(rename = "for")]
+    pub lasts: String,
+    /// Counted from the end of this step. Default: from the moment that the wait can begin.
+    #[serde(default)]
+    pub since: Option<String>,
 }
 
 /// Asks people before the step's action.

@@ -182,7 +182,7 @@ fn every_bad_section_has_its_code() {
         ("inputs: { a: { type: duration, default: 5m }, b: { type: list, default: [1] } }", vec![]),
         ("secrets: { a: [] }", vec!["DR1504"]),
         ("secrets: { a: [{}] }", vec!["DR1504"]),
-        ("secrets: { a: [{ prompt: true }] }", vec!["DR1012"]),
+        ("secrets: { a: [{ prompt: false }] }", vec!["DR1504"]),
         ("tiers: { a: { priority: urgent } }", vec!["DR1010"]),
         ("tiers: { a: { priority: 0 } }", vec!["DR1010"]),
         ("tiers: { a: { priority: 7, rto: 15, rpo: 0 } }", vec![]),

@@ -29,7 +29,7 @@ pub use check::check;
 pub use document::{
     ApproveDoc, CheckDoc, Document, EnvironmentDoc, ExpectDoc, HostDoc, InputDoc, InputType, Named,
     OutputDoc, PoolDoc, PriorityDoc, RepeatDoc, RetryDoc, SecretSourceDoc, ServiceDoc, SeverityDoc,
-    StepDoc, TierDoc, ValidationCheckDoc, ValidationDoc,
+    SleepDoc, SpanDoc, StepDoc, TierDoc, ValidationCheckDoc, ValidationDoc,
 };
 pub use graph::{Edge, EdgeKind, Graph, Node, NodeKind, Reason, codes as graph_codes};
 pub use load::{load, read};

@@ -101,6 +101,13 @@ fn after_verdict(view: &View, finished: &RunFinished, run: &str) -> Vec<Advice> 
                 .iter()
                 .filter(|service| service.met_rto == Some(false) || service.met_rpo == Some(false))
                 .map(|service| service.name.as_str())
+                .chain(
+                    finished
+                        .spans
+                        .iter()
+                        .filter(|span| span.met == Some(false))
+                        .map(|span| span.name.as_str()),
+                )
                 .collect();
             vec![Advice::run(
                 format!(

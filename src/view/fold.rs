@@ -169,6 +169,12 @@ impl View {
             EventKind::RequestRefused { request, why } => {
                 self.refused.push((request.clone(), why.clone()));
             }
+            EventKind::StepSleeping { step, until } => {
+                let step = self.step_mut(step);
+                step.begin(now);
+                step.state = StepState::Waiting;
+                step.next_at = Some(*until);
+            }
             EventKind::AttemptStarted { step, attempt, purpose, launch, input, deadline } => {
                 let session = self.sessions.last().map_or(1, |session| session.number);
                 let step = self.step_mut(step);
@@ -185,6 +191,7 @@ impl View {
                         outcome: None,
                         duration_ms: None,
                         error: None,
+                        expected: None,
                         lost: false,
                     },
                     now,
@@ -372,6 +379,7 @@ fn step_of(kind: &EventKind) -> Option<&StepId> {
         | EventKind::ApprovalRequested { step, .. }
         | EventKind::ApprovalAnswered { step, .. }
         | EventKind::QuestionAsked { step, .. }
+        | EventKind::StepSleeping { step, .. }
         | EventKind::AttemptStarted { step, .. }
         | EventKind::StepReset { step, .. } => Some(step),
         EventKind::AttemptFinished(finished) => Some(&finished.step),
@@ -501,6 +509,7 @@ impl StepView {
             known.outcome = Some(finished.outcome);
             known.duration_ms = Some(finished.duration_ms);
             known.error.clone_from(&finished.error);
+            known.expected.clone_from(&finished.expected);
             known.lost = false;
         } else {
             // Readings of `repeat` are journaled only when they change: the start is not there.
@@ -517,6 +526,7 @@ impl StepView {
                 outcome: Some(finished.outcome),
                 duration_ms: Some(finished.duration_ms),
                 error: finished.error.clone(),
+                expected: finished.expected.clone(),
                 lost: false,
             });
         }

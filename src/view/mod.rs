@@ -7,6 +7,7 @@ mod advice;
 mod fold;
 mod model;
 mod progress;
+mod spans;
 mod step;
 mod waiting;
 
@@ -14,6 +15,7 @@ pub use crate::markup::{clean, clean_line, value_text};
 pub use advice::{Advice, quote, what_now};
 pub use model::{CancelView, Open, Phase, SessionView, UnwindingView, View};
 pub use progress::{Counts, RunSummary, ServiceState, ServiceView};
+pub use spans::SpanView;
 pub use step::{Answered, AttemptView, GateView, QuestionView, ResetView, SkipView, StepView};
 pub use waiting::{PoolWait, WaitingFor};
 

@@ -100,6 +100,8 @@ pub struct AttemptView {
     pub duration_ms: Option<u64>,
     /// Why it did not succeed.
     pub error: Option<CallError>,
+    /// How it failed, where the step demands that.
+    pub expected: Option<CallError>,
     /// Whether the session that launched it ended without a word about it.
     pub lost: bool,
 }

@@ -8,6 +8,7 @@
 )]
 
 mod bad_input;
+mod constructs;
 mod diff;
 mod going_back;
 mod guide;

@@ -1,6 +1,6 @@
 //! What a run achieved, and how it ended.
 
-use crate::event::{Achieved, SkipReason, StepState, Verdict};
+use crate::event::{Achieved, SkipReason, SpanAchieved, StepState, Verdict};
 use crate::machine::graph::{Graph, Index, Role};
 use crate::machine::state::State;
 use crate::machine::step::{Record, Stage};
@@ -115,6 +115,7 @@ pub(in crate::machine) fn verdict(
     graph: &Graph,
     state: &State,
     achieved: &[Achieved],
+    spans: &[SpanAchieved],
 ) -> (Verdict, String) {
     if let Some(reason) = stuck(graph, state) {
         return (Verdict::Stuck, reason);
@@ -154,7 +155,7 @@ pub(in crate::machine) fn verdict(
         let state = state.record(step).state().as_str();
         return (Verdict::Failed, format!("`{}` is {state}", graph.step(step).id));
     }
-    match achieved.iter().find_map(missed) {
+    match achieved.iter().find_map(missed).or_else(|| spans.iter().find_map(too_long)) {
         Some(missed) => (Verdict::ObjectiveMissed, format!("everything is done, but {missed}")),
         None => (Verdict::Succeeded, "everything is done".to_owned()),
     }
@@ -206,6 +207,17 @@ fn failure(graph: &Graph, state: &State, step: Index) -> String {
         Some(error) => format!("`{id}` {how}: {}", error.message),
         None => format!("`{id}` {how}"),
     }
+}
+
+fn too_long(span: &SpanAchieved) -> Option<String> {
+    if span.met != Some(false) {
+        return None;
+    }
+    let objective = Millis(span.objective_ms?).short();
+    Some(match span.took_ms {
+        Some(took) => format!("`{}` took {} of {objective}", span.name, Millis(took).short()),
+        None => format!("`{}` was not measured", span.name),
+    })
 }
 
 fn missed(achieved: &Achieved) -> Option<String> {

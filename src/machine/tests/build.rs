@@ -8,7 +8,7 @@ use crate::event::{Actor, RunStarted};
 use crate::id::{Digest, RunId, ServiceId, StepId};
 use crate::plan::{
     Check, EstimateSource, Expectation, FORMAT, Gate, OnReject, Output, Plan, Pool, Repeat, Retry,
-    Rule, Service, Step, Urgency, Uses,
+    Rule, Service, Sleep, Step, Urgency, Uses,
 };
 use crate::text::{Expr, Templated};
 use crate::time::{Now, Timestamp};
@@ -39,6 +39,7 @@ pub(super) fn step(id: &str) -> Step {
         phase: None,
         validates: None,
         uses: Some(uses("sim.act")),
+        sleep: None,
         tally: None,
         with: Templated::default(),
         host: None,
@@ -50,6 +51,7 @@ pub(super) fn step(id: &str) -> Step {
         approve: None,
         outputs: Vec::new(),
         expect: Vec::new(),
+        expect_error: None,
         recovery_point: None,
         point_of_no_return: false,
         incident: false,
@@ -120,6 +122,16 @@ pub(super) trait Build: Sized {
     }
     fn without_action(self) -> Self {
         self.set(|step| step.uses = None)
+    }
+    fn sleeps(self, for_ms: u64, since: Option<&str>) -> Self {
+        self.set(|step| {
+            step.uses = None;
+            step.takes.clear();
+            step.sleep = Some(Sleep { for_ms, since: since.map(StepId::from) });
+        })
+    }
+    fn fails_as(self, error: &str) -> Self {
+        self.set(|step| step.expect_error = Some(expr(error)))
     }
     fn gate(self, approvers: u32, timeout_ms: Option<u64>, on_reject: OnReject) -> Self {
         self.set(|step| {
@@ -257,6 +269,7 @@ pub(super) fn plan(steps: Vec<Step>) -> Plan {
         plugins: BTreeMap::new(),
         pools: BTreeMap::from([("run".to_owned(), Pool { capacity: 32 })]),
         services,
+        spans: Vec::new(),
         steps,
         files: Vec::new(),
         notices: Vec::new(),

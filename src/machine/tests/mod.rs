@@ -12,5 +12,6 @@ mod rules_flow;
 mod rules_people;
 mod rules_stop;
 mod rules_values;
+mod rules_waits;
 mod speed;
 mod world;

@@ -84,6 +84,7 @@ fn random_step(seed: u64, family: Family, number: u64) -> Step {
         14..=15 => made.effect(Effect::Once),
         16 => made.effect(Effect::Once).keyed(Keyed::Token),
         17 => made.until("result.n >= 3", 1_000, None),
+        18 if roll("sleep", 2) == 0 => made.sleeps(2_000, None),
         18 => made.without_action(),
         _ => made.effect(Effect::Once).retry_written(3),
     };

@@ -9,6 +9,7 @@ mod paint;
 mod picture;
 mod pools;
 mod sections;
+mod spans;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -43,6 +44,7 @@ pub fn text(plan: &Plan, look: Look) -> String {
     let mut page = Page::new(look);
     sections::header(&mut page, plan);
     sections::services(&mut page, plan);
+    spans::spans(&mut page, plan);
     timeline::timeline(&mut page, plan);
     sections::critical_path(&mut page, plan);
     pools::pools(&mut page, plan);

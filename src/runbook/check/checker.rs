@@ -40,6 +40,7 @@ pub fn check(runbook: &Runbook, catalog: &Catalog) -> Vec<Problem> {
     checker.environments();
     checker.services();
     checker.plugins();
+    checker.spans();
     for (index, step) in document.steps.iter().enumerate() {
         let at = DocPath::step(index);
         checker.step_shape(step, &at);

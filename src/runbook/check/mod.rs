@@ -11,6 +11,7 @@ mod names;
 mod numbers;
 mod reads;
 mod services;
+mod spans;
 mod steps;
 
 pub use checker::check;

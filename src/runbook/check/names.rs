@@ -16,6 +16,7 @@ impl Checker<'_> {
             ("services", document.services.keys().collect()),
             ("hosts", document.hosts.keys().collect()),
             ("pools", document.pools.keys().collect()),
+            ("spans", document.spans.keys().collect()),
         ] {
             for name in names {
                 self.name(name, || DocPath::key(section).field(name));

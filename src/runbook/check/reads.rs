@@ -69,6 +69,9 @@ impl Checker<'_> {
             let reader = reader.at(Place::Expect);
             self.expect(reader, expect, &|| at.field("expect").index(position));
         }
+        if let Some(error) = &step.expect_error {
+            self.decision(reader.at(Place::Error), error, || at.field("expect_error"));
+        }
         if let Some(moment) = &step.recovery_point {
             self.decision(reader.at(Place::Expect), moment, || at.field("recovery_point"));
         }
@@ -273,6 +276,11 @@ impl Checker<'_> {
             "result" if reader.step.is_some_and(|step| step.uses.is_none()) => {
                 let help = "its outputs and conditions can read other steps and `run`".to_owned();
                 let message = "this step calls no action, so there is no `result`".to_owned();
+                Err((codes::NAME_NOT_HERE, message, Some(help)))
+            }
+            "result" if reader.step.is_some_and(|step| step.expect_error.is_some()) => {
+                let help = "an action that fails gives no result".to_owned();
+                let message = "the action must fail here, so there is no `result`".to_owned();
                 Err((codes::NAME_NOT_HERE, message, Some(help)))
             }
             _ => Ok(()),

@@ -17,8 +17,25 @@ impl Checker<'_> {
                 "write its steps into this runbook",
             );
         }
+        if step.sleep.is_some() && step.uses.is_some() {
+            self.help(
+                codes::STEP_SHAPE,
+                at.field("sleep"),
+                format!("`{id}` either waits or calls an action"),
+                "put the wait into a step of its own, and let this one need it",
+            );
+        }
+        if step.expect_error.is_some() && step.repeat.is_some() {
+            self.help(
+                codes::STEP_SHAPE,
+                at.field("expect_error"),
+                "`repeat` waits for a reading, and here every reading must fail",
+                "read again in a step before this one, and let this one see once that it fails",
+            );
+        }
         if step.uses.is_none() {
             let does_something = step.approve.is_some()
+                || step.sleep.is_some()
                 || !step.expect.is_empty()
                 || !step.outputs.is_empty()
                 || step.recovery_point.is_some();
@@ -27,8 +44,8 @@ impl Checker<'_> {
                     codes::STEP_SHAPE,
                     at.clone(),
                     format!("`{id}` does nothing"),
-                    "give it an action (`uses`), a question (`approve`), a condition (`expect`) \
-                     or a value (`outputs`)",
+                    "give it an action (`uses`), a question (`approve`), a condition (`expect`), \
+                     a value (`outputs`) or a wait (`sleep`)",
                 );
                 return;
             }
@@ -37,6 +54,7 @@ impl Checker<'_> {
                 ("timeout", step.timeout.is_some()),
                 ("retry", step.retry.is_some()),
                 ("repeat", step.repeat.is_some()),
+                ("expect_error", step.expect_error.is_some()),
                 ("effect", step.effect.is_some()),
                 ("check", step.check.is_some()),
                 ("on_unknown", step.on_unknown.is_some()),
