@@ -72,6 +72,10 @@ fn covered<T: Serialize>(part: &T, aside: &[&str]) -> Value {
     let mut value = serde_json::to_value(part).unwrap_or_default();
     if let Value::Object(fields) = &mut value {
         fields.retain(|key, _| !aside.contains(&key.as_str()));
+        // What takes a step back is a step within the step.
+        if let Some(Value::Object(undo)) = fields.get_mut("undo") {
+            undo.retain(|key, _| !aside.contains(&key.as_str()));
+        }
     }
     value
 }
