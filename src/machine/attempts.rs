@@ -12,6 +12,7 @@ use super::rules::retry::{self, Judgement};
 use super::rules::unknown;
 use super::step::Stage;
 use crate::event::{AttemptFinished, EventKind, Next, Outcome, Purpose};
+use crate::plan::Step;
 use crate::words::{OnFailure, OnUnknown};
 
 /// What is decided from an attempt's end.
@@ -143,10 +144,9 @@ impl Machine {
     /// The next attempt may have been launched already: the part of the journal that would tell was
     /// given up.
     fn perhaps_launched(&mut self, step: Index) {
-        let graph = Arc::clone(&self.graph);
         let attempt = self.state.record(step).attempt + 1;
         let decision = self.unknown(step, 0, unknown::unrecorded());
-        self.attempt_over(step, attempt, purpose(graph.step(step)), self.now.elapsed_ms, decision);
+        self.attempt_over(step, attempt, self.purpose(step), self.now.elapsed_ms, decision);
     }
 
     /// A launched attempt came back.

@@ -34,7 +34,7 @@ impl Machine {
         if self.block(step) {
             return;
         }
-        if self.is_stopping() {
+        if self.is_stopping(step) {
             self.emit(EventKind::StepCancelled { step: self.graph.id(step) });
             return;
         }

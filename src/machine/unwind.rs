@@ -53,7 +53,12 @@ impl Machine {
             | Stage::Ask(_)
             | Stage::Asked(_)
             | Stage::Judge => Outcome::Cancelled,
-            Stage::Idle | Stage::Gate | Stage::Wait(..) | Stage::Decided | Stage::Over(_) => {
+            Stage::Idle
+            | Stage::Gate
+            | Stage::Sleep(_)
+            | Stage::Wait(..)
+            | Stage::Decided
+            | Stage::Over(_) => {
                 return false;
             }
         };

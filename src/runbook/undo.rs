@@ -86,6 +86,8 @@ impl UndoDoc {
             approve: self.approve.clone(),
             outputs: Named::default(),
             expect: self.expect.clone(),
+            expect_error: None,
+            sleep: None,
             recovery_point: None,
             point_of_no_return: false,
             incident: false,
