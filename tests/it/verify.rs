@@ -34,7 +34,7 @@ fn every_changed_byte_is_found() {
     all.retain(|path| path.file_name().is_some_and(|name| name != "run.lock"));
     assert!(all.len() >= 9, "{all:?}");
     // Every byte by the library's own hand; the program is asked about a few of each file.
-    let most = dr_testkit::cases(3, 20, 200);
+    let most = dr_testkit::cases(3, 20);
     for path in all {
         let before = std::fs::read(&path).unwrap();
         let step = (before.len() / most).max(1);
