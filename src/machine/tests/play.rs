@@ -3,12 +3,15 @@ use std::sync::Arc;
 
 use super::build::{START_S, actor, now, run_started};
 use super::world::World;
-use crate::event::{Event, EventKind, Purpose, Question, Request, RequestKind, StepState, Verdict};
+use crate::event::{
+    Event, EventKind, Purpose, Question, Reopening, Request, RequestKind, StepState, Verdict,
+};
 use crate::id::{RequestId, StepId};
 use crate::machine::graph::{Index, Role};
 use crate::machine::step::Stage;
 use crate::machine::{Effect, Ending, Input, Launch, LaunchKind, Machine, Session, Ticket, Timer};
 use crate::plan::Plan;
+use crate::view::View;
 
 /// What a run that was played to its end leaves.
 #[derive(Debug)]
@@ -37,16 +40,23 @@ impl Played {
 /// Plays a run against the world. Session `n` is ended at instant `crashes[n]`: before the write of
 /// a batch, after the write of some of it, after its sync.
 pub(super) fn play(plan: &Arc<Plan>, seed: u64, crashes: &[u64]) -> Played {
+    play_on(plan, seed, crashes, false)
+}
+
+/// The same; a run that was taken back may be begun anew once, by trying again what failed.
+pub(super) fn play_on(plan: &Arc<Plan>, seed: u64, crashes: &[u64], anew: bool) -> Played {
     let _told = Told(seed, crashes);
     let mut world = World::new(seed);
     let mut journal = Vec::new();
     let mut points = Vec::new();
     let mut ms = 0;
+    let mut anew = anew;
+    let mut requests = Vec::new();
     for session in 0.. {
         assert!(session < 50, "it never ends");
         let crash = crashes.get(session).copied();
         let mut player = Player::new(plan, &mut world, journal, ms, crash);
-        let ending = player.session();
+        let ending = player.session(std::mem::take(&mut requests));
         let Player { machine, durable, points: reached, ms: at, .. } = player;
         points.push(reached);
         journal = durable;
@@ -54,6 +64,22 @@ pub(super) fn play(plan: &Arc<Plan>, seed: u64, crashes: &[u64]) -> Played {
         match ending {
             None => world.crash(),
             Some(Ending::Paused(waiting)) => panic!("paused for {waiting:?}"),
+            Some(Ending::Verdict(Verdict::Unwound)) if std::mem::take(&mut anew) => {
+                world.settle(u64::MAX);
+                let failed = plan.steps.iter().filter(|step| {
+                    let state = machine.step_state(step.id.as_str());
+                    matches!(state, Some(StepState::Failed | StepState::TimedOut))
+                });
+                requests = failed
+                    .map(|step| Request {
+                        id: RequestId::from(format!("{}-anew", step.id)),
+                        step: Some(step.id.clone()),
+                        ask: RequestKind::Retry,
+                        by: actor("bob"),
+                        reason: None,
+                    })
+                    .collect();
+            }
             Some(Ending::Verdict(verdict)) => {
                 world.settle(u64::MAX);
                 let state = |step: &crate::plan::Step| {
@@ -139,9 +165,9 @@ impl<'a> Player<'a> {
     }
 
     /// Plays until the session ends; nothing if it is ended from outside.
-    fn session(&mut self) -> Option<Ending> {
+    fn session(&mut self, requests: Vec<Request>) -> Option<Ending> {
         let started = run_started(self.plan, true);
-        let start = Session { started, reason: None, requests: Vec::new(), lost: None };
+        let start = Session { started, reason: None, requests, lost: None };
         match self.feed(Input::Start(Box::new(start))) {
             Fed::Crashed => return None,
             Fed::Ended(ending) => return Some(ending),
@@ -245,14 +271,9 @@ impl<'a> Player<'a> {
             EventKind::StepReset { step, .. } => {
                 self.met.remove(step.as_str());
             }
-            // Only what was closed too early is opened again.
-            EventKind::AttemptStarted { step, .. }
-                if self.plan.steps.iter().any(|other| other.closes.as_ref() == Some(step)) =>
-            {
-                self.met.remove(step.as_str());
-            }
-            EventKind::AttemptStarted { step, .. } if step.as_str().starts_with('c') => {
-                self.met.remove(step.as_str());
+            // Only what is said to run once more does.
+            EventKind::StepsReopened { steps, .. } => {
+                steps.iter().for_each(|step| _ = self.met.remove(step.as_str()));
             }
             EventKind::AttemptStarted { step, .. } => {
                 assert!(!self.met.contains(step.as_str()), "`{step}` is done and runs again");
@@ -409,7 +430,13 @@ pub(super) fn check_played(plan: &Plan, played: &Played) {
         let id = step.id.as_str();
         let count = played.world.effects.get(id).copied().unwrap_or(0);
         if !step.effect.is_repeatable() {
-            assert!(count <= 1, "`{id}` was done {count} times:\n{}", played.story(""));
+            // What was closed is opened again on purpose.
+            let opened = |event: &&Event| {
+                matches!(&event.kind, EventKind::StepsReopened { steps, because: Reopening::Closed }
+                    if steps.contains(&step.id))
+            };
+            let most = 1 + played.journal.iter().filter(opened).count() as u32;
+            assert!(count <= most, "`{id}` was done {count} times:\n{}", played.story(""));
         }
         let acts = step.uses.is_some() && step.repeat.is_none();
         let asked = played.journal.iter().any(|event| {
@@ -435,6 +462,7 @@ pub(super) fn check_played(plan: &Plan, played: &Played) {
         }
     }
     check_end(plan, played);
+    check_view(plan, played);
     for event in &played.journal {
         if let EventKind::QuestionAsked { step, question: Question::OutcomeUnknown, .. } =
             &event.kind
@@ -445,10 +473,29 @@ pub(super) fn check_played(plan: &Plan, played: &Played) {
     }
 }
 
+/// Who only reads the journal sees the same.
+fn check_view(plan: &Plan, played: &Played) {
+    let mut view = View::new(&Arc::new(plan.clone()));
+    for event in &played.journal {
+        view.apply(event);
+    }
+    for (id, state) in &played.states {
+        let shown = view.step(id).map(|step| view.state(step));
+        let state = if state.is_over() { *state } else { shown.expect("a step") };
+        assert_eq!(shown, Some(state), "the view of `{id}`\n{}", played.story(id));
+    }
+}
+
 /// What was opened is closed, what is said to be taken back is, and the verdict says what is so.
 fn check_end(plan: &Plan, played: &Played) {
     let began = |id: &str| {
-        played.journal.iter().any(|event| {
+        // What ran before it was put back is closed.
+        let put_back = |event: &Event| {
+            matches!(&event.kind, EventKind::StepsReopened { steps, .. }
+                if steps.iter().any(|step| step.as_str() == id))
+        };
+        let from = played.journal.iter().rposition(put_back).unwrap_or(0);
+        played.journal[from..].iter().any(|event| {
             matches!(&event.kind, EventKind::AttemptStarted { step, purpose, .. }
                 if step.as_str() == id && *purpose != Purpose::Check)
         })

@@ -91,6 +91,7 @@ impl World {
         let back = ms + 100 + dice(self.seed, (key, "takes"), 2_000);
         let works = dice(self.seed, (step.id.as_str(), "undo"), 8) > 0;
         if works {
+            self.effects.remove(step.id.as_str());
             self.undone.insert(step.id.to_string());
         }
         (back, AttemptResult::Applied(answer(works)))
@@ -171,6 +172,7 @@ impl World {
     }
 
     fn happen(&mut self, id: &str) {
+        self.undone.remove(id);
         *self.effects.entry(id.to_owned()).or_default() += 1;
     }
 
