@@ -10,6 +10,7 @@
 mod bad_input;
 mod guide;
 mod house;
+mod kills;
 mod on_call;
 mod pages;
 mod people;
@@ -21,6 +22,7 @@ mod quickstart;
 mod schemas;
 mod sealed;
 mod ssh_faults;
+mod terminals;
 
 /// The binary under test, in a new folder.
 fn dr() -> dr_testkit::Dr {
