@@ -6,8 +6,6 @@ mod objects;
 mod pack;
 mod refs;
 mod repository;
-#[cfg(test)]
-mod tests;
 
 use std::path::{Path, PathBuf};
 
@@ -61,3 +59,6 @@ pub fn read(folder: &Path, revision: &str, path: &str) -> Result<Option<Vec<u8>>
         None => Ok(None),
     }
 }
+
+#[cfg(test)]
+mod tests;

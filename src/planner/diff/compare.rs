@@ -116,36 +116,37 @@ fn edges(step: &Step, ids: &[StepId], all: &ById<'_>) -> Value {
     names.into_iter().collect()
 }
 
+/// What is different, by path: of maps in both, their members.
 fn fields(old: &Map<String, Value>, new: &Map<String, Value>, prefix: &str) -> Vec<FieldChange> {
+    // One member with a name of dr's own is a value: a time, a template, a reference to a secret.
+    let is_map = |map: &Map<String, Value>| !map.keys().any(|key| key.starts_with('$'));
     let mut names: Vec<&String> = old.keys().collect();
     names.extend(new.keys().filter(|name| !old.contains_key(*name)));
-    names
-        .into_iter()
-        .filter_map(|name| {
-            let (old, new) = (old.get(name), new.get(name));
-            let (old, new) = (old.cloned().unwrap_or_default(), new.cloned().unwrap_or_default());
-            let field = format!("{prefix}{name}");
-            (old != new).then_some(FieldChange { field, old, new })
-        })
-        .collect()
-}
-
-/// What is different outside services and steps; of maps, by their keys.
-fn head(old: Option<&Plan>, new: Option<&Plan>) -> Vec<FieldChange> {
-    let (Some(old), Some(new)) = (old, new) else { return Vec::new() };
-    let (Value::Object(old), Value::Object(new)) = (covered_head(old), covered_head(new)) else {
-        return Vec::new();
-    };
     let mut found = Vec::new();
-    for change in fields(&old, &new, "") {
-        match (&change.old, &change.new) {
-            (Value::Object(old), Value::Object(new)) => {
-                found.extend(fields(old, new, &format!("{}.", change.field)));
+    for name in names {
+        let field = format!("{prefix}{name}");
+        match (old.get(name), new.get(name)) {
+            (old, new) if old == new => {}
+            (Some(Value::Object(old)), Some(Value::Object(new))) if is_map(old) && is_map(new) => {
+                found.extend(fields(old, new, &format!("{field}.")));
             }
-            _ => found.push(change),
+            (old, new) => {
+                let (old, new) = (old.cloned(), new.cloned());
+                let (old, new) = (old.unwrap_or_default(), new.unwrap_or_default());
+                found.push(FieldChange { field, old, new });
+            }
         }
     }
     found
+}
+
+/// What is different outside services and steps.
+fn head(old: Option<&Plan>, new: Option<&Plan>) -> Vec<FieldChange> {
+    let (Some(old), Some(new)) = (old, new) else { return Vec::new() };
+    match (covered_head(old), covered_head(new)) {
+        (Value::Object(old), Value::Object(new)) => fields(&old, &new, ""),
+        _ => Vec::new(),
+    }
 }
 
 fn services(old: Option<&Plan>, new: Option<&Plan>) -> Vec<ServiceDiff> {
