@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::deviations::deviations;
@@ -275,6 +276,7 @@ fn decisions(view: &View) -> Vec<Decision> {
                     decided: None,
                     by: None,
                     reason: None,
+                    inputs: BTreeMap::new(),
                     waited_ms: None,
                 });
             }
@@ -287,6 +289,7 @@ fn decisions(view: &View) -> Vec<Decision> {
                     decided: Some(word.to_owned()),
                     by: answer.by.clone(),
                     reason: answer.reason.clone(),
+                    inputs: answer.inputs.clone(),
                     waited_ms: Some(answer.at_ms.saturating_sub(gate.asked_ms)),
                 });
             }
@@ -303,6 +306,7 @@ fn decisions(view: &View) -> Vec<Decision> {
                 decided: answer.map(|(ask, ..)| request_word(*ask).to_owned()),
                 by: answer.map(|(_, by, _)| by.clone()),
                 reason,
+                inputs: BTreeMap::new(),
                 waited_ms: answer.map(|(_, _, at)| at.saturating_sub(question.asked_ms)),
             });
         }

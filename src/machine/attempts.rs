@@ -50,7 +50,9 @@ impl Machine {
         if let Some(input) = &self.state.record(step).input {
             return Ok((input.clone(), false));
         }
-        let scope = Scope::new(&self.graph, &self.state, self.now, step);
+        let told = self.state.record(step).told();
+        let scope =
+            Scope { outputs: Some(&told), ..Scope::new(&self.graph, &self.state, self.now, step) };
         let rendered = self.graph.step(step).with.render(&scope);
         // No arguments at all are not worth a word, nor told from none in the journal.
         rendered

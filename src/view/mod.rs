@@ -12,7 +12,7 @@ mod spans;
 mod step;
 mod waiting;
 
-pub use advice::{Advice, quote, what_now};
+pub use advice::{Advice, input_options, quote, what_now};
 pub use clean::{clean, clean_line, value_text};
 pub use model::{CancelView, Open, Phase, SessionView, View};
 pub use progress::{Counts, RunSummary, ServiceState, ServiceView};

@@ -306,6 +306,7 @@ impl<'a> Player<'a> {
                     ask,
                     by: actor(&user),
                     reason: Some("I looked".to_owned()),
+                    inputs: BTreeMap::new(),
                 };
                 let waits = self.due.values().any(
                     |due| matches!(due, Due::Answer(other) if other.step.as_ref() == Some(&id)),

@@ -4,6 +4,7 @@ mod actions;
 mod arguments;
 mod checker;
 mod environments;
+mod gates;
 mod inputs;
 mod lints;
 mod names;
