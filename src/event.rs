@@ -131,8 +131,20 @@ pub enum EventKind {
         /// Why, in their words.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// What the gate asked for, defaults included.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        inputs: BTreeMap<String, Value>,
         /// Whether this answer settles the gate.
         settled: bool,
+    },
+    /// Nobody has settled the gate yet: it asks again.
+    ApprovalReminded {
+        /// The step.
+        step: StepId,
+        /// The request that is still open.
+        request: RequestId,
+        /// Which reminder, from 1.
+        number: u32,
     },
     /// A person must say how the step goes on.
     QuestionAsked {
@@ -529,6 +541,9 @@ pub struct Request {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What the gate asks for, if it is approved.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, Value>,
 }
 
 /// What passes by and is never journaled: it may be dropped.

@@ -146,6 +146,28 @@ words! {
     }
 }
 
+words! {
+    /// Type of an input.
+    InputType {
+        /// Any text.
+        String = "string",
+        /// A whole number.
+        Integer = "integer",
+        /// Any number.
+        Number = "number",
+        /// `true` or `false`.
+        Boolean = "boolean",
+        /// `90s`, `15m`, `1h30m`.
+        Duration = "duration",
+        /// RFC 3339.
+        Timestamp = "timestamp",
+        /// A list.
+        List = "list",
+        /// A map.
+        Map = "map",
+    }
+}
+
 impl Class {
     /// The class of a priority number.
     #[must_use]

@@ -329,6 +329,9 @@ pub struct Approve {
     pub run: String,
     /// The step whose gate it is.
     pub step: String,
+    /// What the gate asks for. On a terminal, what is missing is asked.
+    #[arg(long = "input", short = 'i', value_name = "NAME=VALUE", value_parser = key_value)]
+    pub inputs: Vec<(String, String)>,
     /// Keep the gate shut, and why.
     #[arg(long, value_name = "REASON")]
     pub reject: Option<String>,

@@ -386,7 +386,7 @@ fn ask(question: &str, out: &Out) -> bool {
     prompt(question, out).is_some_and(|answer| matches!(answer.as_str(), "y" | "Y" | "yes"))
 }
 
-fn prompt(question: &str, out: &Out) -> Option<String> {
+pub(super) fn prompt(question: &str, out: &Out) -> Option<String> {
     out.ask(question);
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line).ok()?;

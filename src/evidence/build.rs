@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::deviations::deviations;
@@ -279,6 +280,7 @@ fn decisions(view: &View) -> Vec<Decision> {
                     decided: None,
                     by: None,
                     reason: None,
+                    inputs: BTreeMap::new(),
                     waited_ms: None,
                 });
             }
@@ -291,6 +293,7 @@ fn decisions(view: &View) -> Vec<Decision> {
                     decided: Some(word.to_owned()),
                     by: answer.by.clone(),
                     reason: answer.reason.clone(),
+                    inputs: answer.inputs.clone(),
                     waited_ms: Some(answer.at_ms.saturating_sub(gate.asked_ms)),
                 });
             }
@@ -307,6 +310,7 @@ fn decisions(view: &View) -> Vec<Decision> {
                 decided: answer.map(|(ask, ..)| request_word(*ask).to_owned()),
                 by: answer.map(|(_, by, _)| by.clone()),
                 reason,
+                inputs: BTreeMap::new(),
                 waited_ms: answer.map(|(_, _, at)| at.saturating_sub(question.asked_ms)),
             });
         }
@@ -325,6 +329,7 @@ fn decisions(view: &View) -> Vec<Decision> {
             decided: answer.map(|(go_on, ..)| word(*go_on).to_owned()),
             by: answer.map(|(_, by, ..)| by.clone()),
             reason: answer.and_then(|(_, _, reason, _)| reason.clone()),
+            inputs: BTreeMap::new(),
             waited_ms: answer.map(|(.., at_ms)| at_ms.saturating_sub(asked_ms)),
         });
     }

@@ -279,7 +279,13 @@ fn decisions(out: &mut String, evidence: &Evidence) {
     out.push_str("## Decisions of people\n\n");
     out.push_str("| Asked at | Step | Question | Answer | By | After | Why |\n");
     out.push_str("|---|---|---|---|---|--:|---|\n");
-    for Decision { step, asked, asked_at, decided, by, reason, waited_ms } in &evidence.decisions {
+    for Decision { step, asked, asked_at, decided, by, reason, inputs, waited_ms } in
+        &evidence.decisions
+    {
+        let told: String = inputs
+            .iter()
+            .map(|(name, value)| format!(", {} = {}", escape(name), escape(&value_text(value))))
+            .collect();
         let who = match (by, decided) {
             (Some(by), _) => format!("{} on {}", escape(&by.user), escape(&by.host)),
             (None, Some(_)) => "its deadline".to_owned(),
@@ -291,7 +297,7 @@ fn decisions(out: &mut String, evidence: &Evidence) {
                 &moment(*asked_at),
                 &escape(step.as_str()),
                 &escape(asked),
-                &decided.as_deref().map_or_else(|| "none".to_owned(), escape),
+                &format!("{}{told}", decided.as_deref().map_or_else(|| "none".to_owned(), escape)),
                 &who,
                 &or_dash(waited_ms.map(short)),
                 &reason.as_deref().map(escape).unwrap_or_default(),

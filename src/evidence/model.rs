@@ -522,6 +522,9 @@ pub struct Decision {
     /// Why, in their words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What was told with an approval.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, Value>,
     /// From the question to the answer, milliseconds.
     pub waited_ms: Option<u64>,
 }

@@ -17,6 +17,7 @@ impl Masker {
             | EventKind::StepBlocked { step: _, by: _ }
             | EventKind::StepCancelled { step: _ }
             | EventKind::StepSleeping { step: _, until: _ }
+            | EventKind::ApprovalReminded { step: _, request: _, number: _ }
             | EventKind::ServiceFinished { service: _, recovered: _, rta_ms: _ }
             | EventKind::ClockMoved { by_ms: _ }
             | EventKind::StepsReopened { steps: _, because: _ }
@@ -26,7 +27,6 @@ impl Masker {
             | EventKind::CancelRequested { by: _, level: _, reason }
             | EventKind::UnwindingStarted { cause: _, by: _, reason }
             | EventKind::UnwindingAnswered { go_on: _, by: _, request: _, reason }
-            | EventKind::ApprovalAnswered { reason, .. }
             | EventKind::StepSkipped { step: _, reason: _, by: _, note: reason } => {
                 self.optional(reason);
             }
@@ -38,6 +38,10 @@ impl Masker {
             EventKind::ApprovalRequested { step: _, request: _, message, .. }
             | EventKind::QuestionAsked { step: _, question: _, message, options: _ } => {
                 self.string(message);
+            }
+            EventKind::ApprovalAnswered { reason, inputs, .. } => {
+                self.optional(reason);
+                inputs.values_mut().for_each(|value| self.value(value));
             }
             EventKind::RequestAccepted { request } => self.request(request),
             EventKind::RequestRefused { request, why } => {
@@ -114,6 +118,7 @@ impl Masker {
 
     fn request(&self, request: &mut Request) {
         self.optional(&mut request.reason);
+        request.inputs.values_mut().for_each(|value| self.value(value));
     }
 
     /// Masks what a plugin has said of an error.

@@ -375,5 +375,6 @@ impl Machine {
             let timer = Timer::Gate(self.graph.id(step));
             self.ask(Effect::SetTimer { timer, at });
         }
+        self.remind_later(step);
     }
 }

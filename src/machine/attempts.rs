@@ -60,7 +60,9 @@ impl Machine {
         {
             return Ok((self.state.record(of).input.clone().unwrap_or_default(), false));
         }
-        let scope = Scope::new(&self.graph, &self.state, self.now, step);
+        let told = self.state.record(step).told();
+        let scope =
+            Scope { outputs: Some(&told), ..Scope::new(&self.graph, &self.state, self.now, step) };
         let rendered = self.graph.step(step).with.render(&scope);
         // No arguments at all are not worth a word, nor told from none in the journal.
         rendered

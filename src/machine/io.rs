@@ -96,6 +96,8 @@ pub enum Timer {
     Next(StepId),
     /// The time of a step's gate is up.
     Gate(StepId),
+    /// A step's gate asks again.
+    Remind(StepId),
     /// The time of a step's `repeat` is up.
     Repeat(StepId),
 }

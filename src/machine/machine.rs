@@ -508,7 +508,7 @@ impl Machine {
     }
 
     fn timer_fired(&mut self, timer: &Timer) {
-        let (Timer::Next(id) | Timer::Gate(id) | Timer::Repeat(id)) = timer;
+        let (Timer::Next(id) | Timer::Gate(id) | Timer::Remind(id) | Timer::Repeat(id)) = timer;
         let Some(step) = self.graph.find(id.as_str()) else { return };
         match (timer, self.state.stage(step)) {
             (Timer::Next(_), Stage::Wait(..) | Stage::Relaunch { .. })
@@ -518,6 +518,7 @@ impl Machine {
             }
             (Timer::Next(_), Stage::Sleep(until)) => self.sleep_on(step, until),
             (Timer::Gate(_), Stage::Gate) => self.gate_expired(step),
+            (Timer::Remind(_), Stage::Gate) => self.remind(step),
             (
                 Timer::Repeat(_),
                 Stage::Wait(Purpose::Repeat | Purpose::Validate, _)

@@ -269,6 +269,7 @@ pub(super) fn step_of(kind: &EventKind) -> Option<&StepId> {
         | E::StepCancelled { step }
         | E::ApprovalRequested { step, .. }
         | E::ApprovalAnswered { step, .. }
+        | E::ApprovalReminded { step, .. }
         | E::QuestionAsked { step, .. }
         | E::StepSleeping { step, .. }
         | E::AttemptStarted { step, .. }

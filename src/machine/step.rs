@@ -91,6 +91,10 @@ pub(super) struct GateRecord {
     pub(super) request: RequestId,
     pub(super) deadline: Option<Timestamp>,
     pub(super) approved_by: Vec<Actor>,
+    /// What was told, defaults included.
+    pub(super) inputs: BTreeMap<String, Value>,
+    pub(super) asked: Timestamp,
+    pub(super) reminded: u32,
     /// The decision, and the person and words of a rejection.
     pub(super) settled: Option<bool>,
     pub(super) rejected_by: Option<Actor>,
@@ -183,6 +187,11 @@ impl Record {
         }
     }
 
+    /// What the people who approved told.
+    pub(super) fn told(&self) -> BTreeMap<String, Value> {
+        self.gate.as_ref().map(|gate| gate.inputs.clone()).unwrap_or_default()
+    }
+
     /// Attempts that count.
     pub(super) fn used(&self) -> u32 {
         self.attempt - self.base
@@ -199,14 +208,23 @@ impl Record {
                     request: request.clone(),
                     deadline: *deadline,
                     approved_by: Vec::new(),
+                    inputs: BTreeMap::new(),
+                    asked: at,
+                    reminded: 0,
                     settled: None,
                     rejected_by: None,
                     reason: None,
                 }));
             }
-            EventKind::ApprovalAnswered { approved, by, settled, reason, .. } => {
+            EventKind::ApprovalReminded { number, .. } => {
+                if let Some(gate) = &mut self.gate {
+                    gate.reminded = *number;
+                }
+            }
+            EventKind::ApprovalAnswered { approved, by, settled, reason, inputs, .. } => {
                 if let Some(gate) = &mut self.gate {
                     if *approved {
+                        gate.inputs.clone_from(inputs);
                         gate.approved_by.extend(by.clone());
                     } else {
                         gate.rejected_by.clone_from(by);

@@ -10,6 +10,7 @@ mod seal;
 mod span;
 #[cfg(test)]
 mod tests;
+mod typed;
 
 pub use digest::{covered_head, covered_step, digest};
 pub use forward::{Lists, Network, Stand, dispatch, list_schedule};
@@ -22,3 +23,4 @@ pub use names::PlanNames;
 pub use project::{Progress, Projection, Projector, project};
 pub use seal::{Seal, SealedSource, UsedFile};
 pub use span::{Passed, Span};
+pub use typed::{Asked, allowed, answers, from_json, from_text};

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::span::Span;
+use super::typed::Asked;
 use super::{Seal, UsedFile};
 use crate::id::{Digest, ServiceId, StepId};
 use crate::text::{Expr, Templated};
@@ -379,6 +380,15 @@ pub struct Gate {
     pub message: Templated,
     /// How many different people must approve.
     pub approvers: u32,
+    /// Who may approve: login names; empty: whoever can act on the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<String>,
+    /// What whoever approves has to tell: outputs of the step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<Asked>,
+    /// Asked again this often, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remind_ms: Option<u64>,
     /// Rejected by itself this long after the request, milliseconds.
     pub timeout_ms: Option<u64>,
     /// What a rejection does.

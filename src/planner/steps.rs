@@ -11,12 +11,12 @@ use crate::catalog::Catalog;
 use crate::event::SkipReason;
 use crate::id::StepId;
 use crate::plan::{
-    Check, EstimateSource, Expectation, Gate, OnReject, Output, Place, Repeat, Retry, Rule, Sleep,
-    Step, Urgency, Uses,
+    Asked, Check, EstimateSource, Expectation, Gate, OnReject, Output, Place, Repeat, Retry, Rule,
+    Sleep, Step, Urgency, Uses,
 };
 use crate::runbook::{
-    CheckDoc, DocPath, Document, ExpectDoc, Problem, RepeatDoc, RetryDoc, SeverityDoc, SleepDoc,
-    StepDoc, nearest,
+    CheckDoc, DocPath, Document, ExpectDoc, InputDoc, Problem, RepeatDoc, RetryDoc, SeverityDoc,
+    SleepDoc, StepDoc, nearest,
 };
 use crate::text::{Expr, Path, Templated, TextError, known_at_plan_time};
 use crate::time::Millis;
@@ -109,6 +109,9 @@ impl Maker<'_> {
             Gate {
                 message: self.template(Some(&message), known_host, &at.field("message")),
                 approvers: gate.approvers.unwrap_or(1),
+                from: gate.from.clone(),
+                inputs: gate.inputs.iter().map(asked).collect(),
+                remind_ms: self.duration(gate.remind.as_deref(), &at.field("remind")),
                 timeout_ms: self.duration(gate.timeout.as_deref(), &at.field("timeout")),
                 on_reject: gate.on_reject.unwrap_or(OnReject::Fail),
             }
@@ -553,6 +556,17 @@ impl Maker<'_> {
         let mut problem = Problem::error(code, at, error.to_string()).within(error.span.clone());
         problem.help.clone_from(&error.help);
         self.problems.push(problem);
+    }
+}
+
+fn asked((name, doc): (&String, &InputDoc)) -> Asked {
+    Asked {
+        name: name.clone(),
+        kind: doc.kind,
+        description: doc.description.clone(),
+        default: doc.default.clone(),
+        choices: doc.choices.clone(),
+        pattern: doc.pattern.clone(),
     }
 }
 

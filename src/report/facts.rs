@@ -5,7 +5,7 @@ use crate::event::{
     RequestKind, RunFinished, RunStarted, SkipReason, StepFinished, StepState, Verdict,
 };
 use crate::time::Millis;
-use crate::view::{View, clean_line, quote, value_text};
+use crate::view::{StepView, View, clean_line, quote, value_text};
 
 /// How a fact is to be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +125,17 @@ pub fn facts(view: &View, event: &Event) -> Vec<Fact> {
                 Fact::new(of_step(step), Tone::Asks, approve_with(view, step.as_str())),
             ]
         }
-        EventKind::ApprovalAnswered { step, approved, by, reason, settled, .. } => {
+        EventKind::ApprovalReminded { step, .. } => {
+            let gate = view.step(step.as_str()).and_then(StepView::open_gate);
+            let since = gate.map_or(0, |gate| event.elapsed_ms.saturating_sub(gate.asked_ms));
+            let message = gate.map_or("", |gate| gate.message.as_str());
+            let text = format!("still asks for approval, for {}: {message}", Millis(since).short());
+            vec![
+                Fact::new(of_step(step), Tone::Asks, text),
+                Fact::new(of_step(step), Tone::Asks, approve_with(view, step.as_str())),
+            ]
+        }
+        EventKind::ApprovalAnswered { step, approved, by, reason, settled, inputs, .. } => {
             let word = if *approved { "approved" } else { "rejected" };
             let who = by
                 .as_ref()
@@ -133,7 +143,13 @@ pub fn facts(view: &View, event: &Event) -> Vec<Fact> {
             let why = reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
             let more = if *settled { "" } else { " (more people must answer)" };
             let tone = if *approved { Tone::Good } else { Tone::Bad };
-            vec![Fact::new(of_step(step), tone, format!("{word}{who}{why}{more}"))]
+            let told: Vec<String> = inputs
+                .iter()
+                .map(|(name, value)| format!("{name} = {}", value_text(value)))
+                .collect();
+            let told =
+                if told.is_empty() { String::new() } else { format!(" ({})", told.join(", ")) };
+            vec![Fact::new(of_step(step), tone, format!("{word}{who}{told}{why}{more}"))]
         }
         EventKind::QuestionAsked { step, message, options, .. } => {
             let options: Vec<&str> = options.iter().copied().map(request_word).collect();
@@ -472,7 +488,9 @@ fn request_text(request: &Request) -> String {
 }
 
 fn approve_with(view: &View, step: &str) -> String {
-    format!("approve with: dr approve {} {}", view.spoken(), quote(step))
+    let asked = view.planned(step).and_then(|step| step.approve.as_ref());
+    let inputs = asked.map(crate::view::input_options).unwrap_or_default();
+    format!("approve with: dr approve {} {}{inputs}", view.spoken(), quote(step))
 }
 
 /// The word for what a person asks.

@@ -567,6 +567,9 @@ fn people(out: &mut String, step: &StepView, screen: &Screen) {
             let after = Millis(answer.at_ms.saturating_sub(gate.asked_ms)).short();
             let why = why.unwrap_or_default();
             indented(out, screen, 4, &format!("{word} by {who} after {after}{why}"));
+            for (name, value) in &answer.inputs {
+                indented(out, screen, 6, &format!("{name} = {}", cut(&value_text(value))));
+            }
         }
     }
     for question in &step.questions {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_yaml::Spanned;
 
 use super::undo::UndoDoc;
-use crate::words::{Class, OnCancel, OnFailure, OnUnknown, Phase};
+use crate::words::{Class, InputType, OnCancel, OnFailure, OnUnknown, Phase};
 use dr_plugin::Effect;
 
 /// A map that keeps the order of the file.
@@ -114,29 +114,6 @@ pub struct InputDoc {
     /// A regular expression that the whole text must match.
     #[serde(default)]
     pub pattern: Option<String>,
-}
-
-/// Type of an input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(rename = "InputType")]
-pub enum InputType {
-    /// Any text.
-    String,
-    /// A whole number.
-    Integer,
-    /// Any number.
-    Number,
-    /// `true` or `false`.
-    Boolean,
-    /// `90s`, `15m`, `1h30m`.
-    Duration,
-    /// RFC 3339.
-    Timestamp,
-    /// A list.
-    List,
-    /// A map.
-    Map,
 }
 
 /// An environment. Its entries replace those of the same name in the runbook.
@@ -473,6 +450,15 @@ pub struct ApproveDoc {
     /// How many different people must approve. Default 1.
     #[serde(default)]
     pub approvers: Option<u32>,
+    /// Who may approve: login names. Default: whoever can act on the run.
+    #[serde(default)]
+    pub from: Vec<String>,
+    /// What whoever approves has to tell. The values become outputs of the step.
+    #[serde(default)]
+    pub inputs: Named<InputDoc>,
+    /// Asks again this often, until it is answered.
+    #[serde(default)]
+    pub remind: Option<String>,
     /// Rejected by itself this long after the request.
     #[serde(default)]
     pub timeout: Option<String>,

@@ -25,11 +25,12 @@ mod undo;
 mod yaml;
 
 pub use crate::text::nearest;
+pub use crate::words::InputType;
 pub use check::check;
 pub use document::{
-    ApproveDoc, CheckDoc, Document, EnvironmentDoc, ExpectDoc, HostDoc, InputDoc, InputType, Named,
-    OutputDoc, PoolDoc, PriorityDoc, RepeatDoc, RetryDoc, SecretSourceDoc, ServiceDoc, SeverityDoc,
-    SleepDoc, SpanDoc, StepDoc, TierDoc, ValidationCheckDoc, ValidationDoc,
+    ApproveDoc, CheckDoc, Document, EnvironmentDoc, ExpectDoc, HostDoc, InputDoc, Named, OutputDoc,
+    PoolDoc, PriorityDoc, RepeatDoc, RetryDoc, SecretSourceDoc, ServiceDoc, SeverityDoc, SleepDoc,
+    SpanDoc, StepDoc, TierDoc, ValidationCheckDoc, ValidationDoc,
 };
 pub use graph::{Edge, EdgeKind, Graph, Node, NodeKind, Reason, codes as graph_codes};
 pub use load::{load, read};

@@ -4,6 +4,7 @@ use crate::plan::UNDO;
 
 use super::{GateView, Open, Phase, QuestionView, StepView, View, clean_line};
 use crate::event::{CancelRequest, RequestKind, RunFinished, StepState, Verdict};
+use crate::plan::Gate;
 
 /// One thing that a person can do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,7 +183,12 @@ fn open(view: &View, run: &str) -> Vec<Advice> {
     let mut advice = Vec::new();
     for open in view.open() {
         match open {
-            Open::Gate(step, gate) => gate_advice(step, gate, run, &mut advice),
+            Open::Gate(step, gate) => {
+                let planned = view.planned(step.id.as_str());
+                let asked = planned.and_then(|step| step.approve.as_ref());
+                let inputs = asked.map(input_options).unwrap_or_default();
+                gate_advice(step, gate, run, &inputs, &mut advice);
+            }
             Open::Question(step, question) => question_advice(step, question, run, &mut advice),
             Open::Unwinding(unwinding) => {
                 advice.push(Advice::run(
@@ -199,7 +205,20 @@ fn open(view: &View, run: &str) -> Vec<Advice> {
     advice
 }
 
-fn gate_advice(step: &StepView, gate: &GateView, run: &str, advice: &mut Vec<Advice>) {
+/// What must be given to approve a gate, as options of `dr approve`.
+#[must_use]
+pub fn input_options(gate: &Gate) -> String {
+    let asked = gate.inputs.iter().filter(|asked| asked.default.is_none());
+    asked.map(|asked| format!(" --input {}=VALUE", asked.name)).collect()
+}
+
+fn gate_advice(
+    step: &StepView,
+    gate: &GateView,
+    run: &str,
+    inputs: &str,
+    advice: &mut Vec<Advice>,
+) {
     let id = quote(step.id.as_str());
     let people = match gate.approvers {
         0 | 1 => String::new(),
@@ -207,7 +226,7 @@ fn gate_advice(step: &StepView, gate: &GateView, run: &str, advice: &mut Vec<Adv
     };
     advice.push(Advice::run(
         format!("{} asks{people}: {}", step.id, clean_line(&gate.message)),
-        format!("dr approve {run} {id}"),
+        format!("dr approve {run} {id}{inputs}"),
     ));
     advice.push(Advice::run("or refuse", format!("dr approve {run} {id} --reject 'REASON'")));
 }

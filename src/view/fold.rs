@@ -118,13 +118,15 @@ impl View {
                     });
                 }
             }
-            EventKind::ApprovalAnswered { step, approved, by, reason, settled, .. } => {
+            EventKind::ApprovalReminded { .. } => {}
+            EventKind::ApprovalAnswered { step, approved, by, reason, settled, inputs, .. } => {
                 let step = self.step_mut(step);
                 if let Some(gate) = step.gates.last_mut() {
                     gate.answers.push(Answered {
                         approved: *approved,
                         by: by.clone(),
                         reason: reason.clone(),
+                        inputs: inputs.clone(),
                         at_ms: now.ms,
                         at: now.at,
                     });
@@ -378,6 +380,7 @@ fn step_of(kind: &EventKind) -> Option<&StepId> {
         | EventKind::StepCancelled { step }
         | EventKind::ApprovalRequested { step, .. }
         | EventKind::ApprovalAnswered { step, .. }
+        | EventKind::ApprovalReminded { step, .. }
         | EventKind::QuestionAsked { step, .. }
         | EventKind::StepSleeping { step, .. }
         | EventKind::AttemptStarted { step, .. }

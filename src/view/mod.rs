@@ -12,7 +12,7 @@ mod step;
 mod waiting;
 
 pub use crate::markup::{clean, clean_line, value_text};
-pub use advice::{Advice, quote, what_now};
+pub use advice::{Advice, input_options, quote, what_now};
 pub use model::{CancelView, Open, Phase, SessionView, UnwindingView, View};
 pub use progress::{Counts, RunSummary, ServiceState, ServiceView};
 pub use spans::SpanView;

@@ -138,6 +138,8 @@ pub struct Answered {
     pub by: Option<Actor>,
     /// Why, in their words.
     pub reason: Option<String>,
+    /// What the gate asked for.
+    pub inputs: BTreeMap<String, Value>,
     /// When, in milliseconds since the start of the run.
     pub at_ms: u64,
     /// The same on the wall clock.

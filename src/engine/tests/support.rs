@@ -243,7 +243,14 @@ pub(super) fn session() -> Session {
 }
 
 pub(super) fn request(id: &str, ask: RequestKind) -> Request {
-    Request { id: RequestId::from(id), step: Some("one".into()), ask, by: actor(), reason: None }
+    Request {
+        id: RequestId::from(id),
+        step: Some("one".into()),
+        ask,
+        by: actor(),
+        reason: None,
+        inputs: BTreeMap::new(),
+    }
 }
 
 pub(super) fn plan() -> Plan {

@@ -29,7 +29,7 @@ pub(in crate::machine) fn outputs(
     step: &Step,
     names: &Scope<'_>,
 ) -> (BTreeMap<String, Value>, Option<CallError>) {
-    let mut outputs = BTreeMap::new();
+    let mut outputs = names.state.record(names.step).told();
     for output in &step.outputs {
         let scope = Scope { outputs: Some(&outputs), ..*names };
         match output.value.evaluate(&scope) {

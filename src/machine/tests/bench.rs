@@ -183,6 +183,7 @@ impl Bench {
             ask,
             by: actor(user),
             reason: Some("because".to_owned()),
+            inputs: std::collections::BTreeMap::new(),
         }
     }
 

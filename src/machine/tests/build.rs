@@ -138,6 +138,9 @@ pub(super) trait Build: Sized {
             step.approve = Some(Gate {
                 message: Templated::literal(json!("go on?")),
                 approvers,
+                from: Vec::new(),
+                inputs: Vec::new(),
+                remind_ms: None,
                 timeout_ms,
                 on_reject,
             });

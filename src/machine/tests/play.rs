@@ -77,6 +77,7 @@ pub(super) fn play_on(plan: &Arc<Plan>, seed: u64, crashes: &[u64], anew: bool) 
                         ask: RequestKind::Retry,
                         by: actor("bob"),
                         reason: None,
+                        inputs: BTreeMap::new(),
                     })
                     .collect();
             }
@@ -400,6 +401,7 @@ impl<'a> Player<'a> {
                 ask,
                 by: actor(&user),
                 reason: Some("I looked".to_owned()),
+                inputs: BTreeMap::new(),
             };
             let waits = self
                 .due

@@ -5,6 +5,7 @@ mod arguments;
 mod checker;
 mod ends;
 mod environments;
+mod gates;
 mod inputs;
 mod lints;
 mod names;

@@ -49,7 +49,7 @@ impl Checker<'_> {
         }
     }
 
-    fn name(&mut self, name: &str, at: impl FnOnce() -> DocPath) {
+    pub(super) fn name(&mut self, name: &str, at: impl FnOnce() -> DocPath) {
         if let Err(reason) = check_name(name) {
             let help = match fitting(name) {
                 Some(better) => format!("write `{better}`"),

@@ -34,7 +34,9 @@ impl Checker<'_> {
         if let Some(approve) = &step.approve {
             let at = at.field("approve");
             self.duration(approve.timeout.as_deref(), true, || at.field("timeout"));
+            self.duration(approve.remind.as_deref(), true, || at.field("remind"));
             self.least(approve.approvers, 1, || at.field("approvers"));
+            self.gate(approve, &step.outputs, &at);
         }
         for (pool, units) in &step.takes {
             let at = || at.field("takes").field(pool);

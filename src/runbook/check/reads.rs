@@ -237,6 +237,15 @@ impl Checker<'_> {
     fn wrong(&self, reader: Reader<'_>, read: &Read) -> Result<(), Wrong> {
         let (path, place) = (&read.path, reader.place);
         let root = path.root();
+        let told = |step: &StepDoc, name: &str| {
+            step.approve.as_ref().is_some_and(|gate| gate.inputs.contains_key(name))
+        };
+        if let ("outputs", Some(step), Some(name)) = (root, reader.step, path.field(1))
+            && told(step, name)
+            && !matches!(place, Place::GateMessage | Place::When | Place::StepHost)
+        {
+            return Ok(());
+        }
         if root == "item" {
             let message = "there is no `item` here".to_owned();
             let help = "loops are not available in this version of dr";
@@ -332,7 +341,8 @@ impl Checker<'_> {
         let (Some("outputs"), Some(output)) = (path.field(2), path.field(3)) else {
             return Ok(());
         };
-        if !step.outputs.contains_key(output) {
+        let told = step.approve.as_ref().is_some_and(|gate| gate.inputs.contains_key(output));
+        if !step.outputs.contains_key(output) && !told {
             let help = match nearest(output, step.outputs.keys().map(String::as_str)) {
                 Some(close) => format!("did you mean `{close}`?"),
                 None => format!("add `outputs: {{ {output}: \"result…\" }}` to `{id}`"),
