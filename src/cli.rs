@@ -5,13 +5,16 @@ pub mod exit;
 
 mod act;
 mod check;
+mod detach;
 mod diff;
 mod execute;
+mod log;
 mod look;
 mod observe;
 mod out;
 mod plan;
 mod plugins;
+mod prompt;
 mod resume;
 mod schema;
 mod sealed;
@@ -35,7 +38,7 @@ pub fn main() -> Exit {
         }
     };
     let out = Out::new(cli.color);
-    out::start_log(cli.verbose, &out);
+    out.start_log(cli.verbose);
     let state_dir = cli.state_dir.as_deref();
     match &cli.command {
         Command::Check(args) => check::run(args, &out),

@@ -16,7 +16,8 @@ use crate::time::Timestamp;
 use crate::words::{Mode, Style};
 
 pub use states::{
-    CancelRequest, Outcome, Purpose, Question, RequestKind, SkipReason, StepState, Verdict,
+    CancelRequest, Outcome, Purpose, Question, Reopening, RequestKind, SkipReason, StepState,
+    Verdict,
 };
 
 /// Version of the journal's format.
@@ -62,6 +63,9 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// A person goes on although the journal was damaged. Every unfinished step that may not simply
+    /// be repeated may have been started in what is lost.
+    LossAccepted(LossAccepted),
     /// The session ends without a verdict: only decisions of people are missing (exit code 7).
     RunPaused {
         /// Steps that wait for somebody.
@@ -127,8 +131,20 @@ pub enum EventKind {
         /// Why, in their words.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// What the gate asked for, defaults included.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        inputs: BTreeMap<String, Value>,
         /// Whether this answer settles the gate.
         settled: bool,
+    },
+    /// Nobody has settled the gate yet: it asks again.
+    ApprovalReminded {
+        /// The step.
+        step: StepId,
+        /// The request that is still open.
+        request: RequestId,
+        /// Which reminder, from 1.
+        number: u32,
     },
     /// A person must say how the step goes on.
     QuestionAsked {
@@ -152,6 +168,14 @@ pub enum EventKind {
         request: Request,
         /// Why not.
         why: String,
+    },
+    /// The step waits for a moment, without an attempt.
+    StepSleeping {
+        /// The step.
+        step: StepId,
+        /// When it goes on.
+        #[schemars(with = "String")]
+        until: Timestamp,
     },
     /// An attempt is about to be launched. Durable before the launch.
     AttemptStarted {
@@ -209,6 +233,42 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// What was done is taken back, once what runs has ended.
+    UnwindingStarted {
+        /// The failed step; absent when the run was cancelled.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cause: Option<StepId>,
+        /// Who wants it; absent when the step says so itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Actor>,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Steps that were over are to run once more, because the run goes on.
+    StepsReopened {
+        /// Which.
+        steps: Vec<StepId>,
+        /// Why.
+        because: Reopening,
+    },
+    /// Unwinding would go back past points of no return: a person must say whether it does.
+    UnwindingAsked {
+        /// The points.
+        past: Vec<StepId>,
+    },
+    /// A person's answer to that.
+    UnwindingAnswered {
+        /// Whether everything is taken back; otherwise it stays as it is.
+        go_on: bool,
+        /// Who.
+        by: Actor,
+        /// The request that carried the answer.
+        request: RequestId,
+        /// Why, in their words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// The wall clock moved against the monotonic one.
     ClockMoved {
         /// By how much, in milliseconds; positive is forward.
@@ -216,6 +276,17 @@ pub enum EventKind {
     },
     /// The session is over; the journal's close record.
     RunFinished(RunFinished),
+}
+
+/// A part of the journal that was given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LossAccepted {
+    /// Number of the first record that is lost.
+    pub record: u64,
+    /// Bytes that are lost.
+    pub bytes: u64,
+    /// Who decided to go on.
+    pub by: Actor,
 }
 
 /// The first event of every run.
@@ -279,6 +350,9 @@ pub struct AttemptFinished {
     /// step's outputs or expectations failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<CallError>,
+    /// How the action failed, where the step demands that it fails in that way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<CallError>,
     /// Captured outputs, once the step's action or its reading has succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<BTreeMap<String, Value>>,
@@ -374,6 +448,9 @@ pub struct RunFinished {
     pub reason: String,
     /// What was achieved, in the order of the runbook.
     pub services: Vec<Achieved>,
+    /// Times between two steps that were measured, in the order of the runbook.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spans: Vec<SpanAchieved>,
     /// How many records the journal has, this one included.
     pub count: u64,
 }
@@ -396,6 +473,26 @@ pub struct Achieved {
     /// Absent without an objective.
     pub met_rpo: Option<bool>,
     /// Why a figure is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A time between two steps, and what was achieved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SpanAchieved {
+    /// Its name.
+    pub name: String,
+    /// The step that opened it.
+    pub from: StepId,
+    /// The step that closed it.
+    pub to: StepId,
+    /// How long it may take, milliseconds.
+    pub objective_ms: Option<u64>,
+    /// How long it took, milliseconds; absent if it was not measured.
+    pub took_ms: Option<u64>,
+    /// Absent without an objective, or if one of its steps was passed over.
+    pub met: Option<bool>,
+    /// Why it was not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -444,6 +541,9 @@ pub struct Request {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What the gate asks for, if it is approved.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, Value>,
 }
 
 /// What passes by and is never journaled: it may be dropped.

@@ -115,6 +115,14 @@ words! {
 }
 
 words! {
+    /// What a cancel does to what was done.
+    OnCancel {
+        /// It is taken back.
+        Undo = "undo",
+    }
+}
+
+words! {
     /// What happens when nobody can tell whether an attempt was applied.
     OnUnknown {
         /// A person is asked.
@@ -145,6 +153,28 @@ words! {
         Waves = "waves",
         /// A queue in the order in which steps become ready.
         Fifo = "fifo",
+    }
+}
+
+words! {
+    /// Type of an input.
+    InputType {
+        /// Any text.
+        String = "string",
+        /// A whole number.
+        Integer = "integer",
+        /// Any number.
+        Number = "number",
+        /// `true` or `false`.
+        Boolean = "boolean",
+        /// `90s`, `15m`, `1h30m`.
+        Duration = "duration",
+        /// RFC 3339.
+        Timestamp = "timestamp",
+        /// A list.
+        List = "list",
+        /// A map.
+        Map = "map",
     }
 }
 

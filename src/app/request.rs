@@ -1,5 +1,7 @@
 //! Requests of people, from any terminal.
 
+use std::collections::BTreeMap;
+
 use crate::engine::{Letter, Posted, post};
 use crate::event::{Actor, Request, RequestKind};
 use crate::id::{RequestId, StepId};
@@ -14,7 +16,14 @@ pub fn request(
     by: Actor,
     reason: Option<String>,
 ) -> Request {
-    Request { id: RequestId::from(format!("{:016x}", random())), step, ask, by, reason }
+    Request {
+        id: RequestId::from(format!("{:016x}", random())),
+        step,
+        ask,
+        by,
+        reason,
+        inputs: BTreeMap::new(),
+    }
 }
 
 /// Puts a request into the inbox of a run.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
+use zeroize::Zeroizing;
 
 use crate::app::plugins::{self, PluginError};
 use crate::app::who;
@@ -44,12 +45,18 @@ impl Tools {
             learned.add(secret);
         });
         let registry = Arc::new(plugins::registry_for(plan)?);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
+        // One thread drives the run and all that waits: commands and connections wait, they do not
+        // compute. What may block (writing records, showing the run, SSH) has threads of its own.
+        let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|source| PluginError::System(EngineError::System { source }))?;
         Ok(Self { runtime, registry, secrets: Arc::new(secrets), masker })
+    }
+
+    /// Lets a person type the secrets that are to be typed: see [`SecretStore::type_in`].
+    pub fn type_secrets(&self, typed: impl Fn(&str) -> Result<Zeroizing<String>, String>) {
+        self.runtime.block_on(self.secrets.type_in(typed));
     }
 
     /// Asks the targets of the steps for which `is_open` holds.

@@ -39,18 +39,21 @@ impl StateDir {
         RunStore::new(&self.0)
     }
 
-    /// Every run, oldest first (ids begin with the time of the start).
+    /// Every run, oldest first: ids begin with the second of the start, the plan is written then.
     #[must_use]
     pub fn list(&self) -> Vec<RunId> {
         let Ok(entries) = std::fs::read_dir(self.store().runs()) else { return Vec::new() };
-        let mut runs: Vec<RunId> = entries
+        let mut runs: Vec<_> = entries
             .filter_map(Result::ok)
-            .filter(|entry| entry.path().join("plan.json").is_file())
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .map(RunId::from)
+            .filter_map(|entry| {
+                let plan = std::fs::metadata(entry.path().join("plan.json")).ok()?;
+                let id = entry.file_name().into_string().ok()?;
+                let second = id.get(..STAMP).unwrap_or(&id).to_owned();
+                plan.is_file().then(|| (second, plan.modified().ok(), RunId::from(id)))
+            })
             .collect();
         runs.sort();
-        runs
+        runs.into_iter().map(|(.., run)| run).collect()
     }
 
     /// The run that `name` means: an id, a unique beginning of one, or `last`.
@@ -82,6 +85,9 @@ impl StateDir {
         }
     }
 }
+
+/// Bytes of an id that tell the second of the start: `20261121T035326Z`.
+const STAMP: usize = 16;
 
 /// Why a name means no run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]

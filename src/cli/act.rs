@@ -1,6 +1,9 @@
 //! `dr approve` and `dr cancel`: act on a run from any terminal.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+
+use serde_json::Value;
 
 use super::args::{Approve, Cancel};
 use super::exit::Exit;
@@ -10,17 +13,19 @@ use crate::app::request::{hand_in, request};
 use crate::app::state::StateDir;
 use crate::app::who::actor;
 use crate::engine::Posted;
-use crate::event::{Request, RequestKind};
+use crate::event::{Request, RequestKind, Verdict};
 use crate::id::StepId;
 use crate::journal::{JournalError, Lost};
-use crate::view::StepView;
+use crate::plan::{Asked, Gate};
+use crate::text::nearest;
+use crate::view::{StepView, value_text};
 
 pub(super) fn approve(args: &Approve, state_dir: Option<&Path>, out: &Out) -> Exit {
     let past = match open(state_dir, &args.run, out) {
         Ok(past) => past,
         Err(exit) => return exit,
     };
-    let Some(step) = past.plan.step(&args.step) else {
+    let Some(step) = past.plan.step_or_undo(&args.step) else {
         return no_such_step(&past, &args.step, out);
     };
     let view = past.view();
@@ -41,8 +46,96 @@ pub(super) fn approve(args: &Approve, state_dir: Option<&Path>, out: &Out) -> Ex
         (None, None) => RequestKind::Approve,
     };
     let reason = args.reject.clone().filter(|reason| !reason.is_empty());
-    let id = step.id.clone();
-    submit(&past, request(ask, Some(id), actor("inbox"), reason), out)
+    // Who approves after others confirms what they told.
+    let told = view.step(args.step.as_str()).and_then(StepView::open_gate);
+    let told = told.is_some_and(|gate| gate.approvals() > 0);
+    let inputs = match (&step.approve, ask) {
+        (Some(gate), RequestKind::Approve) => match asked_for(gate, &step.id, told, args, out) {
+            Ok(inputs) => inputs,
+            Err(exit) => return exit,
+        },
+        _ if args.inputs.is_empty() => BTreeMap::new(),
+        _ => {
+            let help = "leave `--input` out";
+            return out.refuse("only an approval takes inputs", help, Exit::Usage);
+        }
+    };
+    let request = request(ask, Some(step.id.clone()), actor("inbox"), reason);
+    submit(&past, Request { inputs, ..request }, out)
+}
+
+/// What a gate asks for, from the command line, else from the terminal.
+fn asked_for(
+    gate: &Gate,
+    step: &StepId,
+    told: bool,
+    args: &Approve,
+    out: &Out,
+) -> Result<BTreeMap<String, Value>, Exit> {
+    let mut inputs = BTreeMap::new();
+    for (name, text) in &args.inputs {
+        let Some(asked) = gate.inputs.iter().find(|asked| asked.name == *name) else {
+            let known: Vec<&str> = gate.inputs.iter().map(|asked| asked.name.as_str()).collect();
+            let help = match (nearest(name, known.iter().copied()), known.is_empty()) {
+                (Some(near), _) => format!("did you mean `{near}`?"),
+                (None, true) => "it asks for nothing: leave `--input` out".to_owned(),
+                (None, false) => format!("it asks for {}", known.join(", ")),
+            };
+            let message = format!("the gate of `{step}` asks for no `{name}`");
+            return Err(out.refuse(&message, &help, Exit::Usage));
+        };
+        match asked.typed(text) {
+            Ok(value) => inputs.insert(name.clone(), value),
+            Err(why) => {
+                let message = format!("`--input {name}`: {why}");
+                return Err(out.refuse(&message, &about(asked), Exit::Usage));
+            }
+        };
+    }
+    if told {
+        return Ok(inputs);
+    }
+    let missing = gate.inputs.iter().filter(|asked| !args.inputs.iter().any(|i| i.0 == asked.name));
+    for asked in missing {
+        if Out::is_attended() {
+            inputs.extend(type_value(asked, out).map(|value| (asked.name.clone(), value)));
+        } else if asked.default.is_none() {
+            let message = format!("the gate of `{step}` asks for `{}`", asked.name);
+            let help = format!("add `--input {}=VALUE`: {}", asked.name, about(asked));
+            return Err(out.refuse(&message, &help, Exit::Usage));
+        }
+    }
+    Ok(inputs)
+}
+
+/// A value, typed until it fits; nothing for its default.
+fn type_value(asked: &Asked, out: &Out) -> Option<Value> {
+    loop {
+        let text = super::execute::prompt(&format!("{}, {}: ", asked.name, about(asked)), out)?;
+        if text.is_empty() && asked.default.is_some() {
+            return None;
+        }
+        match asked.typed(&text) {
+            Ok(value) => return Some(value),
+            Err(why) => out.remark(&why),
+        }
+    }
+}
+
+/// What is asked for, in words.
+fn about(asked: &Asked) -> String {
+    let mut text = asked.kind.to_string();
+    if let Some(choices) = &asked.choices {
+        let all: Vec<String> = choices.iter().map(value_text).collect();
+        text = format!("one of {}", all.join(", "));
+    }
+    if let Some(default) = &asked.default {
+        text = format!("{text} (default {})", value_text(default));
+    }
+    match &asked.description {
+        Some(description) => format!("{text}: {description}"),
+        None => text,
+    }
 }
 
 pub(super) fn cancel(args: &Cancel, state_dir: Option<&Path>, out: &Out) -> Exit {
@@ -50,7 +143,11 @@ pub(super) fn cancel(args: &Cancel, state_dir: Option<&Path>, out: &Out) -> Exit
         Ok(past) => past,
         Err(exit) => return exit,
     };
-    if !past.is_live() {
+    let view = past.view();
+    // What a person has to decide can be decided before anybody goes on with the run.
+    let asked = view.unwindings().last().is_some_and(|unwinding| unwinding.open().is_some());
+    let over = view.verdict().is_some_and(Verdict::is_final);
+    if !past.is_live() && ((!args.undo && !asked) || over) {
         let message = format!("no process works on run {}", past.dir.id());
         return out.refuse(
             &message,
@@ -58,7 +155,11 @@ pub(super) fn cancel(args: &Cancel, state_dir: Option<&Path>, out: &Out) -> Exit
             Exit::Usage,
         );
     }
-    let ask = if args.now { RequestKind::CancelNow } else { RequestKind::Cancel };
+    let ask = match (args.undo, args.now) {
+        (true, _) => RequestKind::CancelUndo,
+        (false, true) => RequestKind::CancelNow,
+        (false, false) => RequestKind::Cancel,
+    };
     submit(&past, request(ask, None, actor("inbox"), args.reason.clone()), out)
 }
 
@@ -122,6 +223,8 @@ fn describe(request: &Request, run: &str) -> String {
         RequestKind::AssumeDone => "assume done:",
         RequestKind::AssumeNotDone => "assume not done:",
         RequestKind::Fail => "fail",
+        RequestKind::Undo => "undo",
+        RequestKind::CancelUndo => return format!("cancel {run} and undo"),
         RequestKind::Cancel => return format!("cancel {run}"),
         RequestKind::CancelNow => return format!("cancel {run} now"),
     };

@@ -274,9 +274,23 @@ pub struct Execute {
     /// Confirm a protected environment. Never answers a gate.
     #[arg(long, short = 'y')]
     pub yes: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would take it for the text of --help")]
+    pub terminal: Terminal,
     /// How to show the run: live or plain text, plain lines, or one event a line.
     #[arg(long, value_enum, default_value_t = RunFormat::Text)]
     pub format: RunFormat,
+}
+
+/// Whether a run stays with the terminal that it was started from.
+#[derive(Debug, Args)]
+pub struct Terminal {
+    /// Let the run go on by itself once it has started, without this terminal.
+    #[arg(long, conflicts_with = "format")]
+    pub detach: bool,
+    /// What `--detach` turns into for the process that goes on.
+    #[arg(long, hide = true)]
+    pub detached: bool,
 }
 
 /// How a run is shown.
@@ -313,6 +327,9 @@ pub struct Resume {
     /// Go on although the journal is damaged: what is not certain becomes unknown.
     #[arg(long)]
     pub accept_loss: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would take it for the text of --help")]
+    pub terminal: Terminal,
     /// How to show the run.
     #[arg(long, value_enum, default_value_t = RunFormat::Text)]
     pub format: RunFormat,
@@ -325,6 +342,9 @@ pub struct Approve {
     pub run: String,
     /// The step whose gate it is.
     pub step: String,
+    /// What the gate asks for. On a terminal, what is missing is asked.
+    #[arg(long = "input", short = 'i', value_name = "NAME=VALUE", value_parser = key_value)]
+    pub inputs: Vec<(String, String)>,
     /// Keep the gate shut, and why.
     #[arg(long, value_name = "REASON")]
     pub reject: Option<String>,
@@ -338,6 +358,10 @@ pub struct Cancel {
     /// Stop running steps as well.
     #[arg(long)]
     pub now: bool,
+    /// Take back what was done: running steps finish, then every step that was started and says how
+    /// is undone, in reverse. Also the answer to whether to go back past a point of no return.
+    #[arg(long, conflicts_with = "now")]
+    pub undo: bool,
     /// Why.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,

@@ -95,12 +95,16 @@ fn planned(args: &PlanArgs, state_dir: Option<&Path>, out: &Out) -> Result<Plan,
 /// Shows a plan that misses an objective which it must meet, and refuses it.
 fn require(plan: &Plan, args: &PlanArgs, out: &Out) -> Result<(), Exit> {
     let missed = plan.services.iter().filter(|service| service.meets_rto == Some(false));
-    let missed: Vec<&str> = missed.map(|service| service.name.as_str()).collect();
+    let late = plan.spans.iter().filter(|span| span.meets == Some(false));
+    let missed: Vec<&str> = missed
+        .map(|service| service.name.as_str())
+        .chain(late.map(|span| span.name.as_str()))
+        .collect();
     if !args.require_rto || missed.is_empty() {
         return Ok(());
     }
     show_plan(plan, args, out)?;
-    let message = format!("the plan misses the RTO of {}", missed.join(", "));
+    let message = format!("the plan misses the objective of {}", missed.join(", "));
     Err(out.refuse(&message, "the critical path above is what to shorten", Exit::NotReady))
 }
 

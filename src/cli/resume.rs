@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use super::act::{no_such_step, submit};
 use super::args::Resume;
+use super::detach::{self, Leaving};
 use super::execute::{finish, locked, reporter};
 use super::exit::Exit;
 use super::observe::look_ahead;
 use super::out::Out;
+use super::prompt::type_secret;
 use crate::app::past::Past;
 use crate::app::request::request;
 use crate::app::session::{self, Parts};
 use crate::app::start::{Locks, Tools};
 use crate::app::state::StateDir;
 use crate::app::who;
-use crate::event::{EventKind, FORMAT, Request, RequestKind, RunStarted, StepState};
+use crate::event::{EventKind, FORMAT, LossAccepted, Request, RequestKind, RunStarted, StepState};
 use crate::id::StepId;
 use crate::journal;
 use crate::machine::Session;
@@ -23,6 +25,9 @@ use crate::time::{Clock, SystemClock};
 use crate::view::View;
 
 pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
+    if args.terminal.detach {
+        return detach::start(out);
+    }
     let state = StateDir::resolve(state_dir, Path::new("."));
     let dir = match state.find(&args.run) {
         Ok(dir) => dir,
@@ -56,6 +61,7 @@ pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
         Ok(tools) => tools,
         Err(error) => return out.fail(&error, Exit::NotReady),
     };
+    tools.type_secrets(|name| type_secret(name, out));
     let opened = if dir.journal().exists() {
         journal::reopen(&dir.journal(), args.accept_loss, tools.masker.clone())
     } else {
@@ -92,10 +98,19 @@ pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
             seal: None,
         },
     };
-    let started =
-        RunStarted { by: who::actor("command line"), attended: Out::is_attended(), ..started };
+    let attended = Out::is_attended() && !args.terminal.detached;
+    let started = RunStarted { by: who::actor("command line"), attended, ..started };
+    let lost = replay.lost.as_ref().map(|lost| LossAccepted {
+        record: lost.record,
+        bytes: lost.bytes,
+        by: started.by.clone(),
+    });
     let parts = Parts {
-        reporter: reporter(args.format, out),
+        reporter: if args.terminal.detached {
+            Box::new(Leaving::new(&dir))
+        } else {
+            reporter(args.format, out)
+        },
         plan: Arc::clone(&past.plan),
         registry: tools.registry,
         secrets: tools.secrets,
@@ -103,7 +118,7 @@ pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
         journal,
         history: replay.records,
         preflight: None,
-        session: Session { started, reason: args.reason.clone(), requests },
+        session: Session { started, reason: args.reason.clone(), requests, lost },
         clock: Arc::new(clock),
         dir: dir.clone(),
     };
@@ -164,7 +179,7 @@ fn requests(args: &Resume, past: &Past, out: &Out) -> Result<Vec<Request>, Exit>
     asked.extend(args.retries.iter().map(|step| (RequestKind::Retry, step.as_str())));
     let mut requests = Vec::new();
     for (kind, step) in asked {
-        if past.plan.step(step).is_none() {
+        if past.plan.step_or_undo(step).is_none() {
             return Err(no_such_step(past, step, out));
         }
         let step = Some(StepId::from(step));

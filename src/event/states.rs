@@ -27,6 +27,10 @@ pub enum RequestKind {
     Cancel,
     /// Stop the run's attempts now.
     CancelNow,
+    /// Take back what was done: the answer to a failed step or to a point of no return.
+    Undo,
+    /// Stop the run and take back what was done.
+    CancelUndo,
 }
 
 /// How a run is asked to stop.
@@ -53,6 +57,18 @@ pub enum SkipReason {
     Person,
     /// Its gate was rejected, and says `on_reject: skip`.
     Rejected,
+    /// It closes a step that was never started.
+    NotOpened,
+}
+
+/// Why steps that were over are to run once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reopening {
+    /// What they opened was closed, and work that needs it goes on.
+    Closed,
+    /// They were taken back, or what they said was read before that.
+    TakenBack,
 }
 
 /// What a person is asked about a step.

@@ -1,9 +1,11 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::deviations::deviations;
 use super::model::{
     AttemptEvidence, Clocks, Decision, Evidence, FORMAT, JournalEvidence, Participant,
-    PreflightEvidence, RunIdentity, RunResult, SealEvidence, SessionEvidence, StepEvidence,
+    PreflightEvidence, RunIdentity, RunResult, SealEvidence, SessionEvidence, SpanEvidence,
+    StepEvidence,
 };
 use super::services::{assurance, service, union_ms, waits};
 use crate::event::{Actor, EventKind, Record, RequestKind, StepState};
@@ -95,6 +97,7 @@ pub fn build(plan: &Arc<Plan>, records: &[Record], head: &JournalHead) -> Option
             rpa_definition: RPA.to_owned(),
         },
         services: services.collect(),
+        spans: spans(&view),
         steps: view.steps().iter().map(|shown| step(&view, shown)).collect(),
         deviations: deviations(&view),
         decisions: decisions(&view),
@@ -126,6 +129,17 @@ pub fn build(plan: &Arc<Plan>, records: &[Record], head: &JournalHead) -> Option
             closed: closed(records, head),
         },
     })
+}
+
+fn spans(view: &View) -> Vec<SpanEvidence> {
+    let measured = view.plan().spans.iter().zip(view.spans());
+    measured
+        .map(|(planned, shown)| SpanEvidence {
+            description: planned.description.clone(),
+            predicted_ms: planned.predicted_ms,
+            achieved: shown.achieved,
+        })
+        .collect()
 }
 
 fn closed(records: &[Record], head: &JournalHead) -> bool {
@@ -190,6 +204,7 @@ fn step(view: &View, shown: &StepView) -> StepEvidence {
                 outcome: attempt.outcome,
                 duration_ms: attempt.duration_ms,
                 error: attempt.error.clone(),
+                expected: attempt.expected.clone(),
             })
             .collect(),
         skipped: shown
@@ -232,6 +247,10 @@ fn participants(view: &View) -> Vec<Participant> {
     if let Some(cancel) = view.cancel() {
         acts.push((cancel.at_ms, &cancel.by, "cancelled"));
     }
+    for unwinding in view.unwindings() {
+        acts.extend(unwinding.by.as_ref().map(|by| (unwinding.at_ms, by, "decided")));
+        acts.extend(unwinding.answer.as_ref().map(|(_, by, _, at_ms)| (*at_ms, by, "decided")));
+    }
     acts.sort_by_key(|(at_ms, ..)| *at_ms);
     let mut people: Vec<Participant> = Vec::new();
     for (_, by, role) in acts {
@@ -261,6 +280,7 @@ fn decisions(view: &View) -> Vec<Decision> {
                     decided: None,
                     by: None,
                     reason: None,
+                    inputs: BTreeMap::new(),
                     waited_ms: None,
                 });
             }
@@ -273,6 +293,7 @@ fn decisions(view: &View) -> Vec<Decision> {
                     decided: Some(word.to_owned()),
                     by: answer.by.clone(),
                     reason: answer.reason.clone(),
+                    inputs: answer.inputs.clone(),
                     waited_ms: Some(answer.at_ms.saturating_sub(gate.asked_ms)),
                 });
             }
@@ -289,9 +310,28 @@ fn decisions(view: &View) -> Vec<Decision> {
                 decided: answer.map(|(ask, ..)| request_word(*ask).to_owned()),
                 by: answer.map(|(_, by, _)| by.clone()),
                 reason,
+                inputs: BTreeMap::new(),
                 waited_ms: answer.map(|(_, _, at)| at.saturating_sub(question.asked_ms)),
             });
         }
+    }
+    for unwinding in view.unwindings() {
+        let (Some(step), Some((asked_ms, asked_at))) = (unwinding.past.first(), unwinding.asked)
+        else {
+            continue;
+        };
+        let answer = unwinding.answer.as_ref();
+        let word = |go_on: bool| if go_on { "undo" } else { "leave it as it is" };
+        decisions.push(Decision {
+            step: step.clone(),
+            asked: unwinding.question(),
+            asked_at,
+            decided: answer.map(|(go_on, ..)| word(*go_on).to_owned()),
+            by: answer.map(|(_, by, ..)| by.clone()),
+            reason: answer.and_then(|(_, _, reason, _)| reason.clone()),
+            inputs: BTreeMap::new(),
+            waited_ms: answer.map(|(.., at_ms)| at_ms.saturating_sub(asked_ms)),
+        });
     }
     decisions.sort_by_key(|decision| decision.asked_at);
     decisions
@@ -310,5 +350,7 @@ pub(super) fn request_word(ask: RequestKind) -> &'static str {
         RequestKind::Fail => "it failed",
         RequestKind::Cancel => "stop the run",
         RequestKind::CancelNow => "stop the run now",
+        RequestKind::Undo => "take back what was done",
+        RequestKind::CancelUndo => "stop the run and take back what was done",
     }
 }

@@ -96,6 +96,43 @@ fn of_run(view: &View, found: &mut Found) {
             format!("{} asked the run to stop {how}{why}", cancel.by),
         );
     }
+    for unwinding in view.unwindings() {
+        let cause = unwinding.cause.as_ref().map(|step| format!("{step} failed"));
+        let wanted = unwinding.by.as_ref().map(|by| format!("{by} wanted it"));
+        let why = [cause, wanted].into_iter().flatten().collect::<Vec<_>>().join(", and ");
+        let why = if why.is_empty() { "the run was cancelled".to_owned() } else { why };
+        let reason = because(unwinding.reason.as_deref());
+        found.run(
+            Some(unwinding.at_ms),
+            DeviationKind::TakenBack,
+            unwinding.by.as_ref(),
+            format!("what was done was to be taken back: {why}{reason}"),
+        );
+        if let Some((go_on, by, reason, at_ms)) = &unwinding.answer {
+            let what = if *go_on { "undo" } else { "leave it as it is" };
+            found.run(
+                Some(*at_ms),
+                DeviationKind::TakenBack,
+                Some(by),
+                format!(
+                    "asked whether to {} {by} said: {what}{}",
+                    unwinding.question(),
+                    because(reason.as_deref())
+                ),
+            );
+        }
+    }
+    for (at_ms, lost) in view.losses() {
+        found.run(
+            Some(*at_ms),
+            DeviationKind::JournalLost,
+            Some(&lost.by),
+            format!(
+                "{} went on although the journal was damaged from record {} on: {} bytes are lost",
+                lost.by, lost.record, lost.bytes
+            ),
+        );
+    }
     for (at_ms, by_ms) in view.clock_moves() {
         let way = if *by_ms < 0 { "back" } else { "forward" };
         found.run(
@@ -316,6 +353,14 @@ fn of_state(step: &StepView, found: &mut Found) {
                     (warnings, _) => clean_line(&warnings.join("; ")),
                 };
                 found.step(step, at_ms, DeviationKind::Warned, None, text);
+            }
+        }
+        StepState::Undone => {
+            let who = step.by.as_ref().map(|by| format!(", as {by} says")).unwrap_or_default();
+            let text = format!("was taken back{who}{}", because(step.reason.as_deref()));
+            let undoes = step.id.as_str().ends_with(crate::plan::UNDO);
+            if !undoes || step.by.is_some() {
+                found.step(step, at_ms, DeviationKind::TakenBack, step.by.as_ref(), text);
             }
         }
         _ => {}

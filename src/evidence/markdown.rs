@@ -17,6 +17,7 @@ pub fn markdown(evidence: &Evidence) -> String {
     let mut out = String::new();
     head(&mut out, evidence);
     services(&mut out, evidence);
+    spans(&mut out, evidence);
     deviations(&mut out, evidence);
     decisions(&mut out, evidence);
     timeline(&mut out, evidence);
@@ -213,6 +214,46 @@ fn services(out: &mut String, evidence: &Evidence) {
     );
 }
 
+fn spans(out: &mut String, evidence: &Evidence) {
+    if evidence.spans.is_empty() {
+        return;
+    }
+    out.push_str(
+        "## Measured between steps\n\n\
+         | Span | From | To | Objective | Took | | Predicted |\n|---|---|---|--:|--:|---|--:|\n",
+    );
+    for span in &evidence.spans {
+        let achieved = &span.achieved;
+        let met = match (achieved.met, &achieved.reason) {
+            (Some(true), _) => "met".to_owned(),
+            (Some(false), None) => "**missed**".to_owned(),
+            (Some(false), Some(why)) => format!("**missed**: {}", escape(why)),
+            (None, Some(why)) => escape(why),
+            (None, None) => String::new(),
+        };
+        row(
+            out,
+            &[
+                &escape(&achieved.name),
+                &escape(achieved.from.as_str()),
+                &escape(achieved.to.as_str()),
+                &or_dash(achieved.objective_ms.map(short)),
+                &or_dash(achieved.took_ms.map(short)),
+                &met,
+                &or_dash(span.predicted_ms.map(short)),
+            ],
+        );
+    }
+    out.push_str("\nFrom the first attempt of the one step to the end of the other.\n");
+    for span in &evidence.spans {
+        if let Some(description) = &span.description {
+            let name = escape(&span.achieved.name);
+            let _ = writeln!(out, "- {name}: {}", escape(description));
+        }
+    }
+    out.push('\n');
+}
+
 fn deviations(out: &mut String, evidence: &Evidence) {
     out.push_str("## What did not go as planned\n\n");
     if evidence.deviations.is_empty() {
@@ -238,7 +279,13 @@ fn decisions(out: &mut String, evidence: &Evidence) {
     out.push_str("## Decisions of people\n\n");
     out.push_str("| Asked at | Step | Question | Answer | By | After | Why |\n");
     out.push_str("|---|---|---|---|---|--:|---|\n");
-    for Decision { step, asked, asked_at, decided, by, reason, waited_ms } in &evidence.decisions {
+    for Decision { step, asked, asked_at, decided, by, reason, inputs, waited_ms } in
+        &evidence.decisions
+    {
+        let told: String = inputs
+            .iter()
+            .map(|(name, value)| format!(", {} = {}", escape(name), escape(&value_text(value))))
+            .collect();
         let who = match (by, decided) {
             (Some(by), _) => format!("{} on {}", escape(&by.user), escape(&by.host)),
             (None, Some(_)) => "its deadline".to_owned(),
@@ -250,7 +297,7 @@ fn decisions(out: &mut String, evidence: &Evidence) {
                 &moment(*asked_at),
                 &escape(step.as_str()),
                 &escape(asked),
-                &decided.as_deref().map_or_else(|| "none".to_owned(), escape),
+                &format!("{}{told}", decided.as_deref().map_or_else(|| "none".to_owned(), escape)),
                 &who,
                 &or_dash(waited_ms.map(short)),
                 &reason.as_deref().map(escape).unwrap_or_default(),
@@ -318,6 +365,7 @@ fn outcome(step: &StepEvidence) -> String {
                 crate::event::SkipReason::Phase => ": phase",
                 crate::event::SkipReason::Person => ": by a person",
                 crate::event::SkipReason::Rejected => ": gate rejected",
+                crate::event::SkipReason::NotOpened => ": nothing to close",
             });
             format!("{word}{}", why.unwrap_or_default())
         }

@@ -18,7 +18,7 @@ pub use markdown::markdown;
 pub use model::{
     Assurance, AttemptEvidence, Clocks, Decision, Deviation, DeviationKind, Evidence, FORMAT,
     JournalEvidence, Loss, Objective, Participant, PreflightEvidence, Proof, RunIdentity,
-    RunResult, SealEvidence, ServiceEvidence, SessionEvidence, StepEvidence,
+    RunResult, SealEvidence, ServiceEvidence, SessionEvidence, SpanEvidence, StepEvidence,
 };
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::event::{Actor, Outcome, Purpose, SkipReason, StepState, Verdict};
+use crate::event::{Actor, Outcome, Purpose, SkipReason, SpanAchieved, StepState, Verdict};
 use crate::id::{Digest, RunId, SealId, ServiceId, StepId};
 use crate::plan::{EstimateSource, Place};
 use crate::time::Timestamp;
@@ -32,6 +32,9 @@ pub struct Evidence {
     pub clocks: Clocks,
     /// Objectives and what was achieved, in the order of the runbook.
     pub services: Vec<ServiceEvidence>,
+    /// Times between two steps that were measured, in the order of the runbook.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spans: Vec<SpanEvidence>,
     /// Every step, planned against actual.
     pub steps: Vec<StepEvidence>,
     /// What did not go as planned, in order of time.
@@ -209,7 +212,7 @@ pub struct ServiceEvidence {
     pub rto: Objective,
     /// Data loss.
     pub rpo: Loss,
-    /// Predicted recovery, milliseconds after the start of the run.
+    /// Predicted recovery, milliseconds after the start of its clock.
     pub predicted_ms: Option<u64>,
     /// Time during which at least one of its steps waited for a person.
     pub decision_ms: u64,
@@ -248,6 +251,19 @@ pub struct Loss {
     pub recovery_point: Option<Timestamp>,
     /// The step that measured it.
     pub measured_by: Option<StepId>,
+}
+
+/// A time between two steps: objective, prediction and what was measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SpanEvidence {
+    /// What it measures, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Predicted length, milliseconds.
+    pub predicted_ms: Option<u64>,
+    /// What was measured, from the first attempt of the one step to the end of the other.
+    #[serde(flatten)]
+    pub achieved: SpanAchieved,
 }
 
 /// How strongly something is known.
@@ -381,6 +397,9 @@ pub struct AttemptEvidence {
     /// Why it did not succeed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<CallError>,
+    /// How it failed, where the step demands that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<CallError>,
 }
 
 /// What kind of departure from the plan.
@@ -423,8 +442,12 @@ pub enum DeviationKind {
     Resumed,
     /// Somebody asked the run to stop.
     CancelRequested,
+    /// What was done was taken back.
+    TakenBack,
     /// The wall clock moved against the monotonic one.
     ClockMoved,
+    /// A damaged part of the journal was given up.
+    JournalLost,
     /// The plan beside the journal is not the one that the run recorded.
     PlanDiffers,
     /// A figure of the close record differs from what the journal's events give.
@@ -453,7 +476,9 @@ impl DeviationKind {
             Self::ExecutedAgain => "executed again",
             Self::Resumed => "resumed",
             Self::CancelRequested => "asked to stop",
+            Self::TakenBack => "taken back",
             Self::ClockMoved => "clock moved",
+            Self::JournalLost => "part of the journal was given up",
             Self::PlanDiffers => "plan differs",
             Self::FigureDiffers => "figure differs",
         }
@@ -497,6 +522,9 @@ pub struct Decision {
     /// Why, in their words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What was told with an approval.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, Value>,
     /// From the question to the answer, milliseconds.
     pub waited_ms: Option<u64>,
 }

@@ -12,15 +12,21 @@ impl Masker {
         // Every field is named, so that a new one with free text cannot be forgotten.
         match &mut event.kind {
             EventKind::RunStarted(_)
+            | EventKind::LossAccepted(_)
             | EventKind::RunPaused { waiting: _ }
             | EventKind::StepBlocked { step: _, by: _ }
             | EventKind::StepCancelled { step: _ }
+            | EventKind::StepSleeping { step: _, until: _ }
+            | EventKind::ApprovalReminded { step: _, request: _, number: _ }
             | EventKind::ServiceFinished { service: _, recovered: _, rta_ms: _ }
-            | EventKind::ClockMoved { by_ms: _ } => {}
+            | EventKind::ClockMoved { by_ms: _ }
+            | EventKind::StepsReopened { steps: _, because: _ }
+            | EventKind::UnwindingAsked { past: _ } => {}
             EventKind::RunResumed { session: _, by: _, attended: _, reason }
             | EventKind::StepReset { step: _, redo: _, by: _, reason }
             | EventKind::CancelRequested { by: _, level: _, reason }
-            | EventKind::ApprovalAnswered { reason, .. }
+            | EventKind::UnwindingStarted { cause: _, by: _, reason }
+            | EventKind::UnwindingAnswered { go_on: _, by: _, request: _, reason }
             | EventKind::StepSkipped { step: _, reason: _, by: _, note: reason } => {
                 self.optional(reason);
             }
@@ -32,6 +38,10 @@ impl Masker {
             EventKind::ApprovalRequested { step: _, request: _, message, .. }
             | EventKind::QuestionAsked { step: _, question: _, message, options: _ } => {
                 self.string(message);
+            }
+            EventKind::ApprovalAnswered { reason, inputs, .. } => {
+                self.optional(reason);
+                inputs.values_mut().for_each(|value| self.value(value));
             }
             EventKind::RequestAccepted { request } => self.request(request),
             EventKind::RequestRefused { request, why } => {
@@ -50,6 +60,7 @@ impl Masker {
                 outcome: _,
                 duration_ms: _,
                 error,
+                expected,
                 outputs,
                 result,
                 warnings,
@@ -57,6 +68,7 @@ impl Masker {
                 next: _,
             }) => {
                 self.error(error);
+                self.error(expected);
                 if let Some(result) = result {
                     self.value(result);
                 }
@@ -93,6 +105,7 @@ impl Masker {
                 verdict: _,
                 reason,
                 services,
+                spans: _,
                 count: _,
             }) => {
                 self.string(reason);
@@ -105,6 +118,7 @@ impl Masker {
 
     fn request(&self, request: &mut Request) {
         self.optional(&mut request.reason);
+        request.inputs.values_mut().for_each(|value| self.value(value));
     }
 
     /// Masks what a plugin has said of an error.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use dr_plugin::CallError;
 use serde_json::Value;
 
-use super::graph::Index;
+use super::graph::{Index, Role};
 use super::io::{Effect, Timer};
 use super::machine::Machine;
 use super::names::Scope;
@@ -28,20 +28,25 @@ impl Machine {
             self.carry_out(step);
             return;
         }
+        let forward = self.graph.role(step) == Role::Forward;
+        if forward && self.state.is_unwinding() && self.abandon(step) {
+            return;
+        }
         match self.state.stage(step) {
             Stage::Idle if self.session.live[step as usize].holds => self.begin(step),
             Stage::Idle => self.consider(step),
             Stage::Gate => self.watch_gate(step),
+            Stage::Sleep(until) => self.sleep_on(step, until),
             Stage::Running(_) => {
                 if self.has_slots(step) {
                     self.interrupted(step);
                 }
             }
             Stage::Wait(purpose, at) => {
-                if self.is_stopped() && purpose == Purpose::Check {
+                if self.is_stopped() && (purpose == Purpose::Check || !forward) {
                     return;
                 }
-                if self.is_stopping() && purpose != Purpose::Check {
+                if self.is_stopping(step) && purpose != Purpose::Check {
                     self.stop_waiting(step);
                 } else if self.has_slots(step) {
                     self.wait(step, at);
@@ -100,8 +105,13 @@ impl Machine {
     /// Nothing is under way: may the step start?
     fn consider(&mut self, step: Index) {
         let graph = Arc::clone(&self.graph);
-        let node = graph.node(step);
-        if self.block(step) || self.session.live[step as usize].waiting > 0 {
+        let may = match graph.role(step) {
+            Role::Forward => !self.block(step) && self.session.live[step as usize].waiting == 0,
+            Role::Closing(opener) => self.may_close(step, opener),
+            Role::Cleanup => self.may_tidy(step),
+            Role::Undo(_) => self.session.ending.called.contains(&step) && !self.is_stopped(),
+        };
+        if !may {
             return;
         }
         let plan = graph.step(step);
@@ -115,11 +125,12 @@ impl Machine {
             self.emit(EventKind::StepSkipped { step, reason, by: None, note: None });
             return;
         }
-        if self.is_stopping() {
-            self.emit(EventKind::StepCancelled { step: plan.id.clone() });
+        if self.is_stopping(step) {
+            if graph.role(step) == Role::Forward {
+                self.emit(EventKind::StepCancelled { step: plan.id.clone() });
+            }
             return;
         }
-        debug_assert!(node.needs.iter().all(|&need| self.state.record(need).is_met()));
         let record = self.state.record(step);
         let gate = record.gate.as_ref().and_then(|gate| gate.settled);
         if gate == Some(false) {
@@ -142,6 +153,8 @@ impl Machine {
         }
         if plan.approve.is_some() && gate.is_none() {
             self.ask_approval(step);
+        } else if plan.sleep.is_some() {
+            self.fall_asleep(step);
         } else if plan.uses.is_none() {
             self.compute(step);
         } else if self.has_slots(step) {
@@ -150,14 +163,14 @@ impl Machine {
     }
 
     /// Blocks the step if it can never run as things stand.
-    fn block(&mut self, step: Index) -> bool {
+    pub(super) fn block(&mut self, step: Index) -> bool {
         let graph = Arc::clone(&self.graph);
         let unmet = |&need: &Index| {
             let record = self.state.record(need);
-            record.stage.is_over() && !record.is_met()
+            record.stage.is_over() && !self.state.is_met(&graph, need)
         };
         let mut by: Vec<Index> = graph.node(step).needs.iter().copied().filter(unmet).collect();
-        if by.is_empty() {
+        if by.is_empty() && graph.role(step) == Role::Forward {
             by.extend(self.halted(step));
         }
         if by.is_empty() {
@@ -169,7 +182,7 @@ impl Machine {
     }
 
     /// A gate, guard, computed or counting step: nothing is launched.
-    fn compute(&mut self, step: Index) {
+    pub(super) fn compute(&mut self, step: Index) {
         let graph = Arc::clone(&self.graph);
         let plan = graph.step(step);
         if let Some(counted) = &plan.tally
@@ -235,7 +248,7 @@ impl Machine {
             warnings: record.warnings.clone(),
             recovery_point: record.recovery_point,
             error: record.error.as_deref().cloned(),
-            undecided: false,
+            ..Finish::default()
         };
         let outcome = record.outcome.unwrap_or(Outcome::Failed);
         self.over_with(step, outcome, finish);
@@ -256,7 +269,13 @@ impl Machine {
     ) {
         let plan = self.graph.step(step);
         let record = self.state.record(step);
+        let taken_back = matches!(self.graph.role(step), Role::Undo(_));
         let state = match (&finish.error, outcome) {
+            (None, _) if taken_back => StepState::Undone,
+            (
+                Some(_),
+                Outcome::Failed | Outcome::TimedOut | Outcome::Succeeded | Outcome::Unknown,
+            ) if taken_back && plan.on_failure != OnFailure::Warn => StepState::UndoFailed,
             (None, _) if finish.warnings.is_empty() => StepState::Succeeded,
             (None, _) => StepState::Warned,
             (Some(_), Outcome::Cancelled) => StepState::Cancelled,
@@ -268,7 +287,7 @@ impl Machine {
         let finished = StepFinished {
             step: plan.id.clone(),
             state,
-            duration_ms: self.since_ready(step),
+            duration_ms: self.duration(step),
             gate_ms: record.people_ms + since,
             outputs: finish.outputs,
             warnings: finish.warnings,
@@ -347,7 +366,7 @@ impl Machine {
         if self.block(step) {
             return;
         }
-        if self.is_stopping() {
+        if self.is_stopping(step) {
             self.emit(EventKind::StepCancelled { step: self.graph.id(step) });
             return;
         }
@@ -356,5 +375,6 @@ impl Machine {
             let timer = Timer::Gate(self.graph.id(step));
             self.ask(Effect::SetTimer { timer, at });
         }
+        self.remind_later(step);
     }
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use dr_plugin::{CallError, ErrorClass};
 use serde_json::Value;
 
-use super::graph::Index;
+use super::graph::{Index, Role};
 use super::io::{AttemptResult, Effect, Launch, LaunchKind, Ticket};
 use super::machine::{Flight, FlightKind, Machine};
 use super::names::Scope;
@@ -35,9 +35,13 @@ impl Decision {
 impl Machine {
     /// The step has its slots and starts.
     pub(super) fn begin(&mut self, step: Index) {
-        if self.is_stopping() {
+        if self.is_stopping(step) {
             self.free_slots(step);
-            self.emit(EventKind::StepCancelled { step: self.graph.id(step) });
+            if self.graph.role(step) == Role::Forward {
+                self.emit(EventKind::StepCancelled { step: self.graph.id(step) });
+            }
+        } else if self.checks_before_undo(step) {
+            self.start_check(step);
         } else if self.graph.step(step).repeat.is_some() {
             self.next_reading(step);
         } else {
@@ -50,7 +54,15 @@ impl Machine {
         if let Some(input) = &self.state.record(step).input {
             return Ok((input.clone(), false));
         }
-        let scope = Scope::new(&self.graph, &self.state, self.now, step);
+        // An action that undoes itself is told what it was told to do.
+        if let Role::Undo(of) = self.graph.role(step)
+            && self.undoes_itself(of)
+        {
+            return Ok((self.state.record(of).input.clone().unwrap_or_default(), false));
+        }
+        let told = self.state.record(step).told();
+        let scope =
+            Scope { outputs: Some(&told), ..Scope::new(&self.graph, &self.state, self.now, step) };
         let rendered = self.graph.step(step).with.render(&scope);
         // No arguments at all are not worth a word, nor told from none in the journal.
         rendered
@@ -66,6 +78,9 @@ impl Machine {
         let graph = Arc::clone(&self.graph);
         let plan = graph.step(step);
         let Some(uses) = plan.uses.clone() else { return };
+        if fresh && self.state.record(step).lost && !may_repeat(plan) {
+            return self.perhaps_launched(step);
+        }
         let (input, new) = match self.input(step) {
             Ok(input) => input,
             Err(error) => return self.fail(step, error),
@@ -76,7 +91,11 @@ impl Machine {
         } else {
             (record.attempt, record.launch + 1)
         };
-        let purpose = purpose(plan);
+        let purpose = self.purpose(step);
+        let kind = match graph.role(step) {
+            Role::Undo(of) if self.undoes_itself(of) => LaunchKind::Undo,
+            _ => LaunchKind::Apply,
+        };
         self.emit(EventKind::AttemptStarted {
             step: plan.id.clone(),
             attempt,
@@ -93,7 +112,7 @@ impl Machine {
             attempt,
             purpose,
             uses,
-            kind: LaunchKind::Apply,
+            kind,
             host: graph.host(plan.host.as_ref()),
             input,
             effect: plan.effect,
@@ -114,14 +133,22 @@ impl Machine {
         let plan = graph.step(step);
         if plan.repeat.is_some() {
             self.next_reading(step);
-        } else if plan.effect.is_repeatable() || plan.keyed == dr_plugin::Keyed::Token {
+        } else if may_repeat(plan) {
             self.launch(step, false);
         } else {
             let record = self.state.record(step);
             let (attempt, since) = (record.attempt, record.attempt_ms);
             let decision = self.unknown(step, 0, unknown::crashed());
-            self.attempt_over(step, attempt, purpose(plan), since, decision);
+            self.attempt_over(step, attempt, self.purpose(step), since, decision);
         }
+    }
+
+    /// The next attempt may have been launched already: the part of the journal that would tell was
+    /// given up.
+    fn perhaps_launched(&mut self, step: Index) {
+        let attempt = self.state.record(step).attempt + 1;
+        let decision = self.unknown(step, 0, unknown::unrecorded());
+        self.attempt_over(step, attempt, self.purpose(step), self.now.elapsed_ms, decision);
     }
 
     /// A launched attempt came back.
@@ -155,14 +182,12 @@ impl Machine {
     }
 
     fn action_done(&mut self, step: Index, since: u64, result: Result<Value, CallError>) {
-        let graph = Arc::clone(&self.graph);
-        let plan = graph.step(step);
         let decision = match result {
             Ok(value) => self.succeeded(step, Some(value)),
             Err(error) => self.after_error(step, error),
         };
         let attempt = self.state.record(step).attempt;
-        self.attempt_over(step, attempt, purpose(plan), since, decision);
+        self.attempt_over(step, attempt, self.purpose(step), since, decision);
     }
 
     /// The action is done, with this result if it is known.
@@ -204,13 +229,33 @@ impl Machine {
             return decision;
         }
         let scope = Scope::new(&self.graph, &self.state, self.now, step).error(&error);
+        match plan.expect_error.as_ref().map(|expected| (expected, expected.decide(&scope))) {
+            None | Some((_, Ok(false))) => {}
+            Some((_, Ok(true))) => {
+                let plain = Scope::new(&self.graph, &self.state, self.now, step);
+                let finish = finish::failed_as_expected(plan, &error, &plain);
+                let next = match &finish.error {
+                    Some(_) => self.failed(step),
+                    None => Next::Proceed,
+                };
+                return Decision { outcome: Outcome::Succeeded, finish, result: None, next };
+            }
+            Some((expected, Err(why))) => {
+                let why = not_evaluated("condition", expected.source(), &why);
+                return Decision::error(
+                    outcome_of(&error),
+                    error.clone().with_cause(&why.message),
+                    self.failed(step),
+                );
+            }
+        }
         let judged = retry::judge(plan, &error, record.used(), record.relaunches, |when| {
             when.decide(&scope)
         });
         let failed = outcome_of(&error);
         match judged {
             Err(why) => Decision::error(failed, retry::undecided(&error, &why), self.failed(step)),
-            Ok(Judgement::Again(_)) if self.is_stopping() => {
+            Ok(Judgement::Again(_)) if self.is_stopping(step) => {
                 Decision::error(Outcome::Cancelled, error, Next::Proceed)
             }
             Ok(Judgement::Again(ms)) => {
@@ -263,6 +308,17 @@ impl Machine {
         }
     }
 
+    /// What the attempts of the step's action are for.
+    pub(super) fn purpose(&self, step: Index) -> Purpose {
+        let plan = self.graph.step(step);
+        match (self.graph.role(step), &plan.validates, &plan.repeat) {
+            (Role::Undo(_), ..) => Purpose::Undo,
+            (_, Some(_), _) => Purpose::Validate,
+            (_, None, Some(_)) => Purpose::Repeat,
+            (_, None, None) => Purpose::Apply,
+        }
+    }
+
     /// Writes the end of an attempt.
     pub(super) fn attempt_over(
         &mut self,
@@ -281,6 +337,7 @@ impl Machine {
             outcome,
             duration_ms: self.now.elapsed_ms.saturating_sub(since),
             error: finish.error,
+            expected: finish.expected,
             outputs: captured.then_some(finish.outputs),
             result,
             warnings: finish.warnings,
@@ -291,13 +348,9 @@ impl Machine {
     }
 }
 
-/// What the attempts of a step's action are for.
-pub(super) fn purpose(step: &Step) -> Purpose {
-    match (&step.validates, &step.repeat) {
-        (Some(_), _) => Purpose::Validate,
-        (None, Some(_)) => Purpose::Repeat,
-        (None, None) => Purpose::Apply,
-    }
+/// Whether an attempt may be launched again although it may have been applied.
+fn may_repeat(step: &Step) -> bool {
+    step.effect.is_repeatable() || step.keyed == dr_plugin::Keyed::Token
 }
 
 /// The outcome of an attempt that ended for good with this error.

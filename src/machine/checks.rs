@@ -3,12 +3,12 @@ use std::sync::Arc;
 use dr_plugin::{CallError, Checked, Effect as Does, ErrorClass, Keyed};
 use serde_json::Value;
 
-use super::attempts::{Decision, purpose};
+use super::attempts::Decision;
 use super::graph::Index;
 use super::io::{Effect, Launch, LaunchKind};
 use super::machine::{FlightKind, Machine};
 use super::names::Scope;
-use super::rules::finish::{needs_result, not_evaluated};
+use super::rules::finish::{Finish, needs_result, not_evaluated};
 use super::rules::retry;
 use super::rules::unknown::{self, Way};
 use crate::event::{EventKind, Next, Outcome, Purpose};
@@ -27,34 +27,37 @@ impl Machine {
     /// Asks, in the next way, what became of the last attempt.
     pub(super) fn start_check(&mut self, step: Index) {
         let graph = Arc::clone(&self.graph);
-        let plan = graph.step(step);
         let record = self.state.record(step);
         let number = record.checks + 1;
+        let about = self.checked_step(step);
+        let (own, plan) = (graph.id(step), graph.step(about));
+        let attempt = self.state.record(about).attempt;
         let (launch, kind) = match unknown::way(plan, record.way) {
             None => {
                 // Only a plan that lost its check leads here.
                 let (attempt, since) = (record.attempt, self.now.elapsed_ms);
                 let decision = self.unknown(step, record.way, unknown::crashed());
-                return self.attempt_over(step, attempt, purpose(plan), since, decision);
+                return self.attempt_over(step, attempt, self.purpose(step), since, decision);
             }
             Some(Way::Action) => {
                 let Some(uses) = plan.uses.clone() else { return };
                 let launch = Launch {
                     ticket: super::io::Ticket(0),
                     step: plan.id.clone(),
-                    attempt: record.attempt,
-                    purpose: purpose(plan),
+                    attempt,
+                    purpose: self.purpose(about),
                     uses,
                     kind: LaunchKind::Check,
                     host: graph.host(plan.host.as_ref()),
-                    input: record.input.clone().unwrap_or_default(),
+                    // Not rendered yet where the journal lost that it was.
+                    input: self.input(about).map(|(input, _)| input).unwrap_or_default(),
                     effect: plan.effect,
                     timeout_ms: Some(unknown::CHECK_LIMIT_MS),
                 };
                 (launch, FlightKind::ActionCheck)
             }
             Some(Way::Check(check)) => {
-                let scope = Scope::new(&graph, &self.state, self.now, step);
+                let scope = Scope::new(&graph, &self.state, self.now, about);
                 let input = match check.with.render(&scope) {
                     Ok(input) => input,
                     Err(error) => {
@@ -70,7 +73,7 @@ impl Machine {
                 };
                 let launch = Launch {
                     ticket: super::io::Ticket(0),
-                    step: plan.id.clone(),
+                    step: own.clone(),
                     attempt: number,
                     purpose: Purpose::Check,
                     uses: check.uses.clone(),
@@ -84,7 +87,7 @@ impl Machine {
             }
         };
         self.emit(EventKind::AttemptStarted {
-            step: plan.id.clone(),
+            step: own,
             attempt: number,
             purpose: Purpose::Check,
             launch: 1,
@@ -104,6 +107,11 @@ impl Machine {
     ) {
         let found = match result {
             Ok(Checked::Done(result)) => Found::Done(result),
+            // What an action keeps to tell is put away once its result is recorded: after that
+            // record was lost, nothing kept does not mean nothing done.
+            Ok(Checked::NotDone) if self.state.record(step).lost => Found::CannotTell(
+                "what would tell may have been put away after its result was recorded".to_owned(),
+            ),
             Ok(Checked::NotDone) => Found::NotDone,
             Ok(Checked::Running) => Found::Running,
             Ok(Checked::CannotTell(why)) => Found::CannotTell(why),
@@ -126,11 +134,12 @@ impl Machine {
     }
 
     fn judge_check(&self, step: Index, value: &Value) -> Found {
-        let Some(check) = &self.graph.step(step).check else {
+        let about = self.checked_step(step);
+        let Some(check) = &self.graph.step(about).check else {
             return Found::CannotTell("there is no check".to_owned());
         };
         let scope =
-            Scope { result: Some(value), ..Scope::new(&self.graph, &self.state, self.now, step) };
+            Scope { result: Some(value), ..Scope::new(&self.graph, &self.state, self.now, about) };
         match check.done.decide(&scope) {
             Ok(true) => return Found::Done(None),
             Ok(false) => {}
@@ -156,11 +165,39 @@ impl Machine {
             self.free_slots(step);
             return;
         }
-        let decision = self.found(step, found);
+        let decision = if self.checked_step(step) == step {
+            self.found(step, found)
+        } else {
+            self.found_before_undo(step, &found)
+        };
         if !matches!(decision.next, Next::Again { .. }) {
             self.session.live[step as usize].tries = 0;
         }
         self.attempt_over(step, number, Purpose::Check, since, decision);
+    }
+
+    /// There is something to take back, unless it is certain that there is not.
+    fn found_before_undo(&mut self, step: Index, found: &Found) -> Decision {
+        let about = self.checked_step(step);
+        let next_way = self.state.record(step).way + 1;
+        let next = match found {
+            Found::NotDone => Next::Proceed,
+            Found::Error(_) | Found::Running => {
+                let tries = &mut self.session.live[step as usize].tries;
+                *tries += 1;
+                let pause = unknown::pause(*tries);
+                if *tries < unknown::CHECK_TRIES {
+                    Next::Again { at: self.after_ms(pause) }
+                } else {
+                    Next::Launch { at: None, fresh: true }
+                }
+            }
+            Found::CannotTell(_) if unknown::way(self.graph.step(about), next_way).is_some() => {
+                Next::Check
+            }
+            Found::Done(_) | Found::CannotTell(_) => Next::Launch { at: None, fresh: true },
+        };
+        Decision { outcome: Outcome::Succeeded, finish: Finish::default(), result: None, next }
     }
 
     fn found(&mut self, step: Index, found: Found) -> Decision {

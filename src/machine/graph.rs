@@ -1,10 +1,11 @@
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use dr_plugin::Host;
 
 use crate::id::{ServiceId, StepId};
 use crate::plan::{Plan, Step};
+use crate::words::Phase;
 
 /// Position of a step in the machine's tables.
 pub(super) type Index = u32;
@@ -58,6 +59,9 @@ pub enum PlanFault {
     /// A step that changes things would be run again and again.
     #[error("step `{0}` repeats an action that is not pure")]
     Repeats(StepId),
+    /// A closing step needs something: it must run however that went.
+    #[error("step `{0}` closes another one and so may only come `after` others")]
+    ClosingNeeds(StepId),
 }
 
 fn chain(steps: &[StepId]) -> String {
@@ -78,14 +82,34 @@ pub(super) struct Graph {
     pub(super) order: Vec<Index>,
     /// Position of the step that is started before all others, then the next one, and so on.
     pub(super) by_rank: Vec<Index>,
+    /// Closing and cleanup steps.
+    pub(super) closings: Vec<Index>,
+    /// Steps that take others back, behind those of the plan.
+    undos: Vec<Step>,
     /// Hosts as expressions see them.
     pub(super) hosts: BTreeMap<String, serde_json::Value>,
     index: HashMap<StepId, Index>,
 }
 
+/// Why a step is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It recovers something.
+    Forward,
+    /// It closes what another one opened.
+    Closing(Index),
+    /// It puts a drill's traces away.
+    Cleanup,
+    /// It takes another one back.
+    Undo(Index),
+}
+
 /// One step and its neighbours.
 #[derive(Debug)]
 pub(super) struct Node {
+    pub(super) role: Role,
+    /// The step that takes it back.
+    pub(super) undo: Option<Index>,
     /// What must have succeeded.
     pub(super) needs: Vec<Index>,
     /// What must be over, `needs` included, each once.
@@ -137,6 +161,7 @@ impl Graph {
         let pools: Vec<u32> = plan.pools.values().map(|pool| pool.capacity).collect();
 
         let mut demands = Demands::default();
+        let mut closings = Vec::new();
         let mut nodes: Vec<Node> = Vec::with_capacity(plan.steps.len());
         for (position, step) in plan.steps.iter().enumerate() {
             let find = |name: &StepId| {
@@ -154,6 +179,22 @@ impl Graph {
             needs.dedup();
             let mut waits = step.after.iter().map(find).collect::<Result<Vec<_>, _>>()?;
             waits.extend(&needs);
+            let role = match &step.closes {
+                Some(_) if !needs.is_empty() => {
+                    return Err(PlanFault::ClosingNeeds(step.id.clone()));
+                }
+                Some(opener) => {
+                    let opener = find(opener)?;
+                    waits.push(opener);
+                    closings.push(position as Index);
+                    Role::Closing(opener)
+                }
+                None if step.phase == Some(Phase::Cleanup) => {
+                    closings.push(position as Index);
+                    Role::Cleanup
+                }
+                None => Role::Forward,
+            };
             waits.sort_unstable();
             waits.dedup();
             let service = match &step.service {
@@ -162,7 +203,7 @@ impl Graph {
                     PlanFault::UnknownService { step: step.id.clone(), service: name.clone() }
                 })?),
             };
-            let counts = service.is_some() && step.counts_for_recovery();
+            let counts = service.is_some() && role == Role::Forward && step.counts_for_recovery();
             if let Some(service) = service {
                 let service = &mut services[service as usize];
                 service.steps.push(position as Index);
@@ -172,6 +213,8 @@ impl Graph {
             }
             let demand = demands.of(step, &pool_index, &pools)?;
             nodes.push(Node {
+                role,
+                undo: None,
                 needs,
                 waits,
                 dependents: Vec::new(),
@@ -189,8 +232,33 @@ impl Graph {
             }
             nodes[position].waits = waits;
         }
+        let undos = undos(&plan);
+        for (step, of) in &undos {
+            let position = nodes.len() as Index;
+            if index.insert(step.id.clone(), position).is_some() {
+                return Err(PlanFault::Duplicate(step.id.clone()));
+            }
+            check(&plan, step)?;
+            nodes[*of as usize].undo = Some(position);
+            nodes.push(Node {
+                role: Role::Undo(*of),
+                undo: None,
+                needs: Vec::new(),
+                waits: Vec::new(),
+                dependents: Vec::new(),
+                rank: 0,
+                demand: demands.of(step, &pool_index, &pools)?,
+                service: None,
+                counts: false,
+            });
+        }
+        let undos: Vec<Step> = undos.into_iter().map(|(step, _)| step).collect();
+        let step = |position: Index| {
+            let position = position as usize;
+            plan.steps.get(position).unwrap_or_else(|| &undos[position - plan.steps.len()])
+        };
         let mut by_rank: Vec<Index> = (0..nodes.len() as Index).collect();
-        by_rank.sort_by_key(|&position| (plan.steps[position as usize].urgency, position));
+        by_rank.sort_by_key(|&position| (step(position).urgency, position));
         for (rank, &position) in by_rank.iter().enumerate() {
             nodes[position as usize].rank = rank as u32;
         }
@@ -201,15 +269,61 @@ impl Graph {
             .map(|(name, host)| (name.clone(), serde_json::to_value(host).unwrap_or_default()))
             .collect();
         let demands = demands.list;
-        Ok(Self { plan, nodes, services, pools, demands, order, by_rank, hosts, index })
+        Ok(Self {
+            plan,
+            nodes,
+            services,
+            pools,
+            demands,
+            order,
+            by_rank,
+            closings,
+            undos,
+            hosts,
+            index,
+        })
     }
 
     pub(super) fn len(&self) -> usize {
         self.nodes.len()
     }
 
+    /// Number of the plan's own steps.
+    pub(super) fn planned(&self) -> usize {
+        self.plan.steps.len()
+    }
+
     pub(super) fn step(&self, position: Index) -> &Step {
-        &self.plan.steps[position as usize]
+        let position = position as usize;
+        let own = self.plan.steps.get(position);
+        own.unwrap_or_else(|| &self.undos[position - self.plan.steps.len()])
+    }
+
+    pub(super) fn role(&self, position: Index) -> Role {
+        self.nodes[position as usize].role
+    }
+
+    /// What a closing step waits for because of what it closes: all its ancestors but the step
+    /// that it closes and that one's own.
+    pub(super) fn scope(&self, closing: Index, opener: Index) -> Vec<Index> {
+        let mut seen: HashSet<Index> = self.ancestors(opener).into_iter().collect();
+        seen.insert(opener);
+        self.ancestors(closing).into_iter().filter(|step| !seen.contains(step)).collect()
+    }
+
+    fn ancestors(&self, step: Index) -> Vec<Index> {
+        let mut found = Vec::new();
+        let mut seen = HashSet::new();
+        let mut next = vec![step];
+        while let Some(step) = next.pop() {
+            for &on in &self.node(step).waits {
+                if seen.insert(on) {
+                    found.push(on);
+                    next.push(on);
+                }
+            }
+        }
+        found
     }
 
     pub(super) fn node(&self, position: Index) -> &Node {
@@ -242,6 +356,16 @@ impl Graph {
         }
         found
     }
+}
+
+/// The steps that take others back, each with the one it takes back.
+fn undos(plan: &Plan) -> Vec<(Step, Index)> {
+    let steps = plan.steps.iter().enumerate();
+    let undos = steps.filter_map(|(position, step)| {
+        let undo = step.undo.as_deref()?.clone();
+        Some((Step { urgency: step.urgency, ..undo }, position as Index))
+    });
+    undos.collect()
 }
 
 fn check(plan: &Plan, step: &Step) -> Result<(), PlanFault> {

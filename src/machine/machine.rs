@@ -1,17 +1,16 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::graph::{Graph, Index, PlanFault};
+use super::graph::{Graph, Index, PlanFault, Role};
 use super::io::{Effect, Ending, Input, Ticket, Timer};
 use super::queue::Queue;
 use super::rules::repeat::Poll;
-use super::rules::verdict;
+use super::rules::{spans, verdict};
 use super::state::{State, step_of};
 use super::step::Stage;
 use crate::event::{CancelRequest, Event, EventKind, Purpose, RunFinished, StepState, Verdict};
 use crate::plan::Plan;
 use crate::time::{Now, Timestamp};
-use crate::words::OnFailure;
 
 /// A run of one plan.
 ///
@@ -35,6 +34,14 @@ pub(super) struct Session {
     pub(super) queue: Queue,
     /// Steps that are not over.
     pub(super) open: usize,
+    /// Of those, steps that recover something.
+    pub(super) forward: usize,
+    /// Of those, steps that put traces away.
+    pub(super) cleanup: usize,
+    /// How far the end of the run has come.
+    pub(super) ending: Ends,
+    /// Steps are pending again, which may concern others.
+    pub(super) reopened: bool,
     /// For each service, steps that count for it and are not over.
     pub(super) left: Vec<usize>,
     pub(super) flights: HashMap<Ticket, Flight>,
@@ -58,6 +65,21 @@ pub(super) enum Stand {
     Running,
     /// It is over: nothing more happens.
     Ended,
+}
+
+/// How far the end of the run has come in this session.
+#[derive(Debug, Default)]
+pub(super) struct Ends {
+    /// For each step, steps after it that are not settled; empty before steps are taken back.
+    pub(super) unsettled: Vec<u32>,
+    /// Steps that take others back and may begin.
+    pub(super) called: BTreeSet<Index>,
+    /// What can be taken back is taken back.
+    pub(super) undone: bool,
+    /// Closing steps no longer wait for what only people can decide.
+    pub(super) forced: bool,
+    /// Cleanup may begin.
+    pub(super) tidy: bool,
 }
 
 /// A step in this session.
@@ -107,6 +129,10 @@ impl Machine {
             live: vec![Live::default(); graph.len()],
             queue: Queue::new(&graph),
             open: 0,
+            forward: 0,
+            cleanup: 0,
+            ending: Ends::default(),
+            reopened: false,
             left: vec![0; graph.services.len()],
             flights: HashMap::new(),
             polls: HashMap::new(),
@@ -141,7 +167,12 @@ impl Machine {
             }
             _ => return Vec::new(),
         }
-        self.work();
+        loop {
+            self.work();
+            if !self.tend() {
+                break;
+            }
+        }
         self.end_if_over();
         std::mem::take(&mut self.effects)
     }
@@ -162,6 +193,7 @@ impl Machine {
         if self.session.stand != Stand::Running {
             return;
         }
+        self.session.reopened |= !reopened.is_empty();
         self.reopened(&reopened);
         let Some((step, was)) = about.zip(was) else { return };
         self.classify(step);
@@ -207,16 +239,25 @@ impl Machine {
         let graph = Arc::clone(&self.graph);
         self.session.stand = Stand::Running;
         for step in 0..graph.len() as Index {
-            let node = graph.node(step);
             if !self.state.stage(step).is_over() {
-                self.session.open += 1;
-                if let Some(service) = node.service.filter(|_| node.counts) {
-                    self.session.left[service as usize] += 1;
-                }
+                self.count_open(step);
             }
             self.session.live[step as usize].waiting = self.unfinished(step);
             self.classify(step);
             self.note_halt(step);
+        }
+    }
+
+    fn count_open(&mut self, step: Index) {
+        let node = self.graph.node(step);
+        if matches!(node.role, Role::Undo(_)) {
+            return;
+        }
+        self.session.open += 1;
+        self.session.forward += usize::from(node.role == Role::Forward);
+        self.session.cleanup += usize::from(node.role == Role::Cleanup);
+        if let Some(service) = node.service.filter(|_| node.counts) {
+            self.session.left[service as usize] += 1;
         }
     }
 
@@ -234,10 +275,7 @@ impl Machine {
         let anew: BTreeSet<Index> = steps.iter().copied().collect();
         for &step in &anew {
             let node = graph.node(step);
-            self.session.open += 1;
-            if let Some(service) = node.service.filter(|_| node.counts) {
-                self.session.left[service as usize] += 1;
-            }
+            self.count_open(step);
             self.session.live[step as usize].waiting = self.unfinished(step);
             for &(dependent, _) in &node.dependents {
                 if !anew.contains(&dependent) && !self.state.stage(dependent).is_over() {
@@ -260,7 +298,9 @@ impl Machine {
                 (limited, !limited)
             }
             Stage::Asked(_) => (false, true),
-            Stage::Wait(..) | Stage::Relaunch { at: Some(_), .. } => (true, false),
+            Stage::Sleep(_) | Stage::Wait(..) | Stage::Relaunch { at: Some(_), .. } => {
+                (true, false)
+            }
             _ => (false, false),
         };
         if timed {
@@ -308,7 +348,9 @@ impl Machine {
     /// changes any more.
     pub(super) fn work(&mut self) {
         loop {
-            while let Some(step) = self.session.todo.pop_front() {
+            loop {
+                self.reopen_more();
+                let Some(step) = self.session.todo.pop_front() else { break };
                 self.advance(step);
             }
             let Some(step) = self.session.queue.pop(&self.graph) else { break };
@@ -325,11 +367,17 @@ impl Machine {
         let node = graph.node(step);
         self.free_slots(step);
         self.session.polls.remove(&step);
+        if let Role::Undo(of) = node.role {
+            self.taken_back(of, step);
+            return;
+        }
         self.session.open -= 1;
+        self.session.forward -= usize::from(node.role == Role::Forward);
+        self.session.cleanup -= usize::from(node.role == Role::Cleanup);
         if let Some(service) = node.service.filter(|_| node.counts) {
             self.session.left[service as usize] -= 1;
         }
-        let met = self.state.record(step).is_met();
+        let met = self.state.is_met(&graph, step);
         for &(dependent, needs) in &node.dependents {
             if self.state.stage(dependent).is_over() {
                 continue;
@@ -342,7 +390,7 @@ impl Machine {
         }
         if self.note_halt(step) {
             for other in self.halted_by(step) {
-                if matches!(self.state.stage(other), Stage::Idle | Stage::Gate) {
+                if matches!(self.state.stage(other), Stage::Idle | Stage::Gate | Stage::Sleep(_)) {
                     self.later(other);
                 }
             }
@@ -350,26 +398,19 @@ impl Machine {
         if let Some(service) = node.service {
             self.announce(service);
         }
+        self.unwind_if_told(step);
     }
 
     /// Notes a step that failed in a way that stops others: its service and those that depend on
     /// it; without a service, all.
     fn note_halt(&mut self, step: Index) -> bool {
-        let halts = self.halts(step);
-        if halts {
-            let service = self.graph.node(step).service;
-            let services = service.map(|service| self.graph.downstream(service));
-            self.session.halting.insert(step, services.unwrap_or_default());
-        }
-        halts
+        let Some(services) = self.state.halted_by(&self.graph, step) else { return false };
+        self.session.halting.insert(step, services);
+        true
     }
 
     fn halts(&self, step: Index) -> bool {
-        self.state.record(step).is_failed()
-            && matches!(
-                self.graph.step(step).on_failure,
-                OnFailure::Halt | OnFailure::Undo | OnFailure::Ask
-            )
+        self.state.halts(&self.graph, step)
     }
 
     fn halted_by(&self, halting: Index) -> Vec<Index> {
@@ -378,7 +419,7 @@ impl Machine {
                 let of = |service: &u32| self.graph.services[*service as usize].steps.clone();
                 services.iter().flat_map(of).collect()
             }
-            _ => (0..self.graph.len() as Index).collect(),
+            _ => (0..self.graph.planned() as Index).collect(),
         }
     }
 
@@ -418,29 +459,38 @@ impl Machine {
         {
             return;
         }
-        if self.session.open > 0 {
+        if self.session.open > 0 || self.waits_at_the_end() {
             match self.state.cancel {
                 // What was begun before the cancel is found out first, if that can be.
                 Some(CancelRequest::Drain) if !self.session.timed.is_empty() => return,
+                Some(CancelRequest::Drain) if self.waits_at_the_end() => {
+                    if !self.state.attended {
+                        self.pause();
+                    }
+                    return;
+                }
                 Some(_) => {}
                 None if self.state.attended || !self.session.timed.is_empty() => return,
                 None => return self.pause(),
             }
         }
         let services = verdict::achieved(&self.graph, &self.state);
-        let (verdict, reason) = verdict::verdict(&self.graph, &self.state, &services);
+        let spans = spans::measured(&self.graph, &self.state);
+        let (verdict, reason) = verdict::verdict(&self.graph, &self.state, &services, &spans);
         self.emit(EventKind::RunFinished(RunFinished {
             session: self.state.session,
             verdict,
             reason,
             services,
+            spans,
             count: self.state.count + 1,
         }));
         self.end(Ending::Verdict(verdict));
     }
 
     fn pause(&mut self) {
-        let people: Vec<Index> = self.session.people.iter().copied().collect();
+        let mut people: Vec<Index> = self.session.people.iter().copied().collect();
+        people.extend(self.unanswered());
         let waiting: Vec<_> = people.iter().map(|&step| self.graph.id(step)).collect();
         self.emit(EventKind::RunPaused { waiting: waiting.clone() });
         self.end(Ending::Paused(waiting));
@@ -458,7 +508,7 @@ impl Machine {
     }
 
     fn timer_fired(&mut self, timer: &Timer) {
-        let (Timer::Next(id) | Timer::Gate(id) | Timer::Repeat(id)) = timer;
+        let (Timer::Next(id) | Timer::Gate(id) | Timer::Remind(id) | Timer::Repeat(id)) = timer;
         let Some(step) = self.graph.find(id.as_str()) else { return };
         match (timer, self.state.stage(step)) {
             (Timer::Next(_), Stage::Wait(..) | Stage::Relaunch { .. })
@@ -466,7 +516,9 @@ impl Machine {
             {
                 self.due(step);
             }
+            (Timer::Next(_), Stage::Sleep(until)) => self.sleep_on(step, until),
             (Timer::Gate(_), Stage::Gate) => self.gate_expired(step),
+            (Timer::Remind(_), Stage::Gate) => self.remind(step),
             (
                 Timer::Repeat(_),
                 Stage::Wait(Purpose::Repeat | Purpose::Validate, _)
@@ -476,9 +528,13 @@ impl Machine {
         }
     }
 
-    /// Whether nobody may start anything new.
-    pub(super) fn is_stopping(&self) -> bool {
-        self.state.cancel.is_some()
+    /// Whether the step may start nothing new. What closes, undoes and tidies up goes on until
+    /// everything is stopped.
+    pub(super) fn is_stopping(&self, step: Index) -> bool {
+        match self.graph.role(step) {
+            Role::Forward => self.state.cancel.is_some() || self.state.is_unwinding(),
+            Role::Closing(_) | Role::Cleanup | Role::Undo(_) => self.is_stopped(),
+        }
     }
 
     /// Whether running attempts are being stopped as well.
@@ -486,11 +542,19 @@ impl Machine {
         self.state.cancel == Some(CancelRequest::Stop)
     }
 
-    /// Milliseconds from when the step could start to now.
-    pub(super) fn since_ready(&self, step: Index) -> u64 {
+    /// Milliseconds from when the step could start to its end, or to now.
+    pub(super) fn duration(&self, step: Index) -> u64 {
         let waits = self.graph.node(step).waits.iter();
-        let over = waits.filter_map(|&on| self.state.record(on).over).map(|(_, ms)| ms);
-        self.now.elapsed_ms.saturating_sub(over.max().unwrap_or(0))
+        let ready = match self.graph.role(step) {
+            Role::Undo(_) => {
+                let record = self.state.record(step);
+                let asked = record.people_since.unwrap_or(self.now.elapsed_ms);
+                Some(record.started.map_or(asked.saturating_sub(record.people_ms), |(_, ms)| ms))
+            }
+            _ => waits.filter_map(|&on| self.state.record(on).over).map(|(_, ms)| ms).max(),
+        };
+        let end = self.state.record(step).over.map_or(self.now.elapsed_ms, |(_, ms)| ms);
+        end.saturating_sub(ready.unwrap_or(0).max(self.state.record(step).back_ms))
     }
 
     /// Word for a step that is over, for tests and reports of the driver.

@@ -3,7 +3,7 @@
 //!
 //! `state` and `step` fold events and are all that is durable; `machine` keeps what belongs to one
 //! session and does what the other files decide: `start` a session, `advance` a step, launch its
-//! `attempts`, `readings` and `checks`, and follow `people`. `rules` are the single decisions, each
+//! `attempts`, `readings` and `checks`, follow `people`, and `unwind`, close and tidy up at the end. `rules` are the single decisions, each
 //! in a file of its own.
 
 mod advance;
@@ -17,12 +17,15 @@ mod names;
 mod people;
 mod queue;
 mod readings;
+mod reopen;
 mod rules;
+mod sleep;
 mod start;
 mod state;
 mod step;
 #[cfg(test)]
 mod tests;
+mod unwind;
 
 pub use graph::PlanFault;
 pub use io::{AttemptResult, Effect, Ending, Input, Launch, LaunchKind, Session, Ticket, Timer};

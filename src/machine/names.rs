@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dr_plugin::CallError;
 use serde_json::{Map, Value, json};
 
-use super::graph::{Graph, Index};
+use super::graph::{Graph, Index, Role};
 use super::state::State;
 use crate::text::Names;
 use crate::time::{Now, Timestamp};
@@ -112,6 +112,10 @@ impl Names for Scope<'_> {
                 let host = self.graph.step(self.step).host.as_ref()?;
                 self.graph.hosts.get(host).cloned()
             }
+            "self" => match self.graph.role(self.step) {
+                Role::Undo(of) | Role::Closing(of) => self.step(self.graph.step(of).id.as_str()),
+                Role::Forward | Role::Cleanup => None,
+            },
             "result" => self.result.cloned(),
             "outputs" => self.outputs.map(|outputs| json!(outputs)),
             "error" => self

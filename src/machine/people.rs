@@ -1,8 +1,11 @@
-use super::graph::Index;
-use super::io::Effect;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::graph::{Index, Role};
+use super::io::{Effect, Timer};
 use super::machine::Machine;
 use super::rules::finish::Finish;
-use super::rules::gate::{Approval, approve};
+use super::rules::gate::{self, Approval, approve};
 use super::rules::request::refuse;
 use super::step::Stage;
 use crate::event::{
@@ -16,15 +19,22 @@ impl Machine {
         if self.state.seen.contains(&request.id) {
             return;
         }
+        if self.answers_unwinding(&request) {
+            return;
+        }
         let level = match request.ask {
-            RequestKind::Cancel => Some(CancelRequest::Drain),
+            RequestKind::Cancel | RequestKind::CancelUndo => Some(CancelRequest::Drain),
             RequestKind::CancelNow => Some(CancelRequest::Stop),
             _ => None,
         };
         if let Some(level) = level {
             let (by, reason) = (request.by.clone(), request.reason.clone());
+            let undo = request.ask == RequestKind::CancelUndo;
             self.emit(EventKind::RequestAccepted { request: Request { step: None, ..request } });
-            self.cancel(by, level, reason);
+            self.cancel(by.clone(), level, reason.clone());
+            if undo {
+                self.start_unwinding(None, Some(by), reason);
+            }
             return;
         }
         let Some(id) = &request.step else {
@@ -50,10 +60,20 @@ impl Machine {
 
     fn answer_gate(&mut self, step: Index, request: Request) {
         let record = self.state.record(step);
-        let approvers = self.graph.step(step).approve.as_ref().map_or(1, |gate| gate.approvers);
-        let Some(gate) = &record.gate else { return };
+        let graph = Arc::clone(&self.graph);
+        let Some((plan, gate)) = graph.step(step).approve.as_ref().zip(record.gate.as_ref()) else {
+            return;
+        };
         let approved = request.ask == RequestKind::Approve;
-        let settled = match approve(gate, &request.by, approvers) {
+        let told = if approved { gate::told(plan, gate, &request) } else { Ok(BTreeMap::new()) };
+        let inputs = match told {
+            Ok(inputs) => inputs,
+            Err(why) => {
+                self.emit(EventKind::RequestRefused { request, why });
+                return;
+            }
+        };
+        let settled = match approve(gate, &request.by, plan.approvers) {
             _ if !approved => true,
             Approval::Opens => true,
             Approval::Counts => false,
@@ -69,9 +89,30 @@ impl Machine {
             by: Some(request.by),
             request: Some(request.id),
             reason: request.reason,
+            inputs,
             settled,
         });
         self.later(step);
+    }
+
+    /// The gate asks again in a while, if it says so.
+    pub(super) fn remind_later(&mut self, step: Index) {
+        let every = self.graph.step(step).approve.as_ref().and_then(|gate| gate.remind_ms);
+        let Some((every, gate)) = every.zip(self.state.record(step).gate.as_ref()) else { return };
+        let after = every.saturating_mul(u64::from(gate.reminded) + 1);
+        let after = jiff::SignedDuration::from_millis(i64::try_from(after).unwrap_or(i64::MAX));
+        if let Ok(at) = gate.asked.checked_add(after) {
+            let timer = Timer::Remind(self.graph.id(step));
+            self.ask(Effect::SetTimer { timer, at });
+        }
+    }
+
+    /// Nobody has settled the gate yet.
+    pub(super) fn remind(&mut self, step: Index) {
+        let Some(gate) = &self.state.record(step).gate else { return };
+        let (request, number) = (gate.request.clone(), gate.reminded + 1);
+        self.emit(EventKind::ApprovalReminded { step: self.graph.id(step), request, number });
+        self.remind_later(step);
     }
 
     /// Nobody answered in time.
@@ -82,6 +123,7 @@ impl Machine {
             by: None,
             request: None,
             reason: None,
+            inputs: BTreeMap::new(),
             settled: true,
         });
         self.later(step);
@@ -114,14 +156,13 @@ impl Machine {
                 note: reason,
             }),
             RequestKind::AssumeDone => {
-                let finish = Finish {
-                    outputs: record.outputs.clone(),
-                    recovery_point: record.recovery_point,
-                    ..Finish::default()
-                };
+                let mut outputs = record.told();
+                outputs.extend(record.outputs.clone());
+                let finish =
+                    Finish { outputs, recovery_point: record.recovery_point, ..Finish::default() };
                 self.finished(step, Outcome::Succeeded, finish, Some(by), reason);
             }
-            RequestKind::Fail => {
+            RequestKind::Fail | RequestKind::Undo => {
                 let said = || CallError::permanent("said_failed", format!("{by} said it failed"));
                 let error = record.error.as_deref().cloned().unwrap_or_else(said);
                 let finish = Finish {
@@ -135,7 +176,8 @@ impl Machine {
             | RequestKind::Approve
             | RequestKind::Reject
             | RequestKind::Cancel
-            | RequestKind::CancelNow => {}
+            | RequestKind::CancelNow
+            | RequestKind::CancelUndo => {}
         }
     }
 
@@ -144,9 +186,13 @@ impl Machine {
         if self.state.cancel >= Some(level) {
             return;
         }
+        let undo = self.graph.plan.undo_on_cancel && level == CancelRequest::Drain;
         self.emit(EventKind::CancelRequested { by, level, reason });
         for step in 0..self.graph.len() as Index {
             self.cancel_step(step, level);
+        }
+        if undo {
+            self.start_unwinding(None, None, None);
         }
     }
 
@@ -160,11 +206,14 @@ impl Machine {
         if self.state.record(step).decision.is_some() && !self.skips_later(step) {
             return;
         }
+        let forward = self.graph.role(step) == Role::Forward;
         match self.state.stage(step) {
-            Stage::Idle | Stage::Gate => {
+            Stage::Idle | Stage::Gate | Stage::Sleep(_) if forward => {
                 self.emit(EventKind::StepCancelled { step: self.graph.id(step) });
             }
-            Stage::Wait(purpose, _) if purpose != Purpose::Check => self.stop_waiting(step),
+            Stage::Wait(purpose, _) if forward && purpose != Purpose::Check => {
+                self.stop_waiting(step);
+            }
             _ if level == CancelRequest::Stop => self.free_slots(step),
             _ => {}
         }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use dr_plugin::{CallError, ErrorClass};
 use serde_json::Value;
 
-use super::attempts::{Decision, purpose};
+use super::attempts::Decision;
 use super::graph::Index;
 use super::io::{Effect, Launch, LaunchKind, Timer};
 use super::machine::{FlightKind, Machine};
@@ -50,7 +50,7 @@ impl Machine {
             self.emit(EventKind::AttemptStarted {
                 step: plan.id.clone(),
                 attempt: number,
-                purpose: purpose(plan),
+                purpose: self.purpose(step),
                 launch: 1,
                 input: new.then(|| input.clone()),
                 deadline,
@@ -62,7 +62,7 @@ impl Machine {
             ticket,
             step: plan.id.clone(),
             attempt: number,
-            purpose: purpose(plan),
+            purpose: self.purpose(step),
             uses,
             kind: LaunchKind::Apply,
             host: graph.host(plan.host.as_ref()),
@@ -104,7 +104,7 @@ impl Machine {
         let waits = matches!(self.state.stage(step), Stage::Wait(..));
         if self.session.live[step as usize].ticket.is_none() && waits {
             let decision = self.out_of_time(step, last);
-            let purpose = purpose(self.graph.step(step));
+            let purpose = self.purpose(step);
             self.attempt_over(step, number, purpose, self.now.elapsed_ms, decision);
         }
     }
@@ -129,12 +129,13 @@ impl Machine {
         let Some(mut poll) = self.session.polls.remove(&step) else { return };
         if let Err(error) = result
             && error.class == ErrorClass::Cancelled
-            && self.is_stopping()
+            && self.is_stopping(step)
         {
             let decision = Decision::error(Outcome::Cancelled, error.clone(), Next::Proceed);
-            self.attempt_over(step, poll.number, purpose(plan), since, decision);
+            self.attempt_over(step, poll.number, self.purpose(step), since, decision);
             return;
         }
+        let was_read = result.is_ok();
         let reading = {
             let scope = Scope {
                 iteration: Some(poll.iteration),
@@ -154,13 +155,13 @@ impl Machine {
                 } else {
                     // It must hold longer: the remarks are those of the last reading.
                     let finish = Finish { outputs: finish.outputs, ..Finish::default() };
-                    self.go_on(step, &mut poll, Outcome::Succeeded, finish)
+                    self.go_on(step, &mut poll, was_read, Outcome::Succeeded, finish)
                 }
             }
             Reading::NotYet(outputs, error) => {
                 poll.held = 0;
                 let finish = Finish { outputs, error: Some(error), ..Finish::default() };
-                self.go_on(step, &mut poll, Outcome::Failed, finish)
+                self.go_on(step, &mut poll, was_read, Outcome::Failed, finish)
             }
             Reading::Failed(outputs, error) => {
                 let finish = Finish { outputs, error: Some(error), ..Finish::default() };
@@ -171,7 +172,7 @@ impl Machine {
         let number = poll.number;
         self.session.polls.insert(step, poll);
         if let Some(decision) = decision {
-            self.attempt_over(step, number, purpose(plan), since, decision);
+            self.attempt_over(step, number, self.purpose(step), since, decision);
         }
     }
 
@@ -181,13 +182,14 @@ impl Machine {
         &mut self,
         step: Index,
         poll: &mut Poll,
+        was_read: bool,
         outcome: Outcome,
         finish: Finish,
     ) -> Option<Decision> {
         let graph = Arc::clone(&self.graph);
         let repeat = graph.step(step).repeat.as_ref()?;
         let last = finish.error.clone();
-        if self.is_stopping() {
+        if self.is_stopping(step) {
             let error = last.unwrap_or_else(|| CallError::cancelled("not read again"));
             return Some(Decision::error(Outcome::Cancelled, error, Next::Proceed));
         }
@@ -200,7 +202,10 @@ impl Machine {
             return Some(Decision::error(Outcome::Failed, error, self.failed(step)));
         }
         let at = self.after_ms(repeat.every_ms);
-        poll.previous = Some(finish.outputs.clone());
+        // An error that is tolerated says nothing about what is read.
+        if was_read {
+            poll.previous = Some(finish.outputs.clone());
+        }
         let news = (finish.outputs.clone(), last);
         if poll.told.as_ref() == Some(&news) {
             let timer = Timer::Next(graph.id(step));

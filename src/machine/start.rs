@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use super::graph::Index;
 use super::io::{Ending, Session};
 use super::machine::Machine;
 use super::step::Stage;
@@ -22,6 +23,9 @@ impl Machine {
                 reason: session.reason,
             });
         }
+        if let Some(lost) = session.lost {
+            self.emit(EventKind::LossAccepted(lost));
+        }
         self.rebuild();
         let graph = Arc::clone(&self.graph);
         // What runs in the world has its slots; everything else gets in line.
@@ -37,10 +41,18 @@ impl Machine {
         for request in others.into_iter().chain(skips) {
             self.request(request);
         }
+        for step in 0..graph.planned() as Index {
+            self.unwind_if_told(step);
+        }
+        self.session.reopened = true;
+        self.reopen_more();
         for service in 0..graph.services.len() as u32 {
             self.announce(service);
         }
-        for &step in &graph.order {
+        // What is decided is carried out before anything is launched again: it may forbid that.
+        let running = |step: &&Index| matches!(self.state.stage(**step), Stage::Running(_));
+        let (rest, first): (Vec<&Index>, Vec<&Index>) = graph.order.iter().partition(running);
+        for &step in first.into_iter().chain(rest) {
             if !self.state.stage(step).is_over() {
                 self.later(step);
             }

@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 
-use super::graph::{Graph, Index};
+use super::graph::{Graph, Index, Role};
 use super::step::{Record, Stage};
 use crate::event::{
     Actor, CancelRequest, Event, EventKind, Request, RunStarted, StepState, Verdict,
 };
 use crate::id::{RequestId, ServiceId, StepId};
 use crate::time::Timestamp;
+use crate::words::OnFailure;
 
 /// What is durable of a run. Two machines with equal states decide the same.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -25,6 +26,8 @@ pub(super) struct State {
     pub(super) cancel: Option<CancelRequest>,
     /// Who asked first, and why.
     pub(super) cancelled_by: Option<(Actor, Option<String>)>,
+    /// Whether what was done is taken back.
+    pub(super) unwinding: Option<Box<Unwinding>>,
     /// How the session ended.
     pub(super) verdict: Option<Verdict>,
     /// Requests that were seen.
@@ -35,6 +38,17 @@ pub(super) struct State {
     pub(super) records: Vec<Record>,
     /// Services whose end was announced, with the time of it.
     pub(super) announced: Vec<bool>,
+}
+
+/// Taking back what was done. It goes on over sessions until it is finished or refused.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Unwinding {
+    /// The failed step; absent after a cancel.
+    pub(super) cause: Option<Index>,
+    /// Points of no return that a person was asked about.
+    pub(super) asked: Vec<Index>,
+    /// The answer.
+    pub(super) answer: Option<bool>,
 }
 
 impl State {
@@ -73,13 +87,53 @@ impl State {
                 self.verdict = None;
                 self.resume(graph, &mut reopened);
             }
+            EventKind::LossAccepted(_) => {
+                for record in &mut self.records {
+                    record.lost = !record.is_met();
+                }
+            }
             EventKind::CancelRequested { level, by, reason } => {
                 if self.cancelled_by.is_none() {
                     self.cancelled_by = Some((by.clone(), reason.clone()));
                 }
                 self.cancel = self.cancel.max(Some(*level));
             }
-            EventKind::RunFinished(finished) => self.verdict = Some(finished.verdict),
+            EventKind::UnwindingStarted { cause, .. } => {
+                let cause = cause.as_ref().and_then(|cause| graph.find(cause.as_str()));
+                let unwinding = Unwinding { cause, asked: Vec::new(), answer: None };
+                self.unwinding = Some(Box::new(unwinding));
+                self.records.iter_mut().for_each(|record| record.unwinds = false);
+            }
+            EventKind::UnwindingAsked { past } => {
+                if let Some(unwinding) = &mut self.unwinding {
+                    unwinding.asked =
+                        past.iter().filter_map(|step| graph.find(step.as_str())).collect();
+                }
+            }
+            EventKind::UnwindingAnswered { go_on, request, .. } => {
+                self.seen.insert(request.clone());
+                if let Some(unwinding) = &mut self.unwinding {
+                    unwinding.answer = Some(*go_on);
+                }
+            }
+            EventKind::StepsReopened { steps, because } => {
+                for step in steps.iter().filter_map(|step| graph.find(step.as_str())) {
+                    let record = &mut self.records[step as usize];
+                    if record.stage.is_over() {
+                        reopened.push(step);
+                    }
+                    record.put_back(*because, event.elapsed_ms);
+                    self.withdraw(graph, step);
+                }
+            }
+            EventKind::RunFinished(finished) => {
+                self.verdict = Some(finished.verdict);
+                if finished.verdict == Verdict::Unwound
+                    || self.unwinding.as_ref().is_some_and(|u| u.answer == Some(false))
+                {
+                    self.unwinding = None;
+                }
+            }
             EventKind::ServiceFinished { service, .. } => {
                 if let Some(service) = service_position(graph, service) {
                     self.announced[service] = true;
@@ -102,8 +156,46 @@ impl State {
                 started.incident_at = event.at;
             }
             self.fold_step(graph, step, event, &mut reopened);
+            self.records[step as usize].unwinds &= self.unwinding.is_none();
         }
         reopened
+    }
+
+    /// Whether a need on the step is met. A closing step vouches for all that it closes.
+    pub(super) fn is_met(&self, graph: &Graph, step: Index) -> bool {
+        self.record(step).is_met()
+            && match graph.role(step) {
+                Role::Closing(opener) => {
+                    let scope = graph.scope(step, opener);
+                    scope.into_iter().chain([opener]).all(|step| self.record(step).is_met())
+                }
+                _ => true,
+            }
+    }
+
+    /// Whether everything of the plan's own is taken back or is being so.
+    pub(super) fn is_unwinding(&self) -> bool {
+        self.unwinding.as_ref().is_some_and(|unwinding| unwinding.answer != Some(false))
+    }
+
+    /// The services that the step stops, if it failed in a way that stops others: its own and those
+    /// that depend on it. None at all: it stops everything.
+    pub(super) fn halted_by(&self, graph: &Graph, step: Index) -> Option<Vec<u32>> {
+        if !self.halts(graph, step) {
+            return None;
+        }
+        let service = graph.node(step).service.filter(|_| !self.record(step).undid);
+        Some(service.map(|service| graph.downstream(service)).unwrap_or_default())
+    }
+
+    /// Whether the step failed in a way that stops others.
+    pub(super) fn halts(&self, graph: &Graph, step: Index) -> bool {
+        self.record(step).is_failed()
+            && graph.role(step) == Role::Forward
+            && matches!(
+                graph.step(step).on_failure,
+                OnFailure::Halt | OnFailure::Undo | OnFailure::Ask
+            )
     }
 
     fn fold_step(&mut self, graph: &Graph, step: Index, event: &Event, reopened: &mut Vec<Index>) {
@@ -119,7 +211,11 @@ impl State {
                 reopened.push(step);
             }
             self.withdraw(graph, step);
-            self.unblock(graph, step, reopened);
+            // What was taken back lets nothing go on.
+            let taken_back = [StepState::Undone, StepState::UndoFailed].map(Stage::Over);
+            if !taken_back.contains(&now) {
+                self.unblock(graph, step, reopened);
+            }
         }
     }
 
@@ -152,7 +248,7 @@ impl State {
     }
 
     /// The end of the step's service, if it was announced, no longer holds.
-    fn withdraw(&mut self, graph: &Graph, step: Index) {
+    pub(super) fn withdraw(&mut self, graph: &Graph, step: Index) {
         let node = graph.node(step);
         if let Some(service) = node.service.filter(|_| node.counts) {
             self.announced[service as usize] = false;
@@ -173,7 +269,9 @@ pub(super) fn step_of(kind: &EventKind) -> Option<&StepId> {
         | E::StepCancelled { step }
         | E::ApprovalRequested { step, .. }
         | E::ApprovalAnswered { step, .. }
+        | E::ApprovalReminded { step, .. }
         | E::QuestionAsked { step, .. }
+        | E::StepSleeping { step, .. }
         | E::AttemptStarted { step, .. }
         | E::StepReset { step, .. } => Some(step),
         E::AttemptFinished(finished) => Some(&finished.step),
@@ -181,12 +279,17 @@ pub(super) fn step_of(kind: &EventKind) -> Option<&StepId> {
         E::RequestAccepted { request: Request { step, .. } } => step.as_ref(),
         E::RunStarted(_)
         | E::RunResumed { .. }
+        | E::LossAccepted(_)
         | E::RunPaused { .. }
         | E::PreflightFinished { .. }
         | E::RequestRefused { .. }
         | E::ServiceFinished { .. }
         | E::CancelRequested { .. }
         | E::ClockMoved { .. }
+        | E::UnwindingStarted { .. }
+        | E::UnwindingAsked { .. }
+        | E::UnwindingAnswered { .. }
+        | E::StepsReopened { .. }
         | E::RunFinished(_) => None,
     }
 }

@@ -7,12 +7,13 @@ use serde_json::Value;
 
 use super::graph::Index;
 use crate::event::{
-    Actor, AttemptFinished, EventKind, Next, Outcome, Purpose, Question, Request, RequestKind,
-    SkipReason, StepFinished, StepState,
+    Actor, AttemptFinished, EventKind, Next, Outcome, Purpose, Question, Reopening, Request,
+    RequestKind, SkipReason, StepFinished, StepState,
 };
 use crate::id::RequestId;
 use crate::plan::Step;
 use crate::time::Timestamp;
+use crate::words::OnFailure;
 
 /// Where a step stands, as the journal tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,6 +25,8 @@ pub(super) enum Stage {
     Gate,
     /// An attempt was started and has not come back.
     Running(Purpose),
+    /// It waits for a moment, without an attempt.
+    Sleep(Timestamp),
     /// Another attempt of this purpose is due.
     Wait(Purpose, Timestamp),
     /// The action is to be launched again, with a key of its own if `fresh`.
@@ -50,6 +53,7 @@ impl Stage {
         match event {
             E::ApprovalRequested { .. } => Self::Gate,
             E::ApprovalAnswered { settled: true, .. } => Self::Idle,
+            E::StepSleeping { until, .. } => Self::Sleep(*until),
             E::AttemptStarted { purpose, .. } => Self::Running(*purpose),
             E::AttemptFinished(AttemptFinished { next, purpose, outcome, .. }) => match next {
                 Next::Proceed => Self::Decided,
@@ -77,7 +81,7 @@ impl Stage {
 
     /// Whether an attempt was made and the step has not come to rest since.
     pub(super) fn is_under_way(self) -> bool {
-        !matches!(self, Self::Idle | Self::Gate | Self::Over(_))
+        !matches!(self, Self::Idle | Self::Gate | Self::Sleep(_) | Self::Over(_))
     }
 }
 
@@ -87,6 +91,10 @@ pub(super) struct GateRecord {
     pub(super) request: RequestId,
     pub(super) deadline: Option<Timestamp>,
     pub(super) approved_by: Vec<Actor>,
+    /// What was told, defaults included.
+    pub(super) inputs: BTreeMap<String, Value>,
+    pub(super) asked: Timestamp,
+    pub(super) reminded: u32,
     /// The decision, and the person and words of a rejection.
     pub(super) settled: Option<bool>,
     pub(super) rejected_by: Option<Actor>,
@@ -95,6 +103,7 @@ pub(super) struct GateRecord {
 
 /// All that the journal says about one step.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact that the journal tells")]
 pub(super) struct Record {
     pub(super) stage: Stage,
     /// Number of the last attempt (or reading) of the action.
@@ -115,17 +124,23 @@ pub(super) struct Record {
     pub(super) deadline: Option<Timestamp>,
     /// Outcome of the last attempt of the action.
     pub(super) outcome: Option<Outcome>,
+    /// Whether the action was begun, and not taken back or closed since.
+    pub(super) begun: bool,
     /// Whether the action is known to be done.
     pub(super) done: bool,
     /// Whether it has failed since it was last put back: a skip does not heal that.
     pub(super) failed: bool,
     pub(super) skip: Option<SkipReason>,
+    /// Whether an attempt may have been started in a lost part of the journal.
+    pub(super) lost: bool,
     /// How many times people were asked to approve.
     pub(super) gates: u32,
     /// When it was first started.
     pub(super) started: Option<(Timestamp, u64)>,
     /// When the attempt under way was started, in milliseconds of the run.
     pub(super) attempt_ms: u64,
+    /// When it was put back to run once more, in milliseconds of the run.
+    pub(super) back_ms: u64,
     /// When it was over.
     pub(super) over: Option<(Timestamp, u64)>,
     /// Milliseconds spent waiting for people.
@@ -142,6 +157,12 @@ pub(super) struct Record {
     pub(super) gate: Option<Box<GateRecord>>,
     /// What a person decided and is not yet carried out.
     pub(super) decision: Option<Box<Request>>,
+    /// Whether its failure is to unwind the run, and that has not begun.
+    pub(super) unwinds: bool,
+    /// Whether its failure took the run back.
+    pub(super) undid: bool,
+    /// Whether a person said that it was done.
+    pub(super) assumed: bool,
 }
 
 impl Record {
@@ -159,11 +180,16 @@ impl Record {
     pub(super) fn state(&self) -> StepState {
         match self.stage {
             Stage::Idle => StepState::Pending,
-            Stage::Gate => StepState::Waiting,
+            Stage::Gate | Stage::Sleep(_) => StepState::Waiting,
             Stage::Asked(Question::OutcomeUnknown) => StepState::Unknown,
             Stage::Over(state) => state,
             _ => StepState::Running,
         }
+    }
+
+    /// What the people who approved told.
+    pub(super) fn told(&self) -> BTreeMap<String, Value> {
+        self.gate.as_ref().map(|gate| gate.inputs.clone()).unwrap_or_default()
     }
 
     /// Attempts that count.
@@ -182,14 +208,23 @@ impl Record {
                     request: request.clone(),
                     deadline: *deadline,
                     approved_by: Vec::new(),
+                    inputs: BTreeMap::new(),
+                    asked: at,
+                    reminded: 0,
                     settled: None,
                     rejected_by: None,
                     reason: None,
                 }));
             }
-            EventKind::ApprovalAnswered { approved, by, settled, reason, .. } => {
+            EventKind::ApprovalReminded { number, .. } => {
+                if let Some(gate) = &mut self.gate {
+                    gate.reminded = *number;
+                }
+            }
+            EventKind::ApprovalAnswered { approved, by, settled, reason, inputs, .. } => {
                 if let Some(gate) = &mut self.gate {
                     if *approved {
+                        gate.inputs.clone_from(inputs);
                         gate.approved_by.extend(by.clone());
                     } else {
                         gate.rejected_by.clone_from(by);
@@ -210,6 +245,7 @@ impl Record {
                     self.relaunches =
                         if *attempt == self.attempt { self.relaunches + 1 } else { 0 };
                     self.attempt = *attempt;
+                    self.begun = true;
                     self.outcome = None;
                     if let Some(input) = input {
                         self.input = Some(input.clone());
@@ -238,6 +274,10 @@ impl Record {
                 self.error = finished.error.clone().map(Box::new);
                 self.recovery_point = finished.recovery_point;
                 self.failed = self.is_failed();
+                let told = self.decision.as_ref().is_some_and(|r| r.ask == RequestKind::Undo);
+                self.unwinds = self.failed && (told || step.on_failure == OnFailure::Undo);
+                self.undid = self.unwinds;
+                self.assumed = finished.by.is_some();
             }
             EventKind::StepReset { redo, .. } => self.reset(step, *redo, was),
             EventKind::RequestAccepted { request } => self.request(step, request),
@@ -247,6 +287,7 @@ impl Record {
     }
 
     fn attempt_finished(&mut self, finished: &AttemptFinished) {
+        self.lost &= finished.next == Next::Check;
         if finished.purpose == Purpose::Check {
             self.checks = self.checks.max(finished.attempt);
             if finished.next == Next::Check {
@@ -290,7 +331,9 @@ impl Record {
         self.warnings.clear();
         self.recovery_point = None;
         self.skip = None;
-        if self.done && !redo && step.effect != dr_plugin::Effect::Pure {
+        // Whether an action still fails as it must is only seen by calling it.
+        let kept = step.effect != dr_plugin::Effect::Pure && step.expect_error.is_none();
+        if self.done && !redo && kept {
             self.stage = Stage::Judge;
             return;
         }
@@ -338,6 +381,26 @@ impl Record {
         if self.gate.as_ref().is_some_and(|gate| gate.settled.is_none()) {
             self.gate = None;
         }
+    }
+
+    /// Everything about it begins anew, but its numbers go on. People who let it run before it was
+    /// taken back are asked again.
+    pub(super) fn put_back(&mut self, because: Reopening, elapsed_ms: u64) {
+        self.back_ms = elapsed_ms;
+        self.started = None;
+        self.people_ms = 0;
+        if because == Reopening::TakenBack {
+            self.gate = None;
+        }
+        self.stage = Stage::Idle;
+        self.fresh();
+        self.begun = false;
+        self.error = None;
+        self.warnings.clear();
+        self.recovery_point = None;
+        self.skip = None;
+        self.failed = false;
+        self.over = None;
     }
 
     /// A session begins: checks begin anew.

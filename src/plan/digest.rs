@@ -2,7 +2,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::{Plan, PluginUse, Service, Step};
+use super::{Plan, PluginUse, Service, Span, Step};
 use crate::id::Digest;
 
 /// What of a plan, a service or a step says nothing about what would be done: descriptions,
@@ -73,6 +73,10 @@ fn covered<T: Serialize>(part: &T, aside: &[&str]) -> Value {
     let mut value = serde_json::to_value(part).unwrap_or_default();
     if let Value::Object(fields) = &mut value {
         fields.retain(|key, _| !aside.contains(&key.as_str()));
+        // What takes a step back is a step within the step.
+        if let Some(Value::Object(undo)) = fields.get_mut("undo") {
+            undo.retain(|key, _| !aside.contains(&key.as_str()));
+        }
     }
     value
 }
@@ -89,6 +93,7 @@ fn head_of(plan: &Plan) -> Plan {
         mode: plan.mode,
         style: plan.style,
         phases: plan.phases.clone(),
+        undo_on_cancel: plan.undo_on_cancel,
         digest: plan.digest.clone(),
         makespan_ms: 0,
         lower_bound_ms: 0,
@@ -105,6 +110,7 @@ fn head_of(plan: &Plan) -> Plan {
             .collect(),
         pools: plan.pools.clone(),
         services: Vec::new(),
+        spans: plan.spans.iter().map(Span::without_prediction).collect(),
         steps: Vec::new(),
         files: plan.files.clone(),
         forecast: None,

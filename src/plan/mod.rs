@@ -7,16 +7,20 @@ mod model;
 mod names;
 mod project;
 mod seal;
+mod span;
 #[cfg(test)]
 mod tests;
+mod typed;
 
 pub use digest::{covered_head, covered_step, digest};
 pub use forward::{Dispatcher, Lists, Network, Stand, dispatch, list_schedule};
 pub use model::{
     Bound, Check, EdgeReason, EstimateSource, Executable, Expectation, FORMAT, Forecast, Gate,
     Notice, OnReject, Output, Place, Plan, PluginUse, Pool, Repeat, Retry, Rule, SecretSource,
-    Service, Step, Tally, Urgency, Uses,
+    Service, Sleep, Step, Tally, UNDO, Urgency, Uses,
 };
 pub use names::PlanNames;
 pub use project::{Progress, Projection, Projector, project};
 pub use seal::{Seal, SealedSource, UsedFile};
+pub use span::{Passed, Span};
+pub use typed::{Asked, allowed, answers, from_json, from_text};

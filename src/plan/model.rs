@@ -5,6 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::span::Span;
+use super::typed::Asked;
 use super::{Seal, UsedFile};
 use crate::id::{Digest, ServiceId, StepId};
 use crate::text::{Expr, Templated};
@@ -36,6 +38,9 @@ pub struct Plan {
     pub style: Style,
     /// The phases taken.
     pub phases: Vec<Phase>,
+    /// Whether a cancel takes back what was done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undo_on_cancel: bool,
     /// Digest over what it would do.
     pub digest: Digest,
     /// Predicted time from start to end, milliseconds.
@@ -59,6 +64,9 @@ pub struct Plan {
     pub pools: BTreeMap<String, Pool>,
     /// Services in the order of the runbook.
     pub services: Vec<Service>,
+    /// Times between two steps that are measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spans: Vec<Span>,
     /// Steps in the order of the runbook; a service's validation follows its last step.
     pub steps: Vec<Step>,
     /// Files on this machine that steps send or execute.
@@ -117,6 +125,15 @@ pub enum SecretSource {
     File(String),
     /// The standard output of a command, without its final newline.
     Command(Vec<String>),
+    /// Whoever starts or resumes the run types it. Always true.
+    Prompt(bool),
+    /// A part of the JSON text that another source gives.
+    Field {
+        /// The source of the text.
+        of: Box<SecretSource>,
+        /// Where it stands in it: names, with dots between them.
+        name: String,
+    },
 }
 
 /// A plugin that the plan needs.
@@ -170,7 +187,8 @@ pub struct Service {
     pub depends_on: Vec<ServiceId>,
     /// Whether it has validation.
     pub validated: bool,
-    /// Predicted recovery, milliseconds after the start.
+    /// Predicted recovery, milliseconds after the start of its clock: the start of the run, or the
+    /// predicted end of the step that says `incident: true`.
     pub predicted_ms: Option<u64>,
     /// Half of all runs are faster.
     pub p50_ms: Option<u64>,
@@ -225,6 +243,9 @@ pub struct Step {
     pub validates: Option<String>,
     /// The action or probe it calls; absent for gates, guards and computed steps.
     pub uses: Option<Uses>,
+    /// Waits instead of calling an action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sleep: Option<Sleep>,
     /// Counts other steps instead of calling an action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tally: Option<Tally>,
@@ -257,6 +278,9 @@ pub struct Step {
     /// What must hold once the action has succeeded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expect: Vec<Expectation>,
+    /// The action must fail, and in this way: over `error`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect_error: Option<Expr>,
     /// The moment the recovered data is from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery_point: Option<Expr>,
@@ -283,6 +307,17 @@ pub struct Step {
     pub on_unknown: OnUnknown,
     /// What its failure does to the run.
     pub on_failure: OnFailure,
+    /// Takes the step back: used only when the run unwinds, and never waits for others by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo: Option<Box<Step>>,
+    /// In an `undo`: the action is that of the step taken back, asked to undo itself, with the
+    /// arguments that it was called with.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_undo: bool,
+    /// The step that this one closes: it runs, however the run goes, once all that it waits for is
+    /// over, if that step was started. Listed in `after` as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closes: Option<StepId>,
     /// Limit of each attempt, milliseconds.
     pub timeout_ms: Option<u64>,
     /// Further attempts.
@@ -349,6 +384,16 @@ impl std::fmt::Display for Uses {
     }
 }
 
+/// Waits for a time to pass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Sleep {
+    /// How long, milliseconds.
+    pub for_ms: u64,
+    /// Counted from the end of this step; absent: from the moment that the wait can begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<StepId>,
+}
+
 /// Succeeds when a share of other steps has succeeded: a validation with a threshold below 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Tally {
@@ -372,6 +417,8 @@ pub enum EdgeReason {
     Validation,
     /// A drill's cleanup waits for everything else.
     Cleanup,
+    /// A closing step waits for the step that it closes.
+    Closes,
 }
 
 /// Asks people before the action.
@@ -382,6 +429,15 @@ pub struct Gate {
     pub message: Templated,
     /// How many different people must approve.
     pub approvers: u32,
+    /// Who may approve: login names; empty: whoever can act on the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<String>,
+    /// What whoever approves has to tell: outputs of the step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<Asked>,
+    /// Asked again this often, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remind_ms: Option<u64>,
     /// Rejected by itself this long after the request, milliseconds.
     pub timeout_ms: Option<u64>,
     /// What a rejection does.
@@ -526,12 +582,16 @@ pub struct Place {
     pub line: u32,
 }
 
+/// What the id of a step that takes another one back adds to that one's.
+pub const UNDO: &str = "!undo";
+
 impl Step {
     /// Whether its end counts for the recovery of its service: its phase is failover, restore or
-    /// validate, or it has none, or it is part of the validation.
+    /// validate, or it has none, or it is part of the validation; and it closes nothing.
     #[must_use]
     pub fn counts_for_recovery(&self) -> bool {
-        matches!(self.phase, None | Some(Phase::Failover | Phase::Restore | Phase::Validate))
+        self.closes.is_none()
+            && matches!(self.phase, None | Some(Phase::Failover | Phase::Restore | Phase::Validate))
     }
 
     /// Expected duration in milliseconds: none if it is passed over.
@@ -542,10 +602,27 @@ impl Step {
 }
 
 impl Plan {
+    /// When the clocks of declaration and incident are predicted to start, milliseconds after the
+    /// start of the run: at once, or when the last step that says `incident: true` is over.
+    #[must_use]
+    pub fn clock_start_ms(&self) -> u64 {
+        let incidents = self.steps.iter().filter(|step| step.incident && step.skip.is_none());
+        incidents.map(|step| step.finish_ms).max().unwrap_or(0)
+    }
+
     /// The step with this id.
     #[must_use]
     pub fn step(&self, id: &str) -> Option<&Step> {
         self.steps.iter().find(|step| step.id.as_str() == id)
+    }
+
+    /// The step with this id, or the one that takes a step back: `STEP!undo`.
+    #[must_use]
+    pub fn step_or_undo(&self, id: &str) -> Option<&Step> {
+        match id.strip_suffix(UNDO) {
+            Some(of) => self.step(of)?.undo.as_deref(),
+            None => self.step(id),
+        }
     }
 
     /// The service with this name.

@@ -25,6 +25,9 @@ pub struct Projection {
     /// End of every service, in milliseconds since the start of the run; absent when it can no
     /// longer recover in this run.
     pub services: BTreeMap<ServiceId, Option<u64>>,
+    /// When the clocks are expected to start, in milliseconds since the start of the run, if a step
+    /// that is still to come or under way starts them.
+    pub clock_start_ms: Option<u64>,
 }
 
 /// A plan made ready for many projections.
@@ -34,6 +37,8 @@ pub struct Projector {
     positions: HashMap<StepId, u32>,
     /// Services in the order of the plan, with the steps that count for them.
     services: Vec<(ServiceId, Vec<u32>)>,
+    /// Steps that make the incident happen.
+    incidents: Vec<u32>,
 }
 
 impl Projector {
@@ -62,7 +67,10 @@ impl Projector {
                 (service.name.clone(), by_service.remove(&service.name).unwrap_or_default())
             })
             .collect();
-        Self { network: network_of(plan, &positions), positions, services }
+        let incidents = plan.steps.iter().enumerate();
+        let incidents = incidents.filter(|(_, step)| step.incident && step.skip.is_none());
+        let incidents = incidents.map(|(position, _)| position as u32).collect();
+        Self { network: network_of(plan, &positions), positions, services, incidents }
     }
 
     /// One forward pass from where the run stands: precedence and pools, in dispatch order.
@@ -112,7 +120,13 @@ impl Projector {
                 (name.clone(), if lost { None } else { end })
             })
             .collect();
-        Projection { finish_ms: ends.into_iter().flatten().max().unwrap_or(now), services }
+        let coming = self.incidents.iter().filter(|at| stands[**at as usize] != Stand::Over);
+        let clock_start_ms = coming.filter_map(|at| ends[*at as usize]).max();
+        Projection {
+            finish_ms: ends.into_iter().flatten().max().unwrap_or(now),
+            services,
+            clock_start_ms,
+        }
     }
 
     fn position(&self, id: &StepId) -> Option<usize> {

@@ -7,14 +7,14 @@ use super::request::{Estimates, PlanRequest};
 use super::resolve::{self, Environment};
 use super::select::{self, Selection};
 use super::steps::Maker;
-use super::{codes, objectives, timing};
+use super::{codes, objectives, sleeps, spans, timing};
 use crate::catalog::Catalog;
 use crate::event::SkipReason;
 use crate::id::{Digest, StepId};
 use crate::plan::{EdgeReason, Executable, FORMAT, Plan, PluginUse, Step, digest};
 use crate::runbook::{EdgeKind, Graph, Level, NodeKind, Problem, Reason, Runbook};
 use crate::text::Templated;
-use crate::words::{Mode, Phase};
+use crate::words::{Mode, OnCancel, Phase};
 
 /// The plan of a runbook for one environment: resolved, selected, scheduled.
 ///
@@ -55,6 +55,7 @@ pub fn plan(
         return Err(problems);
     }
     add_edges(&mut steps, &graph);
+    pass_over_closings(&mut steps, &graph);
     if selection.phases.contains(&Phase::Cleanup) {
         add_cleanup_edges(&mut steps, &graph);
     }
@@ -62,6 +63,8 @@ pub fn plan(
     let Selection { phases, notices, .. } = selection;
     let Environment { protected, known, secrets, pools, .. } = environment;
     let Known { mode, style, environment, inputs, values, hosts } = known;
+    sleeps::shorten(&mut steps, &graph);
+    let mut problems = Vec::new();
     let mut plan = Plan {
         format: FORMAT,
         runbook: document.runbook.value.clone(),
@@ -72,6 +75,7 @@ pub fn plan(
         mode,
         style,
         phases,
+        undo_on_cancel: document.on_cancel == Some(OnCancel::Undo),
         digest: Digest::from(""),
         makespan_ms: 0,
         lower_bound_ms: 0,
@@ -83,12 +87,16 @@ pub fn plan(
         plugins,
         pools,
         services,
+        spans: spans::spans(document, &mut problems),
         steps,
         files: Vec::new(),
         forecast: None,
         notices,
         seal: None,
     };
+    if !problems.is_empty() {
+        return Err(problems);
+    }
     let used = used_secrets(&plan);
     plan.secrets = secrets.into_iter().filter(|(name, _)| used.contains(name)).collect();
     // The digest covers nothing of the schedule, whose search takes its seed from it.
@@ -157,6 +165,7 @@ fn add_edges(steps: &mut [Step], graph: &Graph) {
                 Reason::Order => Some(EdgeReason::Order),
                 Reason::Service { .. } => Some(EdgeReason::Service),
                 Reason::Validation | Reason::Join => Some(EdgeReason::Validation),
+                Reason::Closes => Some(EdgeReason::Closes),
             };
             if let Some(reason) = reason {
                 step.because.insert(id.clone(), reason);
@@ -165,6 +174,16 @@ fn add_edges(steps: &mut [Step], graph: &Graph) {
                 EdgeKind::Needs => step.needs.push(id),
                 EdgeKind::After => step.after.push(id),
             }
+        }
+    }
+}
+
+/// What is not opened need not be closed.
+fn pass_over_closings(steps: &mut [Step], graph: &Graph) {
+    for position in 0..steps.len() {
+        let opener = steps[position].closes.as_ref().and_then(|id| graph.position(id.as_str()));
+        if opener.is_some_and(|opener| steps[opener].skip.is_some()) {
+            steps[position].skip.get_or_insert(SkipReason::NotOpened);
         }
     }
 }
@@ -241,7 +260,8 @@ fn used_secrets(plan: &Plan) -> BTreeSet<String> {
         }
     };
     plan.plugins.values().for_each(|plugin| add(&plugin.settings));
-    for step in plan.steps.iter().filter(|step| step.skip.is_none()) {
+    let taken = plan.steps.iter().filter(|step| step.skip.is_none());
+    for step in taken.flat_map(|step| std::iter::once(step).chain(step.undo.as_deref())) {
         add(&step.with);
         step.check.iter().for_each(|check| add(&check.with));
     }

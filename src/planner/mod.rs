@@ -1,6 +1,7 @@
 //! Runbook + catalog + history → plan: resolves one environment, selects steps, and schedules them.
 //! Touches nothing and contacts nothing.
 
+mod clock;
 pub mod codes;
 mod compare;
 pub mod diff;
@@ -15,10 +16,13 @@ mod request;
 mod resolve;
 pub mod schedule;
 mod select;
+mod sleeps;
+mod spans;
 mod steps;
 #[cfg(test)]
 mod tests;
 mod timing;
+mod undo;
 mod validation;
 
 pub use compare::{Compared, Comparison, compare};

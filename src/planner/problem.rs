@@ -59,7 +59,9 @@ pub(super) fn instance(plan: &Plan) -> Instance {
         };
         demands.sort_unstable();
         instance.demands.push(demands);
-        let service = step.service.as_ref().and_then(|name| services.get(name.as_str()));
+        // What closes another step has only the urgency of what waits for it.
+        let service = step.service.as_ref().filter(|_| step.closes.is_none());
+        let service = service.and_then(|name| services.get(name.as_str()));
         instance.priorities.push(service.map_or((Class::Low, Class::Low.number()), |service| {
             let service = &plan.services[*service];
             (service.priority, service.priority_number)

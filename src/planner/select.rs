@@ -109,6 +109,16 @@ struct Selector<'a> {
 }
 
 impl Selector<'_> {
+    /// What closes a step is taken with it.
+    fn take_closings(&mut self) {
+        for position in 0..self.graph.len() {
+            let opener = self.step(position).and_then(|step| step.closes.as_deref());
+            if let Some(opener) = opener.and_then(|opener| self.graph.position(opener)) {
+                self.taken[position] = self.taken[opener];
+            }
+        }
+    }
+
     fn step(&self, position: usize) -> Option<&StepDoc> {
         match self.graph.node(position).kind {
             NodeKind::Step { step } => Some(&self.document.steps[step]),
@@ -150,6 +160,7 @@ impl Selector<'_> {
         if chosen {
             self.take_needed();
         }
+        self.take_closings();
         let recovers = self
             .phases
             .iter()

@@ -11,12 +11,12 @@ use crate::catalog::Catalog;
 use crate::event::SkipReason;
 use crate::id::StepId;
 use crate::plan::{
-    Check, EstimateSource, Expectation, Gate, OnReject, Output, Place, Repeat, Retry, Rule, Step,
-    Urgency, Uses,
+    Asked, Check, EstimateSource, Expectation, Gate, OnReject, Output, Place, Repeat, Retry, Rule,
+    Sleep, Step, Urgency, Uses,
 };
 use crate::runbook::{
-    CheckDoc, DocPath, Document, ExpectDoc, Problem, RepeatDoc, RetryDoc, SeverityDoc, StepDoc,
-    nearest,
+    CheckDoc, DocPath, Document, ExpectDoc, InputDoc, Problem, RepeatDoc, RetryDoc, SeverityDoc,
+    SleepDoc, StepDoc, nearest,
 };
 use crate::text::{Expr, Path, Templated, TextError, known_at_plan_time};
 use crate::time::Millis;
@@ -53,6 +53,28 @@ impl Maker<'_> {
         let doc = &self.document.steps[index];
         let at = DocPath::step(index);
         let before = self.remember();
+        let mut step = self.step_of(doc, &at, skip);
+        if let Some(undo) = &doc.undo {
+            step.undo = Some(Box::new(self.undo(undo, doc, &step, &at.field("undo"))));
+        }
+        if step.skip.is_some() {
+            self.forget(before);
+        } else {
+            for step in std::iter::once(&step).chain(step.undo.as_deref()) {
+                self.plugins.extend(step.uses.iter().map(|uses| uses.plugin.clone()));
+                self.plugins.extend(step.check.iter().map(|check| check.uses.plugin.clone()));
+            }
+        }
+        step
+    }
+
+    /// What a declaration at a place says, taken by itself.
+    pub(super) fn step_of(
+        &mut self,
+        doc: &StepDoc,
+        at: &DocPath,
+        skip: Option<SkipReason>,
+    ) -> Step {
         let mut step = self.blank(StepId::from(doc.id.value.as_str()));
         step.description.clone_from(&doc.description);
         step.service = doc.service.as_deref().map(Into::into);
@@ -61,6 +83,7 @@ impl Maker<'_> {
         step.incident = doc.incident;
         step.on_failure = doc.on_failure.or(self.document.on_failure).unwrap_or(OnFailure::Halt);
         step.on_unknown = doc.on_unknown.unwrap_or(OnUnknown::Ask);
+        step.closes = doc.closes.as_deref().map(Into::into);
         step.skip = skip;
         let line = doc.id.referenced.line();
         step.place = u32::try_from(line)
@@ -68,23 +91,27 @@ impl Maker<'_> {
             .filter(|line| *line > 0)
             .map(|line| Place { file: self.file.to_owned(), line });
         if skip.is_none() {
-            self.decide_when(&mut step, doc, &at);
+            self.decide_when(&mut step, doc, at);
         }
         let host = self.host(doc.host.as_deref(), &at.field("host"));
         let action = doc
             .uses
             .as_deref()
-            .and_then(|uses| self.action(uses, host.as_ref(), doc.host.is_some(), &at));
+            .and_then(|uses| self.action(uses, host.as_ref(), doc.host.is_some(), at));
         let known_host = host.as_ref();
         step.with = self.template(doc.with.as_ref(), known_host, &at.field("with"));
         set_action(&mut step, doc.effect, doc.check.is_some(), action.as_ref());
         step.host = host.as_ref().map(|host| host.name.clone());
+        step.sleep = doc.sleep.as_ref().and_then(|sleep| self.sleep(sleep, &at.field("sleep")));
         step.approve = doc.approve.as_ref().map(|gate| {
             let at = at.field("approve");
             let message = Value::String(gate.message.clone());
             Gate {
                 message: self.template(Some(&message), known_host, &at.field("message")),
                 approvers: gate.approvers.unwrap_or(1),
+                from: gate.from.clone(),
+                inputs: gate.inputs.iter().map(asked).collect(),
+                remind_ms: self.duration(gate.remind.as_deref(), &at.field("remind")),
                 timeout_ms: self.duration(gate.timeout.as_deref(), &at.field("timeout")),
                 on_reject: gate.on_reject.unwrap_or(OnReject::Fail),
             }
@@ -94,23 +121,21 @@ impl Maker<'_> {
                 step.outputs.push(Output { name: name.clone(), value });
             }
         }
-        step.expect = self.expectations(&doc.expect, known_host, &at);
+        step.expect = self.expectations(&doc.expect, known_host, at);
+        step.expect_error = doc
+            .expect_error
+            .as_deref()
+            .and_then(|source| self.expr(source, &at.field("expect_error")));
         step.recovery_point = doc
             .recovery_point
             .as_deref()
             .and_then(|source| self.expr(source, &at.field("recovery_point")));
         step.timeout_ms = self.duration(doc.timeout.as_deref(), &at.field("timeout"));
-        step.retry = self.retry(doc.retry.as_ref(), step.effect, &at);
-        step.repeat = doc.repeat.as_ref().map(|repeat| self.repeat(repeat, &at));
-        step.check = doc.check.as_ref().and_then(|check| self.check(check, host.as_ref(), &at));
-        self.set_takes(&mut step, &doc.takes, &at);
-        self.set_estimate(&mut step, doc.estimate.as_deref(), action.as_ref(), &at);
-        if step.skip.is_some() {
-            self.forget(before);
-        } else {
-            self.plugins.extend(step.uses.iter().map(|uses| uses.plugin.clone()));
-            self.plugins.extend(step.check.iter().map(|check| check.uses.plugin.clone()));
-        }
+        step.retry = self.retry(doc.retry.as_ref(), step.effect, at);
+        step.repeat = doc.repeat.as_ref().map(|repeat| self.repeat(repeat, at));
+        step.check = doc.check.as_ref().and_then(|check| self.check(check, host.as_ref(), at));
+        self.set_takes(&mut step, &doc.takes, at);
+        self.set_estimate(&mut step, doc.estimate.as_deref(), action.as_ref(), at);
         step
     }
 
@@ -133,6 +158,7 @@ impl Maker<'_> {
             phase: None,
             validates: None,
             uses: None,
+            sleep: None,
             tally: None,
             with: Templated::literal(Value::Null),
             host: None,
@@ -144,6 +170,7 @@ impl Maker<'_> {
             approve: None,
             outputs: Vec::new(),
             expect: Vec::new(),
+            expect_error: None,
             recovery_point: None,
             point_of_no_return: false,
             incident: false,
@@ -154,6 +181,9 @@ impl Maker<'_> {
             check: None,
             on_unknown: OnUnknown::Ask,
             on_failure: self.document.on_failure.unwrap_or(OnFailure::Halt),
+            undo: None,
+            own_undo: false,
+            closes: None,
             timeout_ms: None,
             retry: Retry {
                 attempts: 1,
@@ -173,6 +203,11 @@ impl Maker<'_> {
             critical: false,
             place: None,
         }
+    }
+
+    fn sleep(&mut self, doc: &SleepDoc, at: &DocPath) -> Option<Sleep> {
+        let for_ms = self.duration(Some(&doc.lasts), &at.field("for"))?;
+        Some(Sleep { for_ms, since: doc.since.as_deref().map(StepId::from) })
     }
 
     fn decide_when(&mut self, step: &mut Step, doc: &StepDoc, at: &DocPath) {
@@ -434,12 +469,17 @@ impl Maker<'_> {
         at: &DocPath,
     ) {
         let declared = self.duration(written, &at.field("estimate"));
-        let history = self.estimates.history.get(&step.id).copied();
+        // How long a wait takes is written; only what it is counted from may shorten it.
+        let fixed = step.sleep.as_ref().is_some_and(|sleep| sleep.since.is_none());
+        let history = self.estimates.history.get(&step.id).copied().filter(|_| !fixed);
         (step.estimate_ms, step.estimate_source) = match (declared, history, action) {
             (Some(ms), ..) => (ms, EstimateSource::Declared),
             (None, Some(ms), _) => (ms, EstimateSource::History),
             (None, None, Some((_, action))) => (action.typical_ms, EstimateSource::Typical),
-            (None, None, None) => (0, EstimateSource::None),
+            (None, None, None) => match &step.sleep {
+                Some(sleep) => (sleep.for_ms, EstimateSource::Declared),
+                None => (0, EstimateSource::None),
+            },
         };
     }
 
@@ -516,6 +556,17 @@ impl Maker<'_> {
         let mut problem = Problem::error(code, at, error.to_string()).within(error.span.clone());
         problem.help.clone_from(&error.help);
         self.problems.push(problem);
+    }
+}
+
+fn asked((name, doc): (&String, &InputDoc)) -> Asked {
+    Asked {
+        name: name.clone(),
+        kind: doc.kind,
+        description: doc.description.clone(),
+        default: doc.default.clone(),
+        choices: doc.choices.clone(),
+        pattern: doc.pattern.clone(),
     }
 }
 

@@ -505,3 +505,77 @@ fn the_same_input_gives_the_same_bytes() {
     let plan: Plan = serde_json::from_str(&json()).expect("a plan");
     assert_eq!(plan, planned(SHOP));
 }
+
+#[test]
+fn a_wait_takes_its_time_less_what_runs_meanwhile() {
+    let plan = planned(
+        "
+runbook: r
+steps:
+  - { id: a, uses: t.set, estimate: 3s }
+  - { id: b, uses: t.set, needs: [a], estimate: 4s }
+  - { id: wait, needs: [b], sleep: { for: 10s, since: a } }
+  - { id: over, needs: [b], sleep: { for: 3s, since: a } }
+  - { id: rest, needs: [wait], sleep: { for: 2s } }
+  - { id: own, needs: [b], sleep: { for: 10s, since: a }, estimate: 9s }
+",
+    );
+    let times = |id: &str| (step(&plan, id).start_ms, step(&plan, id).finish_ms);
+    assert_eq!(times("wait"), (7_000, 13_000));
+    assert_eq!(times("over"), (7_000, 7_000));
+    assert_eq!(times("rest"), (13_000, 15_000));
+    assert_eq!(times("own"), (7_000, 16_000));
+    assert!(step(&plan, "wait").takes.is_empty());
+    // An estimate is none of what is agreed.
+    let json = serde_json::to_value(step(&plan, "wait")).expect("json");
+    assert_eq!(json["sleep"], json!({ "for_ms": 10_000, "since": "a" }));
+}
+
+#[test]
+fn objectives_count_from_the_incident_that_the_run_makes() {
+    let text = "
+runbook: r
+services: { db: { rto: 5s } }
+steps:
+  - { id: load, uses: t.set, estimate: 1m }
+  - { id: strike, uses: t.set, needs: [load], incident: true, estimate: 10s }
+  - { id: recover, service: db, uses: t.set, needs: [strike], estimate: 4s }
+";
+    let plan = planned(text);
+    let db = &plan.services[0];
+    assert_eq!(plan.clock_start_ms(), 70_000);
+    assert_eq!(
+        (db.predicted_ms, db.meets_rto, db.lower_bound_ms),
+        (Some(4_000), Some(true), Some(4_000))
+    );
+    assert!(plan.notices.iter().all(|notice| notice.code == codes::GUESSED), "{:?}", plan.notices);
+    let late = planned(&text.replace("rto: 5s", "rto: 3s"));
+    assert_eq!(late.services[0].meets_rto, Some(false));
+    assert!(late.notices.iter().any(|notice| notice.code == codes::MISSED));
+    // Where it is passed over, the clock starts with the run.
+    let mut request = PlanRequest::default();
+    request.skips.push(Skip { step: "strike".into(), reason: None });
+    assert_eq!(planned_as(text, &request).services[0].predicted_ms, Some(64_000));
+}
+
+#[test]
+fn times_between_steps_are_predicted() {
+    let text = "
+runbook: r
+spans: { read_only: { from: close, to: open, objective: 8s }, all: { from: close, to: open } }
+steps:
+  - { id: before, uses: t.set, estimate: 5s }
+  - { id: close, uses: t.set, needs: [before], estimate: 1s }
+  - { id: copy, uses: t.set, needs: [close], estimate: 6s }
+  - { id: open, uses: t.set, needs: [copy], estimate: 1s }
+";
+    let plan = planned(text);
+    assert_eq!((plan.spans[0].predicted_ms, plan.spans[0].meets), (Some(8_000), Some(true)));
+    assert_eq!((plan.spans[1].predicted_ms, plan.spans[1].meets), (Some(8_000), None));
+    let late = planned(&text.replace("8s", "7s"));
+    let said: Vec<_> = late.notices.iter().map(|notice| notice.message.as_str()).collect();
+    assert_eq!(said[0], "span `read_only` is predicted to take 8s, 1s more than it may");
+    assert_ne!(late.digest, plan.digest);
+    let slower = planned(&text.replace("6s", "7s"));
+    assert_eq!(slower.digest, plan.digest);
+}

@@ -2,17 +2,20 @@
 
 use std::collections::HashMap;
 
-use super::codes;
 use super::problem::{instance, pool_names};
 use super::schedule::{self, Chains, Effort, Instance, Keys, Proof, Value};
+use super::{clock, codes, spans};
 use crate::id::{Digest, StepId};
-use crate::plan::{Bound, Notice, Plan, Service, Step, Urgency, list_schedule};
+use crate::plan::{Bound, Notice, Plan, Service, Span, Step, Urgency, list_schedule};
 use crate::runbook::{Graph, NodeKind};
 use crate::time::Millis;
 
 /// Everything that depends on expected durations.
 pub(super) fn schedule_plan(plan: &mut Plan, graph: &Graph, schedules: Option<usize>) {
-    let instance = instance(plan);
+    let mut instance = instance(plan);
+    let incident = clock::Incident::new(plan, &instance);
+    incident.shift_goals(&mut instance);
+    let instance = instance;
     let keys = Keys::new(&instance);
     let bounds = schedule::bounds(&instance);
     let standard = Effort::standard(instance.len(), seed(&plan.digest));
@@ -32,6 +35,9 @@ pub(super) fn schedule_plan(plan: &mut Plan, graph: &Graph, schedules: Option<us
         };
     }
     for (index, step) in plan.steps.iter_mut().enumerate() {
+        if let Some(undo) = &mut step.undo {
+            undo.urgency = step.urgency;
+        }
         step.start_ms = starts[index];
         step.finish_ms = starts[index] + step.expected_ms();
         step.slack_ms = slack[index];
@@ -44,6 +50,7 @@ pub(super) fn schedule_plan(plan: &mut Plan, graph: &Graph, schedules: Option<us
             plan.critical_path.push(step.id.clone());
         }
     }
+    let clock_start = plan.clock_start_ms();
     plan.makespan_ms = instance.makespan_ms(&starts);
     plan.lower_bound_ms = bounds.makespan_ms;
     let pools: Vec<String> = pool_names(plan).map(str::to_owned).collect();
@@ -54,8 +61,9 @@ pub(super) fn schedule_plan(plan: &mut Plan, graph: &Graph, schedules: Option<us
     for (service, (goal, bound)) in
         plan.services.iter_mut().zip(instance.goals.iter().zip(&bounds.goals))
     {
-        service.predicted_ms = instance.reached_ms(goal, &starts);
-        service.lower_bound_ms = bound.as_ref().map(|(ms, _)| *ms);
+        let reached = instance.reached_ms(goal, &starts);
+        service.predicted_ms = reached.map(|ms| ms.saturating_sub(clock_start));
+        service.lower_bound_ms = bound.as_ref().map(|(ms, _)| incident.lower_bound(*ms, goal));
         service.bound = bound
             .as_ref()
             .map(|(_, proof)| bound_of(&instance, &plan.steps, &pools, &chains, proof));
@@ -66,7 +74,7 @@ pub(super) fn schedule_plan(plan: &mut Plan, graph: &Graph, schedules: Option<us
         else {
             continue;
         };
-        notices.push(if least > rto {
+        notices.push(if least > rto && !incident.happens() {
             impossible(service, rto, least, &describe(bound, &expected))
         } else {
             Notice {
@@ -80,7 +88,22 @@ pub(super) fn schedule_plan(plan: &mut Plan, graph: &Graph, schedules: Option<us
             }
         });
     }
+    spans::predict(plan);
+    notices.extend(plan.spans.iter().filter_map(late));
     plan.notices.extend(notices);
+}
+
+fn late(span: &Span) -> Option<Notice> {
+    let (objective, predicted) = (span.objective_ms?, span.predicted_ms?);
+    (predicted > objective).then(|| Notice {
+        code: codes::MISSED.to_owned(),
+        message: format!(
+            "span `{}` is predicted to take {}, {} more than it may",
+            span.name,
+            Millis(predicted),
+            Millis(predicted - objective),
+        ),
+    })
 }
 
 /// The seed of the search and of the forecast: the same plan is searched in the same way anywhere.

@@ -72,6 +72,8 @@ struct Entry {
     sources: Vec<SecretSource>,
     /// Locked while the sources are asked, so that they are asked once for all who wait.
     value: Mutex<Option<Secret>>,
+    /// Why nobody typed it, once somebody was asked to.
+    untyped: std::sync::Mutex<Option<String>>,
 }
 
 impl SecretStore {
@@ -84,7 +86,8 @@ impl SecretStore {
         let secrets = sources
             .iter()
             .map(|(name, sources)| {
-                (name.clone(), Entry { sources: sources.clone(), value: Mutex::new(None) })
+                let (value, untyped) = (Mutex::new(None), std::sync::Mutex::new(None));
+                (name.clone(), Entry { sources: sources.clone(), value, untyped })
             })
             .collect();
         Self { secrets, learned: Box::new(learned) }
@@ -104,7 +107,7 @@ impl SecretStore {
         }
         let mut tried = Vec::new();
         for source in &entry.sources {
-            match read(source).await {
+            match entry.read(source).await {
                 Ok(secret) => {
                     (self.learned)(&secret);
                     *value = Some(secret.clone());
@@ -114,6 +117,47 @@ impl SecretStore {
             }
         }
         Err(SecretError { name: name.to_owned(), tried })
+    }
+
+    /// Lets a person type the secrets that are to be typed and that no earlier source gives: before
+    /// the run, so that it never stops to ask. `typed` is told the name and gives the value, or says
+    /// why it was not typed.
+    pub async fn type_in(&self, typed: impl Fn(&str) -> Result<Zeroizing<String>, String>) {
+        for (name, entry) in &self.secrets {
+            let prompts = |source: &SecretSource| outer(source) == &SecretSource::Prompt(true);
+            let Some(position) = entry.sources.iter().position(prompts) else { continue };
+            let mut value = entry.value.lock().await;
+            if value.is_some() {
+                continue;
+            }
+            for source in &entry.sources[..position] {
+                if let Ok(secret) = entry.read(source).await {
+                    (self.learned)(&secret);
+                    *value = Some(secret);
+                    break;
+                }
+            }
+            if value.is_some() {
+                continue;
+            }
+            let read = typed(name).and_then(|text| match &entry.sources[position] {
+                SecretSource::Field { name, .. } => field(&text, name),
+                _ if text.is_empty() => Err("was left empty".to_owned()),
+                _ => Ok(text),
+            });
+            match read {
+                Ok(text) => {
+                    let secret = Secret::new(text.as_str());
+                    (self.learned)(&secret);
+                    *value = Some(secret);
+                }
+                Err(why) => {
+                    let mut untyped =
+                        entry.untyped.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    *untyped = Some(why);
+                }
+            }
+        }
     }
 
     /// The secrets that rendered values refer to (`{"$secret": "name"}`).
@@ -157,21 +201,82 @@ fn references<'a>(value: &'a Value, into: &mut BTreeSet<&'a str>) {
     }
 }
 
+impl Entry {
+    async fn read(&self, source: &SecretSource) -> Result<Secret, Tried> {
+        if outer(source) == &SecretSource::Prompt(true) {
+            let untyped = self.untyped.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let why = untyped.clone().unwrap_or_else(|| "was not asked for".to_owned());
+            return Err(Tried { source: "the prompt".to_owned(), why, is_transient: false });
+        }
+        read(source).await
+    }
+}
+
+/// Where the text of a source comes from.
+fn outer(source: &SecretSource) -> &SecretSource {
+    match source {
+        SecretSource::Field { of, .. } => outer(of),
+        other => other,
+    }
+}
+
+/// The part of a JSON text that `path` names: a text, a number or a boolean.
+fn field(text: &str, path: &str) -> Result<Zeroizing<String>, String> {
+    // What the parser says of a text that is none may show a part of it.
+    let value: Value = serde_json::from_str(text).map_err(|_| "gives no JSON".to_owned())?;
+    let mut part = &value;
+    for name in path.split('.') {
+        let inner = match part {
+            Value::Array(items) => name.parse::<usize>().ok().and_then(|index| items.get(index)),
+            other => other.get(name),
+        };
+        part = inner.ok_or_else(|| format!("gives JSON without `{path}`"))?;
+    }
+    match part {
+        Value::String(text) if text.is_empty() => Err(format!("gives an empty `{path}`")),
+        Value::String(text) => Ok(Zeroizing::new(text.clone())),
+        Value::Number(_) | Value::Bool(_) => Ok(Zeroizing::new(part.to_string())),
+        _ => Err(format!("gives a `{path}` that is no text")),
+    }
+}
+
 async fn read(source: &SecretSource) -> Result<Secret, Tried> {
-    let (source, found) = match source {
-        SecretSource::Env(name) => (format!("the variable {name}"), of_environment(name)),
-        SecretSource::File(path) => (format!("the file {path}"), of_file(path).await),
-        SecretSource::Command(argv) => {
-            let program = argv.first().map_or("", String::as_str);
-            (format!("the command `{program}`"), of_command(argv).await)
+    if let SecretSource::Field { of, name } = source {
+        let whole = Box::pin(read(of)).await?;
+        return match field(whole.expose(), name) {
+            Ok(text) => Ok(Secret::new(text.as_str())),
+            Err(why) => Err(Tried { source: described(of), why, is_transient: false }),
+        };
+    }
+    let found = match source {
+        SecretSource::Env(name) => of_environment(name),
+        SecretSource::File(path) => of_file(path).await,
+        SecretSource::Command(argv) => of_command(argv).await,
+        // Asked for apart, and then known.
+        SecretSource::Prompt(_) | SecretSource::Field { .. } => {
+            Err(("was not asked for".to_owned(), false))
         }
     };
+    let source = described(source);
     match found {
         Ok(text) if text.is_empty() => {
             Err(Tried { source, why: "gives an empty text".to_owned(), is_transient: false })
         }
         Ok(text) => Ok(Secret::new(text.as_str())),
         Err((why, is_transient)) => Err(Tried { source, why, is_transient }),
+    }
+}
+
+/// A source, for people.
+fn described(source: &SecretSource) -> String {
+    match source {
+        SecretSource::Env(name) => format!("the variable {name}"),
+        SecretSource::File(path) => format!("the file {path}"),
+        SecretSource::Command(argv) => {
+            format!("the command `{}`", argv.first().map_or("", String::as_str))
+        }
+        SecretSource::Prompt(_) => "the prompt".to_owned(),
+        SecretSource::Field { of, .. } => described(of),
     }
 }
 
@@ -320,6 +425,66 @@ mod tests {
         let missing = store.get("other").await.unwrap_err();
         assert_eq!(missing.to_string(), "no source gives the secret `other`: it has no source");
         assert_eq!(CallError::from(missing).class, ErrorClass::Permanent);
+    }
+
+    #[tokio::test]
+    async fn a_field_of_a_json_secret_is_one_text() {
+        let json = r#"{"data": {"password": "s3", "port": 5432, "none": "", "keys": ["k"]}}"#;
+        let field = |name: &str| SecretSource::Field {
+            of: Box::new(command(&["printf", "%s", json])),
+            name: name.to_owned(),
+        };
+        for (name, value) in [("data.password", "s3"), ("data.port", "5432"), ("data.keys.0", "k")]
+        {
+            let (store, learned) = store(vec![field(name)]);
+            assert_eq!(store.get("pw").await.unwrap().expose(), value);
+            assert_eq!(*learned.lock().unwrap(), [value]);
+        }
+        for (name, why) in [
+            ("password", "the command `printf` gives JSON without `password`"),
+            ("data.none", "the command `printf` gives an empty `data.none`"),
+            ("data", "the command `printf` gives a `data` that is no text"),
+        ] {
+            let error = store(vec![field(name)]).0.get("pw").await.unwrap_err();
+            assert_eq!(error.to_string(), format!("no source gives the secret `pw`: {why}"));
+        }
+        let no_json = SecretSource::Field {
+            of: Box::new(command(&["printf", "hunter2"])),
+            name: "a".to_owned(),
+        };
+        let error = store(vec![no_json]).0.get("pw").await.unwrap_err().to_string();
+        assert!(error.ends_with("gives no JSON") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_is_typed_is_asked_for_once_and_only_if_it_must() {
+        let none = SecretSource::Env("DR_NO_SUCH_VARIABLE".to_owned());
+        let (asked, learned) = store(vec![none.clone(), SecretSource::Prompt(true)]);
+        let count = SyncMutex::new(0);
+        for _ in 0..2 {
+            asked
+                .type_in(|name| {
+                    *count.lock().unwrap() += 1;
+                    assert_eq!(name, "pw");
+                    Ok(Zeroizing::new("typed".to_owned()))
+                })
+                .await;
+        }
+        assert_eq!(*count.lock().unwrap(), 1);
+        assert_eq!(asked.get("pw").await.unwrap().expose(), "typed");
+        assert_eq!(*learned.lock().unwrap(), ["typed"]);
+
+        let (known, _) = store(vec![command(&["printf", "x"]), SecretSource::Prompt(true)]);
+        known.type_in(|_| panic!("the command gives it")).await;
+        assert_eq!(known.get("pw").await.unwrap().expose(), "x");
+
+        let (alone, _) = store(vec![none, SecretSource::Prompt(true)]);
+        alone.type_in(|_| Err("has nobody at a terminal".to_owned())).await;
+        assert_eq!(
+            alone.get("pw").await.unwrap_err().to_string(),
+            "no source gives the secret `pw`: the variable DR_NO_SUCH_VARIABLE is not set; the \
+             prompt has nobody at a terminal"
+        );
     }
 
     #[tokio::test]

@@ -1,11 +1,11 @@
 use dr_plugin::CallError;
 
 use crate::event::{
-    AttemptFinished, CancelRequest, Event, EventKind, Next, Outcome, Purpose, Request, RequestKind,
-    RunFinished, RunStarted, SkipReason, StepFinished, StepState, Verdict,
+    AttemptFinished, CancelRequest, Event, EventKind, Next, Outcome, Purpose, Reopening, Request,
+    RequestKind, RunFinished, RunStarted, SkipReason, StepFinished, StepState, Verdict,
 };
 use crate::time::Millis;
-use crate::view::{View, clean_line, quote, value_text};
+use crate::view::{StepView, View, clean_line, quote, value_text};
 
 /// How a fact is to be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,17 @@ pub fn facts(view: &View, event: &Event) -> Vec<Fact> {
             let why = reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
             vec![Fact::new("run", Tone::Strong, format!("resumed by {by}, session {session}{why}"))]
         }
+        EventKind::LossAccepted(lost) => vec![Fact::new(
+            "run",
+            Tone::Warning,
+            format!(
+                "goes on without what followed record {} ({} bytes), as {} decided: steps that may \
+                 have been started in it are looked up before they start",
+                lost.record.saturating_sub(1),
+                lost.bytes,
+                lost.by
+            ),
+        )],
         EventKind::RunPaused { waiting } => {
             let steps: Vec<&str> = waiting.iter().map(crate::id::StepId::as_str).collect();
             vec![Fact::new(
@@ -114,7 +125,17 @@ pub fn facts(view: &View, event: &Event) -> Vec<Fact> {
                 Fact::new(of_step(step), Tone::Asks, approve_with(view, step.as_str())),
             ]
         }
-        EventKind::ApprovalAnswered { step, approved, by, reason, settled, .. } => {
+        EventKind::ApprovalReminded { step, .. } => {
+            let gate = view.step(step.as_str()).and_then(StepView::open_gate);
+            let since = gate.map_or(0, |gate| event.elapsed_ms.saturating_sub(gate.asked_ms));
+            let message = gate.map_or("", |gate| gate.message.as_str());
+            let text = format!("still asks for approval, for {}: {message}", Millis(since).short());
+            vec![
+                Fact::new(of_step(step), Tone::Asks, text),
+                Fact::new(of_step(step), Tone::Asks, approve_with(view, step.as_str())),
+            ]
+        }
+        EventKind::ApprovalAnswered { step, approved, by, reason, settled, inputs, .. } => {
             let word = if *approved { "approved" } else { "rejected" };
             let who = by
                 .as_ref()
@@ -122,7 +143,13 @@ pub fn facts(view: &View, event: &Event) -> Vec<Fact> {
             let why = reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
             let more = if *settled { "" } else { " (more people must answer)" };
             let tone = if *approved { Tone::Good } else { Tone::Bad };
-            vec![Fact::new(of_step(step), tone, format!("{word}{who}{why}{more}"))]
+            let told: Vec<String> = inputs
+                .iter()
+                .map(|(name, value)| format!("{name} = {}", value_text(value)))
+                .collect();
+            let told =
+                if told.is_empty() { String::new() } else { format!(" ({})", told.join(", ")) };
+            vec![Fact::new(of_step(step), tone, format!("{word}{who}{told}{why}{more}"))]
         }
         EventKind::QuestionAsked { step, message, options, .. } => {
             let options: Vec<&str> = options.iter().copied().map(request_word).collect();
@@ -138,6 +165,12 @@ pub fn facts(view: &View, event: &Event) -> Vec<Fact> {
         EventKind::RequestRefused { request, why } => {
             let text = format!("{}: refused: {why}", request_text(request));
             vec![Fact::new(request_subject(request), Tone::Warning, text)]
+        }
+        EventKind::StepSleeping { step, until } => {
+            let left = until.as_millisecond() - event.at.as_millisecond();
+            let left = Millis(left.max(0) as u64).short();
+            let until = until.strftime("%H:%M:%SZ");
+            vec![Fact::new(of_step(step), Tone::Plain, format!("waits for {left}, until {until}"))]
         }
         EventKind::AttemptStarted { step, attempt, purpose, launch, .. } => {
             let what = attempt_name(*purpose, *attempt);
@@ -197,6 +230,42 @@ pub fn facts(view: &View, event: &Event) -> Vec<Fact> {
             };
             let why = reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
             vec![Fact::new("run", Tone::Warning, format!("cancelled by {by}{why}; {what}"))]
+        }
+        EventKind::UnwindingStarted { cause, by, reason } => {
+            let because = match (cause, by) {
+                (Some(cause), _) => format!(" because {cause} failed"),
+                (None, Some(by)) => format!(" on request of {by}"),
+                (None, None) => String::new(),
+            };
+            let why = reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+            let text = format!("takes back what was done{because}{why}");
+            vec![Fact::new("run", Tone::Warning, text)]
+        }
+        EventKind::UnwindingAsked { past } => {
+            let past: Vec<_> = past.iter().map(crate::id::StepId::as_str).collect();
+            let run = view.spoken();
+            let text = format!(
+                "asks: taking back what was done goes back past the point of no return ({})",
+                past.join(", ")
+            );
+            vec![
+                Fact::new("run", Tone::Asks, text),
+                Fact::new("run", Tone::Asks, format!("take it back with: dr cancel {run} --undo")),
+                Fact::new("run", Tone::Asks, format!("leave it as it is with: dr cancel {run}")),
+            ]
+        }
+        EventKind::StepsReopened { steps, because } => {
+            let steps: Vec<&str> = steps.iter().map(crate::id::StepId::as_str).collect();
+            let why = match because {
+                Reopening::Closed => "opens again what was closed",
+                Reopening::TakenBack => "begins anew what was taken back",
+            };
+            vec![Fact::new("run", Tone::Plain, format!("{why}: {}", steps.join(", ")))]
+        }
+        EventKind::UnwindingAnswered { go_on, by, reason, .. } => {
+            let what = if *go_on { "undo" } else { "leave it as it is" };
+            let why = reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+            vec![Fact::new("run", Tone::Warning, format!("{by} says: {what}{why}"))]
         }
         EventKind::ClockMoved { by_ms } => {
             let way = if *by_ms < 0 { "back" } else { "forward" };
@@ -282,6 +351,10 @@ fn attempt_finished(finished: &AttemptFinished, event: &Event) -> Vec<Fact> {
             format!("{what} is done after {took}, but{error}{then}"),
         )],
         Outcome::Succeeded => {
+            if let Some(expected) = &finished.expected {
+                let text = format!("{what} failed as it must: {}{then}", error_text(expected));
+                return vec![Fact::new(subject, Tone::Plain, text)];
+            }
             vec![Fact::detail(subject, format!("{what} succeeded after {took}{then}"))]
         }
         // The check has answered; the error is that of the attempt that it was about.
@@ -368,19 +441,26 @@ fn run_finished(finished: &RunFinished) -> Vec<Fact> {
         let lost = service.rpa_ms.map_or_else(|| "none".to_owned(), signed_short);
         let why = service.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
         let bad = service.met_rto == Some(false) || service.met_rpo == Some(false);
-        facts.push(Fact::new(
-            subject,
-            if bad { Tone::Bad } else { Tone::Good },
-            format!(
-                "RTO {}, RTA {}, {}; RPO {}, RPA {lost}, {}{why}",
-                ms(service.rto_ms),
-                ms(service.rta_ms),
-                met(service.met_rto),
-                ms(service.rpo_ms),
-                met(service.met_rpo),
-            ),
-        ));
+        // On a screen the summary that follows says it.
+        facts.push(Fact {
+            tone: if bad { Tone::Bad } else { Tone::Good },
+            ..Fact::detail(
+                subject,
+                format!(
+                    "RTO {}, RTA {}, {}; RPO {}, RPA {lost}, {}{why}",
+                    ms(service.rto_ms),
+                    ms(service.rta_ms),
+                    met(service.met_rto),
+                    ms(service.rpo_ms),
+                    met(service.met_rpo),
+                ),
+            )
+        });
     }
+    facts.extend(finished.spans.iter().map(|span| {
+        let (tone, text) = super::spans::standing(span);
+        Fact::new(format!("span {}", span.name), tone, text)
+    }));
     let tone = verdict_tone(finished.verdict);
     let word = finished.verdict.as_str().replace('_', " ");
     facts.push(Fact::new("run", tone, format!("{word}: {}", finished.reason)));
@@ -408,7 +488,9 @@ fn request_text(request: &Request) -> String {
 }
 
 fn approve_with(view: &View, step: &str) -> String {
-    format!("approve with: dr approve {} {}", view.spoken(), quote(step))
+    let asked = view.planned(step).and_then(|step| step.approve.as_ref());
+    let inputs = asked.map(crate::view::input_options).unwrap_or_default();
+    format!("approve with: dr approve {} {}{inputs}", view.spoken(), quote(step))
 }
 
 /// The word for what a person asks.
@@ -425,6 +507,8 @@ pub(super) fn request_word(ask: RequestKind) -> &'static str {
         RequestKind::Fail => "count as failed",
         RequestKind::Cancel => "cancel",
         RequestKind::CancelNow => "cancel now",
+        RequestKind::Undo => "undo",
+        RequestKind::CancelUndo => "cancel and undo",
     }
 }
 
@@ -436,6 +520,7 @@ pub(super) fn skip_reason(reason: SkipReason) -> &'static str {
         SkipReason::Phase => "its phase is not taken",
         SkipReason::Person => "on request",
         SkipReason::Rejected => "its gate was rejected",
+        SkipReason::NotOpened => "there is nothing to close",
     }
 }
 

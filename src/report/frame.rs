@@ -118,6 +118,12 @@ fn asked(view: &View, now: Now, room: usize) -> Vec<Vec<Cell>> {
         let (step, message, deadline, command) = match open_one {
             Open::Gate(step, gate) => (step, &gate.message, gate.deadline, "approve"),
             Open::Question(step, question) => (step, &question.message, None, "show"),
+            Open::Unwinding(unwinding) => {
+                lines.push(vec![Cell::new(Tone::Asks, "? undo: "), unwinding.question().into()]);
+                let command = format!("    dr cancel {run} --undo, or without: dr cancel {run}");
+                lines.push(vec![Cell::new(Tone::Asks, command)]);
+                continue;
+            }
         };
         let left = deadline.map(|deadline| {
             let left = deadline.as_millisecond() - now.at.as_millisecond();

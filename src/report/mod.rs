@@ -15,6 +15,7 @@ mod runs;
 mod screen;
 mod services;
 mod show;
+mod spans;
 
 pub use facts::{Fact, Tone, facts};
 pub use frame::frame;

@@ -23,7 +23,7 @@ pub(super) fn service_line(
     if bar && let (Some(rto), Some((_, elapsed_ms))) = (service.rto_ms, live) {
         let gone = match service.state.rta_ms {
             Some(rta) => rta,
-            None => since_declaration(view, elapsed_ms),
+            None => on_clock(view, live.map(|(projection, _)| projection), elapsed_ms),
         };
         cells.push(" ".into());
         cells.push(Cell::new(tone, burned(gone, rto)));
@@ -38,7 +38,12 @@ pub(super) fn name_width(services: &[ServiceView]) -> usize {
     services.iter().map(|service| width(service.name.as_str())).max().unwrap_or(0).min(NAME)
 }
 
-fn since_declaration(view: &View, ms: u64) -> u64 {
+/// What the RTA clock shows at a moment of the run: nothing before the incident that a step of the
+/// run still has to bring about.
+fn on_clock(view: &View, projection: Option<&Projection>, ms: u64) -> u64 {
+    if let Some(start) = projection.and_then(|projection| projection.clock_start_ms) {
+        return ms.saturating_sub(start);
+    }
     u64::try_from(view.clock_offset_ms().saturating_add(ms as i64)).unwrap_or(0)
 }
 
@@ -79,7 +84,7 @@ fn standing(
     let Some((projection, elapsed_ms)) = live else {
         return (Tone::Plain, format!("not over: {done}{loss}"));
     };
-    let gone = since_declaration(view, elapsed_ms);
+    let gone = on_clock(view, Some(projection), elapsed_ms);
     let clock = format!("{}{of}", seconds(gone));
     if service.lost > 0 {
         return (Tone::Bad, format!("{clock}, cannot recover before somebody acts ({done}){loss}"));
@@ -89,7 +94,7 @@ fn standing(
         .get(&service.name)
         .copied()
         .flatten()
-        .map(|finish| since_declaration(view, finish).max(gone));
+        .map(|finish| on_clock(view, Some(projection), finish).max(gone));
     match (expected, rto) {
         (Some(expected), Some(rto)) if expected > rto => {
             let late = Millis(expected - rto).short();

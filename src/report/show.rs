@@ -34,6 +34,7 @@ pub fn show(view: &View, beside: Beside<'_>, screen: &Screen) -> String {
     let mut out = String::new();
     head(&mut out, view, beside, screen);
     services(&mut out, view, beside, screen);
+    spans(&mut out, view, beside, screen);
     doing(&mut out, view, beside, screen);
     went_wrong(&mut out, view, screen);
     steps(&mut out, view, screen);
@@ -50,6 +51,7 @@ pub fn summary(view: &View, beside: Beside<'_>, screen: &Screen) -> String {
     let after = Millis(view.elapsed_ms()).short();
     let _ = writeln!(out, "\n{} after {after}: {reason}", screen.paint(tone, &word));
     services(&mut out, view, beside, screen);
+    spans(&mut out, view, beside, screen);
     went_wrong(&mut out, view, screen);
     if let Some(report) = beside.report {
         heading(&mut out, screen, "evidence");
@@ -155,6 +157,16 @@ fn services(out: &mut String, view: &View, beside: Beside<'_>, screen: &Screen) 
         if let Some(why) = why {
             indented(out, screen, 4 + widest, &clean_line(why));
         }
+    }
+}
+
+fn spans(out: &mut String, view: &View, beside: Beside<'_>, screen: &Screen) {
+    let now_ms = beside.now.map_or(view.elapsed_ms(), |now| now.elapsed_ms);
+    let goes_on = matches!(view.phase(), Phase::Open | Phase::Paused(_));
+    let section = super::spans::section(view, now_ms, goes_on, screen);
+    if !section.is_empty() {
+        heading(out, screen, "measured between steps");
+        out.push_str(&section);
     }
 }
 
@@ -413,7 +425,26 @@ fn step_rows(
         let effect = planned.map(|planned| format!(" ({})", planned.effect)).unwrap_or_default();
         rows.push(("calls", format!("{uses}{host}{effect}")));
     }
+    if let Some(of) = step.id.as_str().strip_suffix(crate::plan::UNDO) {
+        rows.push(("takes back", of.to_owned()));
+    }
+    if let Some(sleep) = planned.and_then(|planned| planned.sleep.as_ref()) {
+        let since = sleep.since.as_ref().map(|since| format!(" after the end of {since}"));
+        let text = format!("for {}{}", Millis(sleep.for_ms).short(), since.unwrap_or_default());
+        rows.push(("sleeps", text));
+    }
+    if let Some(expected) = planned.and_then(|planned| planned.expect_error.as_ref()) {
+        rows.push(("must fail", clean_line(expected.source())));
+    }
     if let Some(planned) = planned {
+        rows.extend(planned.closes.as_ref().map(|opener| ("closes", opener.to_string())));
+        rows.extend(planned.undo.as_ref().map(|undo| {
+            ("undo", undo.uses.as_ref().map_or_else(|| "by hand".to_owned(), ToString::to_string))
+        }));
+    }
+    if let Some(planned) =
+        planned.filter(|planned| !planned.id.as_str().ends_with(crate::plan::UNDO))
+    {
         rows.push((
             "planned",
             format!(
@@ -499,10 +530,11 @@ fn attempts(out: &mut String, step: &StepView, screen: &Screen) {
 fn attempt_text(attempt: &AttemptView) -> (Tone, String) {
     let took =
         attempt.duration_ms.map(|ms| format!(" after {}", Millis(ms).short())).unwrap_or_default();
-    let error =
-        attempt.error.as_ref().map(|error| format!(": {}", error_text(error))).unwrap_or_default();
+    let error = attempt.error.as_ref().or(attempt.expected.as_ref());
+    let error = error.map(|error| format!(": {}", error_text(error))).unwrap_or_default();
     let (tone, word) = match attempt.outcome {
         Some(Outcome::Succeeded) if attempt.error.is_some() => (Tone::Warning, "done, but"),
+        Some(Outcome::Succeeded) if attempt.expected.is_some() => (Tone::Good, "failed as it must"),
         Some(Outcome::Succeeded) => (Tone::Good, "succeeded"),
         Some(Outcome::Failed) => (Tone::Bad, "failed"),
         Some(Outcome::TimedOut) => (Tone::Bad, "timed out"),
@@ -535,6 +567,9 @@ fn people(out: &mut String, step: &StepView, screen: &Screen) {
             let after = Millis(answer.at_ms.saturating_sub(gate.asked_ms)).short();
             let why = why.unwrap_or_default();
             indented(out, screen, 4, &format!("{word} by {who} after {after}{why}"));
+            for (name, value) in &answer.inputs {
+                indented(out, screen, 6, &format!("{name} = {}", cut(&value_text(value))));
+            }
         }
     }
     for question in &step.questions {

@@ -55,6 +55,8 @@ codes! {
     CYCLE = "DR1203", "steps wait for each other";
     /// Services depend on each other.
     SERVICE_CYCLE = "DR1204", "services depend on each other";
+    /// `closes` with keys that it cannot have, or of what cannot be closed.
+    CLOSING = "DR1205", "a closing step that cannot close";
     /// A plugin that is not installed.
     UNKNOWN_PLUGIN = "DR1301", "unknown plugin";
     /// An action that the plugin does not have.
@@ -75,6 +77,8 @@ codes! {
     TEXT_IN_SCRIPT = "DR1309", "text pasted into a script";
     /// A secret where other processes can read it.
     SECRET_IN_ARGV = "DR1310", "a secret on a command line";
+    /// `undo` of what cannot be undone, or that does nothing.
+    UNDO_SHAPE = "DR1311", "an undo that cannot be carried out";
     /// A template that cannot be read.
     BAD_TEXT = "DR1401", "a text cannot be read";
     /// An expression that cannot be read.
@@ -103,6 +107,8 @@ codes! {
     UNKNOWN_OVERRIDE = "DR1506", "an environment overrides what does not exist";
     /// A validation that proves nothing.
     NO_CHECKS = "DR1507", "a validation without checks";
+    /// The end of a span does not come after its beginning.
+    BAD_SPAN = "DR1508", "a span that may end before it begins";
     /// A protected and an unprotected environment act on one host.
     SHARED_HOST = "DR1901", "a drill could reach a protected host";
     /// It changes things and names nothing that it waits for.
@@ -117,6 +123,12 @@ codes! {
     NO_GATE = "DR1906", "no way back, and nobody is asked";
     /// A check tells that it was done, but not what the outputs need.
     CHECK_WITHOUT_RESULT = "DR1907", "a check cannot give what the outputs need";
+    /// Whatever was started is taken back, perhaps twice.
+    UNDO_NOT_REPEATABLE = "DR1908", "an undo that must not be repeated";
+    /// `undo` as a policy, and nothing says how.
+    NOTHING_TO_UNDO = "DR1909", "nothing says how to undo";
+    /// A closing step that waits for nothing but what it closes.
+    CLOSES_AT_ONCE = "DR1910", "a closing step that closes at once";
 }
 
 /// Title of a code.

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_yaml::Spanned;
 
-use crate::words::{Class, OnFailure, OnUnknown, Phase};
+use super::undo::UndoDoc;
+use crate::words::{Class, InputType, OnCancel, OnFailure, OnUnknown, Phase};
 use dr_plugin::Effect;
 
 /// A map that keeps the order of the file.
@@ -36,6 +37,9 @@ pub struct Document {
     /// What a failed step does to the run, unless the step says otherwise. Default `halt`.
     #[serde(default)]
     pub on_failure: Option<OnFailure>,
+    /// What a cancel does to what was done: `undo` takes it back. Default: it stays as it is.
+    #[serde(default)]
+    pub on_cancel: Option<OnCancel>,
     /// Phases taken when `--phase` is not given.
     #[serde(default)]
     pub default_phases: Option<Vec<Phase>>,
@@ -66,8 +70,28 @@ pub struct Document {
     /// Capacities that steps take units of.
     #[serde(default)]
     pub pools: Named<PoolDoc>,
+    /// Times between two steps that are measured, and how long each may take.
+    #[serde(default)]
+    pub spans: Named<SpanDoc>,
     /// What is done.
     pub steps: Vec<StepDoc>,
+}
+
+/// A time that is measured: from the moment that one step begins to act to the end of another.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Span")]
+pub struct SpanDoc {
+    /// What it measures, for people.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// The step that opens it: the clock starts with its first attempt.
+    pub from: String,
+    /// The step that closes it: the clock stops at its end.
+    pub to: String,
+    /// How long it may take. A run that takes longer has missed an objective.
+    #[serde(default)]
+    pub objective: Option<String>,
 }
 
 /// An input of the runbook.
@@ -90,29 +114,6 @@ pub struct InputDoc {
     /// A regular expression that the whole text must match.
     #[serde(default)]
     pub pattern: Option<String>,
-}
-
-/// Type of an input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(rename = "InputType")]
-pub enum InputType {
-    /// Any text.
-    String,
-    /// A whole number.
-    Integer,
-    /// Any number.
-    Number,
-    /// `true` or `false`.
-    Boolean,
-    /// `90s`, `15m`, `1h30m`.
-    Duration,
-    /// RFC 3339.
-    Timestamp,
-    /// A list.
-    List,
-    /// A map.
-    Map,
 }
 
 /// An environment. Its entries replace those of the same name in the runbook.
@@ -146,7 +147,7 @@ pub struct EnvironmentDoc {
     pub parallelism: Option<u32>,
 }
 
-/// One place where a secret may come from: exactly one of the keys.
+/// One place where a secret may come from: exactly one of `env`, `file`, `command` and `prompt`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "SecretSource")]
@@ -160,6 +161,12 @@ pub struct SecretSourceDoc {
     /// A command, as a list; the final newline of its output is dropped.
     #[serde(default)]
     pub command: Option<Vec<String>>,
+    /// `true`: whoever starts or resumes the run types it. Nothing is shown while it is typed.
+    #[serde(default)]
+    pub prompt: Option<bool>,
+    /// Where in the JSON text that the source gives the secret stands: `password`, `data.password`.
+    #[serde(default)]
+    pub field: Option<String>,
 }
 
 /// Objectives that services share.
@@ -343,6 +350,10 @@ pub struct StepDoc {
     /// Steps that must be over, however they ended.
     #[serde(default)]
     pub after: Option<Vec<String>>,
+    /// The step that this one closes. It runs once that step and all that it waits for are over,
+    /// however the run went, if that step was started.
+    #[serde(default)]
+    pub closes: Option<String>,
     /// Does not wait for the services that its service depends on.
     #[serde(default)]
     pub early: bool,
@@ -358,6 +369,9 @@ pub struct StepDoc {
     /// The host it acts on.
     #[serde(default)]
     pub host: Option<String>,
+    /// Waits instead of calling an action.
+    #[serde(default)]
+    pub sleep: Option<SleepDoc>,
     /// Asks people before the action.
     #[serde(default)]
     pub approve: Option<ApproveDoc>,
@@ -367,6 +381,10 @@ pub struct StepDoc {
     /// What must hold once the action has succeeded.
     #[serde(default)]
     pub expect: Vec<ExpectDoc>,
+    /// The action must fail, and in this way: an expression over `error`. Its success is a failure
+    /// of the step.
+    #[serde(default)]
+    pub expect_error: Option<String>,
     /// The moment the recovered data is from: an expression giving a time.
     #[serde(default)]
     pub recovery_point: Option<String>,
@@ -404,6 +422,22 @@ pub struct StepDoc {
     /// Units of pools that it holds while it runs.
     #[serde(default)]
     pub takes: Named<u32>,
+    /// Takes the step back when the run unwinds.
+    #[serde(default)]
+    pub undo: Option<Box<UndoDoc>>,
+}
+
+/// Waits for a time to pass.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Sleep")]
+pub struct SleepDoc {
+    /// How long.
+    #[serde(rename = "for")]
+    pub lasts: String,
+    /// Counted from the end of this step. Default: from the moment that the wait can begin.
+    #[serde(default)]
+    pub since: Option<String>,
 }
 
 /// Asks people before the step's action.
@@ -416,6 +450,15 @@ pub struct ApproveDoc {
     /// How many different people must approve. Default 1.
     #[serde(default)]
     pub approvers: Option<u32>,
+    /// Who may approve: login names. Default: whoever can act on the run.
+    #[serde(default)]
+    pub from: Vec<String>,
+    /// What whoever approves has to tell. The values become outputs of the step.
+    #[serde(default)]
+    pub inputs: Named<InputDoc>,
+    /// Asks again this often, until it is answered.
+    #[serde(default)]
+    pub remind: Option<String>,
     /// Rejected by itself this long after the request.
     #[serde(default)]
     pub timeout: Option<String>,

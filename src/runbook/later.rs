@@ -1,23 +1,4 @@
 //! Keys of the language that this version does not carry out: said so, instead of "unknown".
 
-pub(crate) const KEYS: &[&str] = &[
-    "allow_empty",
-    "closes",
-    "expect_error",
-    "field",
-    "for_each",
-    "from",
-    "incident",
-    "inputs",
-    "locks",
-    "max_failures",
-    "max_parallel",
-    "on_cancel",
-    "prompt",
-    "remind",
-    "secret",
-    "sleep",
-    "spans",
-    "steps",
-    "undo",
-];
+pub(crate) const KEYS: &[&str] =
+    &["allow_empty", "for_each", "locks", "max_failures", "max_parallel", "secret", "steps"];

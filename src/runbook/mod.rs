@@ -21,14 +21,16 @@ mod shorthand;
 mod spans;
 #[cfg(test)]
 pub(crate) mod testing;
+mod undo;
 mod yaml;
 
 pub use crate::text::nearest;
+pub use crate::words::InputType;
 pub use check::check;
 pub use document::{
-    ApproveDoc, CheckDoc, Document, EnvironmentDoc, ExpectDoc, HostDoc, InputDoc, InputType, Named,
-    OutputDoc, PoolDoc, PriorityDoc, RepeatDoc, RetryDoc, SecretSourceDoc, ServiceDoc, SeverityDoc,
-    StepDoc, TierDoc, ValidationCheckDoc, ValidationDoc,
+    ApproveDoc, CheckDoc, Document, EnvironmentDoc, ExpectDoc, HostDoc, InputDoc, Named, OutputDoc,
+    PoolDoc, PriorityDoc, RepeatDoc, RetryDoc, SecretSourceDoc, ServiceDoc, SeverityDoc, SleepDoc,
+    SpanDoc, StepDoc, TierDoc, ValidationCheckDoc, ValidationDoc,
 };
 pub use graph::{Edge, EdgeKind, Graph, Node, NodeKind, Reason, codes as graph_codes};
 pub use load::{load, read};
@@ -37,3 +39,4 @@ pub use normalize::normalize;
 pub use problem::{DocPath, Level, Problem};
 pub use report::{Finding, Look, findings, page, render};
 pub use spans::{Spans, line};
+pub use undo::UndoDoc;

@@ -68,6 +68,17 @@ impl Normalizer<'_> {
                 let at = || DocPath::step(index).field("check").field("with");
                 self.with(&check.uses, with, &at);
             }
+            if let Some(undo) = &mut step.undo {
+                let at = || DocPath::step(index).field("undo");
+                if let (Some(uses), Some(with)) = (&undo.uses, &mut undo.with) {
+                    self.with(uses, with, &|| at().field("with"));
+                }
+                if let Some(check) = &mut undo.check
+                    && let Some(with) = &mut check.with
+                {
+                    self.with(&check.uses, with, &|| at().field("check").field("with"));
+                }
+            }
         }
     }
 

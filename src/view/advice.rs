@@ -1,7 +1,10 @@
 use dr_plugin::ErrorClass;
 
+use crate::plan::UNDO;
+
 use super::{GateView, Open, Phase, QuestionView, StepView, View, clean_line};
 use crate::event::{CancelRequest, RequestKind, RunFinished, StepState, Verdict};
+use crate::plan::Gate;
 
 /// One thing that a person can do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +102,13 @@ fn after_verdict(view: &View, finished: &RunFinished, run: &str) -> Vec<Advice> 
                 .iter()
                 .filter(|service| service.met_rto == Some(false) || service.met_rpo == Some(false))
                 .map(|service| service.name.as_str())
+                .chain(
+                    finished
+                        .spans
+                        .iter()
+                        .filter(|span| span.met == Some(false))
+                        .map(|span| span.name.as_str()),
+                )
                 .collect();
             vec![Advice::run(
                 format!(
@@ -126,7 +136,7 @@ fn after_verdict(view: &View, finished: &RunFinished, run: &str) -> Vec<Advice> 
                 "something is half done: a step that should have closed, cleaned up or taken back \
                  what another had done did not succeed",
             )];
-            advice.extend(failures(view, run));
+            advice.extend(half_done(view, run));
             advice
         }
         Verdict::Cancelled => {
@@ -138,7 +148,8 @@ fn after_verdict(view: &View, finished: &RunFinished, run: &str) -> Vec<Advice> 
         Verdict::Unwound => {
             let plan = view.plan();
             let mut advice = vec![Advice::say(
-                "everything was taken back: mend the cause, then start a new run",
+                "what could be taken back was: mend the cause, then start a new run, or let this \
+                 one begin anew",
             )];
             advice.extend(view.steps().iter().filter(|step| step.has_failed()).take(1).map(
                 |step| {
@@ -152,6 +163,16 @@ fn after_verdict(view: &View, finished: &RunFinished, run: &str) -> Vec<Advice> 
                 "a new run of {} in {} starts from the beginning",
                 plan.runbook, plan.environment
             )));
+            let failed = view.steps().iter().find(|step| step.has_failed());
+            advice.push(Advice::run(
+                "this run does again what was taken back, and keeps its clock",
+                match failed {
+                    Some(step) => {
+                        format!("dr resume {quoted} --retry {}", quote(step.id.as_str()))
+                    }
+                    None => format!("dr resume {quoted}"),
+                },
+            ));
             advice
         }
     }
@@ -162,14 +183,42 @@ fn open(view: &View, run: &str) -> Vec<Advice> {
     let mut advice = Vec::new();
     for open in view.open() {
         match open {
-            Open::Gate(step, gate) => gate_advice(step, gate, run, &mut advice),
+            Open::Gate(step, gate) => {
+                let planned = view.planned(step.id.as_str());
+                let asked = planned.and_then(|step| step.approve.as_ref());
+                let inputs = asked.map(input_options).unwrap_or_default();
+                gate_advice(step, gate, run, &inputs, &mut advice);
+            }
             Open::Question(step, question) => question_advice(step, question, run, &mut advice),
+            Open::Unwinding(unwinding) => {
+                advice.push(Advice::run(
+                    format!("{} To take everything back", unwinding.question()),
+                    format!("dr cancel {run} --undo --reason 'REASON'"),
+                ));
+                advice.push(Advice::run(
+                    "or leave it as it is",
+                    format!("dr cancel {run} --reason 'REASON'"),
+                ));
+            }
         }
     }
     advice
 }
 
-fn gate_advice(step: &StepView, gate: &GateView, run: &str, advice: &mut Vec<Advice>) {
+/// What must be given to approve a gate, as options of `dr approve`.
+#[must_use]
+pub fn input_options(gate: &Gate) -> String {
+    let asked = gate.inputs.iter().filter(|asked| asked.default.is_none());
+    asked.map(|asked| format!(" --input {}=VALUE", asked.name)).collect()
+}
+
+fn gate_advice(
+    step: &StepView,
+    gate: &GateView,
+    run: &str,
+    inputs: &str,
+    advice: &mut Vec<Advice>,
+) {
     let id = quote(step.id.as_str());
     let people = match gate.approvers {
         0 | 1 => String::new(),
@@ -177,7 +226,7 @@ fn gate_advice(step: &StepView, gate: &GateView, run: &str, advice: &mut Vec<Adv
     };
     advice.push(Advice::run(
         format!("{} asks{people}: {}", step.id, clean_line(&gate.message)),
-        format!("dr approve {run} {id}"),
+        format!("dr approve {run} {id}{inputs}"),
     ));
     advice.push(Advice::run("or refuse", format!("dr approve {run} {id} --reject 'REASON'")));
 }
@@ -224,6 +273,9 @@ fn answer(step: &StepView, option: RequestKind, run: &str) -> Option<Advice> {
         RequestKind::Cancel => Advice::run("stop the run", format!("dr cancel {run}")),
         // Asked by cancelling twice; a command of its own would only repeat the line above.
         RequestKind::CancelNow => return None,
+        RequestKind::Undo | RequestKind::CancelUndo => {
+            Advice::run("take back what was done", format!("dr cancel {run} --undo"))
+        }
     })
 }
 
@@ -259,6 +311,43 @@ fn failures(view: &View, run: &str) -> Vec<Advice> {
         advice.push(Advice::run(
             format!("{} more steps failed", failed.len() - NAMED),
             format!("dr show {quoted}"),
+        ));
+    }
+    advice
+}
+
+/// What can be done about each step that left something half done: not about the step that it
+/// should have taken back, nor about why that was wanted.
+fn half_done(view: &View, run: &str) -> Vec<Advice> {
+    let closes = |step: &StepView| {
+        let planned = view.planned(step.id.as_str());
+        planned.is_some_and(|planned| {
+            planned.closes.is_some() || planned.phase == Some(crate::words::Phase::Cleanup)
+        })
+    };
+    let undoes = |step: &StepView| step.id.as_str().ends_with(UNDO);
+    let left = |step: &StepView| undoes(step) && step.state == StepState::Skipped;
+    let steps = view
+        .steps()
+        .iter()
+        .filter(|step| (step.has_failed() && (undoes(step) || closes(step))) || left(step));
+    let mut advice = Vec::new();
+    for step in steps {
+        let id = quote(step.id.as_str());
+        let cause = step.error.as_ref().map(|error| clean_line(&error.message));
+        let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+        let how = if left(step) { "was left out" } else { "failed" };
+        let what = format!("{} {how}{cause}", step.id);
+        advice.push(Advice::run(what, format!("dr show {run} {id}")));
+        if !left(step) {
+            advice.push(Advice::run(
+                "once the cause is mended",
+                format!("dr resume {run} --retry {id}"),
+            ));
+        }
+        advice.push(Advice::run(
+            "or, if you have done by hand what it should do",
+            format!("dr resume {run} --assume {id}=done --reason 'REASON'"),
         ));
     }
     advice

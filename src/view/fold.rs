@@ -1,12 +1,13 @@
 use super::{
     Answered, AttemptView, CancelView, GateView, Phase, QuestionView, ResetView, SessionView,
-    SkipView, StepView, View, clean_line,
+    SkipView, StepView, UnwindingView, View, clean_line,
 };
 use crate::event::{
     AttemptFinished, Event, EventKind, Next, Purpose, Question, Record, RequestKind, StepFinished,
     StepState, Volatile,
 };
 use crate::id::StepId;
+use crate::plan::UNDO;
 use crate::time::Timestamp;
 
 /// When an event happened.
@@ -41,7 +42,11 @@ impl View {
             && self.step_mut(&step).state != was
         {
             self.withdraw(&step);
-            self.unblock(step, now);
+            // What was taken back lets nothing go on.
+            let taken_back = [StepState::Undone, StepState::UndoFailed];
+            if !taken_back.contains(&self.step_mut(&step).state) {
+                self.unblock(step, now);
+            }
         }
     }
 
@@ -113,13 +118,15 @@ impl View {
                     });
                 }
             }
-            EventKind::ApprovalAnswered { step, approved, by, reason, settled, .. } => {
+            EventKind::ApprovalReminded { .. } => {}
+            EventKind::ApprovalAnswered { step, approved, by, reason, settled, inputs, .. } => {
                 let step = self.step_mut(step);
                 if let Some(gate) = step.gates.last_mut() {
                     gate.answers.push(Answered {
                         approved: *approved,
                         by: by.clone(),
                         reason: reason.clone(),
+                        inputs: inputs.clone(),
                         at_ms: now.ms,
                         at: now.at,
                     });
@@ -164,6 +171,12 @@ impl View {
             EventKind::RequestRefused { request, why } => {
                 self.refused.push((request.clone(), why.clone()));
             }
+            EventKind::StepSleeping { step, until } => {
+                let step = self.step_mut(step);
+                step.begin(now);
+                step.state = StepState::Waiting;
+                step.next_at = Some(*until);
+            }
             EventKind::AttemptStarted { step, attempt, purpose, launch, input, deadline } => {
                 let session = self.sessions.last().map_or(1, |session| session.number);
                 let step = self.step_mut(step);
@@ -180,6 +193,7 @@ impl View {
                         outcome: None,
                         duration_ms: None,
                         error: None,
+                        expected: None,
                         lost: false,
                     },
                     now,
@@ -230,6 +244,36 @@ impl View {
                     at_ms: now.ms,
                 });
             }
+            EventKind::UnwindingStarted { cause, by, reason } => {
+                self.unwindings.push(UnwindingView {
+                    cause: cause.clone(),
+                    by: by.clone(),
+                    reason: reason.clone(),
+                    at_ms: now.ms,
+                    past: Vec::new(),
+                    asked: None,
+                    answer: None,
+                });
+            }
+            EventKind::UnwindingAsked { past } => {
+                if let Some(unwinding) = self.unwindings.last_mut() {
+                    unwinding.past.clone_from(past);
+                    unwinding.asked = Some((now.ms, now.at));
+                }
+            }
+            EventKind::UnwindingAnswered { go_on, by, reason, .. } => {
+                if let Some(unwinding) = self.unwindings.last_mut() {
+                    unwinding.answer = Some((*go_on, by.clone(), reason.clone(), now.ms));
+                }
+            }
+            EventKind::StepsReopened { steps, .. } => {
+                // What took a step back has done so, and is shown until it does so again.
+                for step in steps.iter().filter(|step| !step.as_str().ends_with(UNDO)) {
+                    self.step_mut(step).put_back(now);
+                    self.withdraw(step);
+                }
+            }
+            EventKind::LossAccepted(lost) => self.losses.push((now.ms, lost.clone())),
             EventKind::ClockMoved { by_ms } => self.clock_moves.push((now.ms, *by_ms)),
             EventKind::RunFinished(finished) => {
                 self.phase = Phase::Finished(finished.clone());
@@ -259,7 +303,8 @@ impl View {
 
     fn step_mut(&mut self, id: &StepId) -> &mut StepView {
         let position = *self.index.entry(id.clone()).or_insert_with(|| {
-            self.steps.push(StepView::new(id.clone()));
+            let planned = self.plan.step_or_undo(id.as_str());
+            self.steps.push(planned.map_or_else(|| StepView::new(id.clone()), StepView::of));
             self.steps.len() - 1
         });
         &mut self.steps[position]
@@ -335,13 +380,16 @@ fn step_of(kind: &EventKind) -> Option<&StepId> {
         | EventKind::StepCancelled { step }
         | EventKind::ApprovalRequested { step, .. }
         | EventKind::ApprovalAnswered { step, .. }
+        | EventKind::ApprovalReminded { step, .. }
         | EventKind::QuestionAsked { step, .. }
+        | EventKind::StepSleeping { step, .. }
         | EventKind::AttemptStarted { step, .. }
         | EventKind::StepReset { step, .. } => Some(step),
         EventKind::AttemptFinished(finished) => Some(&finished.step),
         EventKind::StepFinished(finished) => Some(&finished.step),
         EventKind::RunStarted(_)
         | EventKind::RunResumed { .. }
+        | EventKind::LossAccepted(_)
         | EventKind::RunPaused { .. }
         | EventKind::PreflightFinished { .. }
         | EventKind::RequestAccepted { .. }
@@ -349,6 +397,10 @@ fn step_of(kind: &EventKind) -> Option<&StepId> {
         | EventKind::ServiceFinished { .. }
         | EventKind::CancelRequested { .. }
         | EventKind::ClockMoved { .. }
+        | EventKind::UnwindingStarted { .. }
+        | EventKind::UnwindingAsked { .. }
+        | EventKind::UnwindingAnswered { .. }
+        | EventKind::StepsReopened { .. }
         | EventKind::RunFinished(_) => None,
     }
 }
@@ -360,10 +412,12 @@ fn answers_question(ask: RequestKind) -> bool {
         | RequestKind::Skip
         | RequestKind::AssumeDone
         | RequestKind::AssumeNotDone
+        | RequestKind::Undo
         | RequestKind::Fail => true,
         RequestKind::Approve
         | RequestKind::Reject
         | RequestKind::Cancel
+        | RequestKind::CancelUndo
         | RequestKind::CancelNow => false,
     }
 }
@@ -458,6 +512,7 @@ impl StepView {
             known.outcome = Some(finished.outcome);
             known.duration_ms = Some(finished.duration_ms);
             known.error.clone_from(&finished.error);
+            known.expected.clone_from(&finished.expected);
             known.lost = false;
         } else {
             // Readings of `repeat` are journaled only when they change: the start is not there.
@@ -474,6 +529,7 @@ impl StepView {
                 outcome: Some(finished.outcome),
                 duration_ms: Some(finished.duration_ms),
                 error: finished.error.clone(),
+                expected: finished.expected.clone(),
                 lost: false,
             });
         }

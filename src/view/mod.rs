@@ -7,13 +7,15 @@ mod advice;
 mod fold;
 mod model;
 mod progress;
+mod spans;
 mod step;
 mod waiting;
 
 pub use crate::markup::{clean, clean_line, value_text};
-pub use advice::{Advice, quote, what_now};
-pub use model::{CancelView, Open, Phase, SessionView, View};
+pub use advice::{Advice, input_options, quote, what_now};
+pub use model::{CancelView, Open, Phase, SessionView, UnwindingView, View};
 pub use progress::{Counts, RunSummary, ServiceState, ServiceView};
+pub use spans::SpanView;
 pub use step::{Answered, AttemptView, GateView, QuestionView, ResetView, SkipView, StepView};
 pub use waiting::{PoolWait, WaitingFor};
 

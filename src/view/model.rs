@@ -4,10 +4,11 @@ use std::sync::{Arc, OnceLock};
 
 use super::{ServiceState, StepView, quote};
 use crate::event::{
-    Actor, CancelRequest, Finding, Request, RunFinished, RunStarted, StepState, Verdict,
+    Actor, CancelRequest, Finding, LossAccepted, Request, RunFinished, RunStarted, StepState,
+    Verdict,
 };
 use crate::id::{RunId, ServiceId, StepId};
-use crate::plan::{Plan, Projector};
+use crate::plan::{Plan, Projector, UNDO};
 use crate::time::Timestamp;
 
 /// Where a run stands, folded from its events.
@@ -27,9 +28,11 @@ pub struct View {
     pub(super) phase: Phase,
     pub(super) sessions: Vec<SessionView>,
     pub(super) cancel: Option<CancelView>,
+    pub(super) unwindings: Vec<UnwindingView>,
     pub(super) refused: Vec<(Request, String)>,
     pub(super) findings: Vec<Finding>,
     pub(super) clock_moves: Vec<(u64, i64)>,
+    pub(super) losses: Vec<(u64, LossAccepted)>,
     pub(super) last_seq: u64,
     pub(super) missed: u64,
     pub(super) at: Option<Timestamp>,
@@ -88,6 +91,40 @@ pub struct CancelView {
     pub at_ms: u64,
 }
 
+/// What was done is taken back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UnwindingView {
+    /// The failed step; absent when the run was cancelled.
+    pub cause: Option<StepId>,
+    /// Who wanted it; absent when the step says so itself.
+    pub by: Option<Actor>,
+    /// Why.
+    pub reason: Option<String>,
+    /// When it began, in milliseconds since the start of the run.
+    pub at_ms: u64,
+    /// Points of no return that people were asked about.
+    pub past: Vec<StepId>,
+    /// When they were asked, in milliseconds since the start of the run, and on the wall clock.
+    pub asked: Option<(u64, Timestamp)>,
+    /// What they answered: whether it goes on, who, why and when.
+    pub answer: Option<(bool, Actor, Option<String>, u64)>,
+}
+
+impl UnwindingView {
+    /// The question, while nobody has answered it.
+    #[must_use]
+    pub fn open(&self) -> Option<String> {
+        self.asked.filter(|_| self.answer.is_none()).map(|_| self.question())
+    }
+
+    /// What people are asked.
+    #[must_use]
+    pub fn question(&self) -> String {
+        let past: Vec<&str> = self.past.iter().map(StepId::as_str).collect();
+        format!("go back past the point of no return ({})?", past.join(", "))
+    }
+}
+
 /// Something that waits for a person.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Open<'a> {
@@ -95,6 +132,8 @@ pub enum Open<'a> {
     Gate(&'a StepView, &'a super::GateView),
     /// An answer.
     Question(&'a StepView, &'a super::QuestionView),
+    /// A decision whether to go back past a point of no return.
+    Unwinding(&'a UnwindingView),
 }
 
 impl View {
@@ -110,9 +149,11 @@ impl View {
             phase: Phase::New,
             sessions: Vec::new(),
             cancel: None,
+            unwindings: Vec::new(),
             refused: Vec::new(),
             findings: Vec::new(),
             clock_moves: Vec::new(),
+            losses: Vec::new(),
             last_seq: 0,
             missed: 0,
             at: None,
@@ -121,11 +162,7 @@ impl View {
             place: String::new(),
         };
         for step in &plan.steps {
-            let mut shown = StepView::new(step.id.clone());
-            shown.service.clone_from(&step.service);
-            shown.host.clone_from(&step.host);
-            shown.uses = step.uses.as_ref().map(ToString::to_string);
-            shown.estimate_ms = step.estimate_ms;
+            let mut shown = StepView::of(step);
             if let Some(reason) = step.skip {
                 shown.state = StepState::Skipped;
                 shown.skipped = Some(super::SkipView { reason, by: None, note: None });
@@ -203,6 +240,12 @@ impl View {
         self.cancel.as_ref()
     }
 
+    /// Each time that what was done was taken back, oldest first.
+    #[must_use]
+    pub fn unwindings(&self) -> &[UnwindingView] {
+        &self.unwindings
+    }
+
     /// Requests that could not be followed, and why.
     #[must_use]
     pub fn refused(&self) -> &[(Request, String)] {
@@ -219,6 +262,12 @@ impl View {
     #[must_use]
     pub fn clock_moves(&self) -> &[(u64, i64)] {
         &self.clock_moves
+    }
+
+    /// Parts of the journal that were given up, and when, in milliseconds since the start.
+    #[must_use]
+    pub fn losses(&self) -> &[(u64, LossAccepted)] {
+        &self.losses
     }
 
     /// Number of the last record seen.
@@ -266,10 +315,14 @@ impl View {
         self.index.get(id).map(|&position| &self.steps[position])
     }
 
-    /// The step of the plan with this id: as [`Plan::step`], without a search.
+    /// The step of the plan with this id: as [`Plan::step_or_undo`], without a search.
     #[must_use]
     pub fn planned(&self, id: &str) -> Option<&crate::plan::Step> {
-        self.index.get(id).and_then(|&position| self.plan.steps.get(position))
+        let own = |id: &str| self.index.get(id).and_then(|at| self.plan.steps.get(*at));
+        match id.strip_suffix(UNDO) {
+            Some(of) => own(of)?.undo.as_deref(),
+            None => own(id),
+        }
     }
 
     /// Where a step stands: `ready` where all that it waits for is over as it must be.
@@ -299,6 +352,11 @@ impl View {
             if let Some(question) = step.open_question() {
                 open.push((question.asked_ms, Open::Question(step, question)));
             }
+        }
+        if let Some(unwinding) = self.unwindings.last()
+            && let (Some(_), Some((asked, _))) = (unwinding.open(), unwinding.asked)
+        {
+            open.push((asked, Open::Unwinding(unwinding)));
         }
         open.sort_by_key(|(asked, _)| *asked);
         open.into_iter().map(|(_, open)| open).collect()

@@ -250,8 +250,11 @@ impl View {
         } else {
             self.open()
                 .iter()
-                .map(|open| match open {
-                    super::Open::Gate(step, _) | super::Open::Question(step, _) => step.id.clone(),
+                .flat_map(|open| match open {
+                    super::Open::Gate(step, _) | super::Open::Question(step, _) => {
+                        vec![step.id.clone()]
+                    }
+                    super::Open::Unwinding(unwinding) => unwinding.past.clone(),
                 })
                 .collect()
         };

@@ -100,6 +100,8 @@ pub struct AttemptView {
     pub duration_ms: Option<u64>,
     /// Why it did not succeed.
     pub error: Option<CallError>,
+    /// How it failed, where the step demands that.
+    pub expected: Option<CallError>,
     /// Whether the session that launched it ended without a word about it.
     pub lost: bool,
 }
@@ -136,6 +138,8 @@ pub struct Answered {
     pub by: Option<Actor>,
     /// Why, in their words.
     pub reason: Option<String>,
+    /// What the gate asked for.
+    pub inputs: BTreeMap<String, Value>,
     /// When, in milliseconds since the start of the run.
     pub at_ms: u64,
     /// The same on the wall clock.
@@ -237,6 +241,18 @@ impl StepView {
             reason: None,
             progress: None,
             share: None,
+        }
+    }
+
+    /// A step of the plan before anything has happened.
+    #[must_use]
+    pub fn of(step: &crate::plan::Step) -> Self {
+        Self {
+            service: step.service.clone(),
+            host: step.host.clone(),
+            uses: step.uses.as_ref().map(ToString::to_string),
+            estimate_ms: step.estimate_ms,
+            ..Self::new(step.id.clone())
         }
     }
 

@@ -31,6 +31,11 @@ pub enum WaitingFor {
         /// How many attempts there were.
         attempts: u32,
     },
+    /// The end of a wait that its runbook wants.
+    Sleep {
+        /// When.
+        until: Timestamp,
+    },
     /// Nothing but its turn: it is about to start.
     Turn,
     /// Nothing new is started: somebody asked the run to stop.
@@ -70,7 +75,11 @@ impl View {
         match step.state {
             StepState::Pending => {}
             StepState::Ready => return Some(WaitingFor::Turn),
-            StepState::Waiting | StepState::Unknown => return Some(waits_at(step)),
+            StepState::Waiting | StepState::Unknown => {
+                let planned = self.planned(step.id.as_str());
+                let sleeps = planned.is_some_and(|planned| planned.sleep.is_some());
+                return Some(waits_at(step, sleeps));
+            }
             _ => return None,
         }
         if self.cancel().is_some() {
@@ -108,7 +117,7 @@ impl View {
     }
 }
 
-fn waits_at(step: &StepView) -> WaitingFor {
+fn waits_at(step: &StepView, sleeps: bool) -> WaitingFor {
     if let Some(question) = step.open_question() {
         return WaitingFor::Answer(question.question);
     }
@@ -120,6 +129,7 @@ fn waits_at(step: &StepView) -> WaitingFor {
         };
     }
     match step.next_at {
+        Some(until) if sleeps => WaitingFor::Sleep { until },
         Some(at) => WaitingFor::Moment { at, attempts: step.attempts_of(Purpose::Apply) },
         None => WaitingFor::Turn,
     }
@@ -179,6 +189,10 @@ impl WaitingFor {
             Self::Moment { at, attempts } => match ahead(now, Some(*at)) {
                 Some(ms) => format!("attempt {} in {}", attempts + 1, Millis(ms).short()),
                 None => format!("attempt {}", attempts + 1),
+            },
+            Self::Sleep { until } => match ahead(now, Some(*until)) {
+                Some(ms) => format!("the end of its wait, in {}", Millis(ms).short()),
+                None => "the end of its wait".to_owned(),
             },
             Self::Turn => "its turn".to_owned(),
             Self::Stopping => "nothing: the run is stopping".to_owned(),

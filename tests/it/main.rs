@@ -8,9 +8,12 @@
 )]
 
 mod bad_input;
+mod constructs;
 mod diff;
+mod going_back;
 mod guide;
 mod house;
+mod kills;
 mod observe;
 mod on_call;
 mod pages;
@@ -26,6 +29,7 @@ mod schemas;
 mod sealed;
 mod services;
 mod ssh_faults;
+mod terminals;
 mod verify;
 
 /// The binary under test, in a new folder.

@@ -132,3 +132,35 @@ fn a_killed_run_goes_on_where_it_was() {
     assert_eq!((again["attempt"].clone(), again["launch"].clone()), (1.into(), 2.into()));
     assert!(dr.path("second.txt").exists());
 }
+
+#[test]
+fn a_gate_takes_what_it_asks_for() {
+    let gate = "approve: { message: \"Really?\", timeout: 5m, inputs: { ticket: { type: string, \
+                pattern: \"CHG-[0-9]+\" }, share: { type: integer, default: 10 } } }";
+    let text = GATE.replace("approve: { message: \"Really?\", timeout: 5m }", gate).replace(
+        "    timeout: 10s\n    with: { script: 'echo done > done.txt' }",
+        concat!(
+            "    timeout: 10s\n",
+            "    with:\n",
+            "      env: { TICKET: \"{{ outputs.ticket }}\" }\n",
+            "      script: 'echo \"$TICKET\" > done.txt'"
+        ),
+    );
+    let dr = dr().runbook(&text);
+    let run = dr.args(["execute", "runbook.yaml", "--format", "json"]).spawn();
+    run.event(kind("approval_requested"));
+    dr.args(["show", "last"]).run().code(0).prints("--input ticket=VALUE");
+    let approve = |inputs: &[&str]| {
+        let asked = inputs.iter().flat_map(|input| ["--input", input]);
+        dr.args(["approve", "last", "act"].into_iter().chain(asked)).run()
+    };
+    approve(&[]).code(2).says("asks for `ticket`");
+    approve(&["ticket=7"]).code(2).says("does not match");
+    approve(&["ticket=CHG-7", "shar=5"]).code(2).says("did you mean `share`?");
+    approve(&["ticket=CHG-7", "share=half"]).code(2).says("not a whole number");
+    approve(&["ticket=CHG-7"]).code(0);
+    run.finish().code(0);
+    assert_eq!(dr.read("done.txt"), "CHG-7\n");
+    dr.args(["report", "last"]).run().code(0).prints("approved, share = 10, ticket = CHG-7");
+    dr.args(["show", "last", "act"]).run().code(0).prints("ticket = CHG-7");
+}

@@ -143,6 +143,7 @@ pub(super) fn finished(now: Now, step: &str, result: &AttemptResult) -> Effect {
             outcome: Outcome::Succeeded,
             duration_ms: 1,
             error,
+            expected: None,
             outputs: None,
             result: None,
             warnings: Vec::new(),
@@ -237,11 +238,19 @@ pub(super) fn session() -> Session {
         },
         reason: None,
         requests: Vec::new(),
+        lost: None,
     }
 }
 
 pub(super) fn request(id: &str, ask: RequestKind) -> Request {
-    Request { id: RequestId::from(id), step: Some("one".into()), ask, by: actor(), reason: None }
+    Request {
+        id: RequestId::from(id),
+        step: Some("one".into()),
+        ask,
+        by: actor(),
+        reason: None,
+        inputs: BTreeMap::new(),
+    }
 }
 
 pub(super) fn plan() -> Plan {
@@ -257,6 +266,7 @@ pub(super) fn plan() -> Plan {
         mode: Mode::Live,
         style: Style::Graceful,
         phases: Vec::new(),
+        undo_on_cancel: false,
         digest: Digest::from("sha256:1"),
         makespan_ms: 0,
         lower_bound_ms: 0,
@@ -278,6 +288,7 @@ pub(super) fn plan() -> Plan {
         )]),
         pools: BTreeMap::new(),
         services: Vec::new(),
+        spans: Vec::new(),
         steps: Vec::new(),
         files: Vec::new(),
         forecast: None,

@@ -18,6 +18,8 @@ pub(in crate::machine) struct Finish {
     pub(in crate::machine) warnings: Vec<String>,
     pub(in crate::machine) recovery_point: Option<Timestamp>,
     pub(in crate::machine) error: Option<CallError>,
+    /// How the action failed, as the step demands.
+    pub(in crate::machine) expected: Option<CallError>,
     /// Whether the error is that a decision could not be evaluated.
     pub(in crate::machine) undecided: bool,
 }
@@ -27,7 +29,7 @@ pub(in crate::machine) fn outputs(
     step: &Step,
     names: &Scope<'_>,
 ) -> (BTreeMap<String, Value>, Option<CallError>) {
-    let mut outputs = BTreeMap::new();
+    let mut outputs = names.state.record(names.step).told();
     for output in &step.outputs {
         let scope = Scope { outputs: Some(&outputs), ..*names };
         match output.value.evaluate(&scope) {
@@ -42,6 +44,27 @@ pub(in crate::machine) fn outputs(
 
 /// Outputs, then expectations, then the recovery point.
 pub(in crate::machine) fn finish(step: &Step, names: &Scope<'_>) -> Finish {
+    if let Some(expected) = &step.expect_error {
+        return Finish { error: Some(did_not_fail(expected)), ..Finish::default() };
+    }
+    evaluate(step, names)
+}
+
+/// The same for an action that failed as the step demands.
+pub(in crate::machine) fn failed_as_expected(
+    step: &Step,
+    error: &CallError,
+    names: &Scope<'_>,
+) -> Finish {
+    Finish { expected: Some(error.clone()), ..evaluate(step, &names.error(error)) }
+}
+
+fn did_not_fail(expected: &Expr) -> CallError {
+    let message = format!("it succeeded, and it must fail: `{}`", expected.source());
+    CallError::permanent("did_not_fail", message)
+}
+
+fn evaluate(step: &Step, names: &Scope<'_>) -> Finish {
     let (outputs, error) = outputs(step, names);
     if error.is_some() {
         return Finish { outputs, error, undecided: true, ..Finish::default() };
@@ -83,7 +106,7 @@ pub(in crate::machine) fn judge(
             Err(why) => warnings.push(format!("the recovery point is not known: {why}")),
         }
     }
-    Finish { outputs, warnings, recovery_point, error, undecided }
+    Finish { outputs, warnings, recovery_point, error, undecided, expected: None }
 }
 
 /// Nothing if it holds; otherwise what to say, and how much it matters.

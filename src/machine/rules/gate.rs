@@ -1,7 +1,12 @@
 //! Who may open a gate, and when.
 
-use crate::event::Actor;
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::event::{Actor, Request};
 use crate::machine::step::GateRecord;
+use crate::plan::{self, Gate};
 
 /// What an approval does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +17,31 @@ pub(in crate::machine) enum Approval {
     Counts,
     /// This person has already approved.
     Repeated,
+}
+
+/// What an approval tells, together with those before it; or why it does not count.
+pub(in crate::machine) fn told(
+    plan: &Gate,
+    gate: &GateRecord,
+    request: &Request,
+) -> Result<BTreeMap<String, Value>, String> {
+    let user = &request.by.user;
+    if !plan.from.is_empty() && !plan.from.contains(user) {
+        return Err(format!("{user} may not approve this: {} may", plan.from.join(", ")));
+    }
+    let mut given = request.inputs.clone();
+    for (name, value) in &gate.inputs {
+        // Two people who approve must mean the same.
+        given.entry(name.clone()).or_insert_with(|| value.clone());
+    }
+    let told = plan::answers(&plan.inputs, &given)?;
+    let other = told
+        .iter()
+        .find(|(name, value)| gate.inputs.get(*name).is_some_and(|before| before != *value));
+    match other {
+        Some((name, _)) => Err(format!("somebody else gave another `{name}`: agree on one")),
+        None => Ok(told),
+    }
 }
 
 /// Decides on one approval: distinct people count, wherever they log in from.

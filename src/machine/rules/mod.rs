@@ -5,6 +5,7 @@ pub(super) mod gate;
 pub(super) mod repeat;
 pub(super) mod request;
 pub(super) mod retry;
+pub(super) mod spans;
 pub(super) mod tally;
 pub(super) mod unknown;
 pub(super) mod verdict;

@@ -1,7 +1,7 @@
 //! Which requests of people can be followed, and what to do about those that cannot.
 
 use crate::event::{Question, Request, RequestKind, SkipReason, StepState};
-use crate::machine::graph::{Graph, Index};
+use crate::machine::graph::{Graph, Index, Role};
 use crate::machine::rules::unknown;
 use crate::machine::state::State;
 use crate::machine::step::Stage;
@@ -21,6 +21,9 @@ pub(in crate::machine) fn refuse(
     let word = record.state().as_str();
     if matches!(request.ask, Ask::Approve | Ask::Reject) {
         return gate(graph, state, step);
+    }
+    if state.is_unwinding() && graph.role(step) == Role::Forward {
+        return Some(format!("what was done is being taken back, and `{id}` with it"));
     }
     if busy {
         return Some(format!(
@@ -44,7 +47,13 @@ pub(in crate::machine) fn refuse(
             ))
         }
         (Ask::Retry | Ask::Redo, Stage::Asked(_)) => None,
-        (Ask::Retry | Ask::Redo, Stage::Over(StepState::Failed | StepState::TimedOut)) => None,
+        (
+            Ask::Retry | Ask::Redo,
+            Stage::Over(StepState::Failed | StepState::TimedOut | StepState::UndoFailed),
+        ) if !is_taken_back(graph, step, record.stage) => None,
+        (Ask::Retry | Ask::Redo, Stage::Over(StepState::UndoFailed)) => {
+            refused(format!("retry what takes it back: `{id}!undo`"))
+        }
         (Ask::Retry | Ask::Redo, Stage::Over(StepState::Warned)) if record.error.is_some() => None,
         (Ask::Retry | Ask::Redo, Stage::Over(StepState::Skipped)) if record.failed => None,
         (Ask::Redo, Stage::Over(StepState::Succeeded | StepState::Warned)) => None,
@@ -67,7 +76,8 @@ pub(in crate::machine) fn refuse(
             let needs = &graph.node(step).needs;
             let unmet = needs.iter().find(|&&need| {
                 let record = state.record(need);
-                record.stage.is_over() && !record.is_met() && record.decision.is_none()
+                let over = record.stage.is_over() && record.decision.is_none();
+                over && !state.is_met(graph, need)
             });
             unmet.map(|&need| {
                 let other = &graph.step(need).id;
@@ -96,8 +106,16 @@ pub(in crate::machine) fn refuse(
         (Ask::Fail, Stage::Over(_)) => refused(format!("`{id}` is already {word}")),
         (Ask::Fail, _) => None,
 
-        (Ask::Approve | Ask::Reject | Ask::Cancel | Ask::CancelNow, _) => None,
+        (Ask::Undo, Stage::Asked(Question::Failed)) => None,
+        (Ask::Undo, _) => refused(format!("`{id}` does not ask what to do about its failure")),
+
+        (Ask::Approve | Ask::Reject | Ask::Cancel | Ask::CancelNow | Ask::CancelUndo, _) => None,
     }
+}
+
+/// Whether the step itself, not the one that takes it back, bears the mark of it.
+fn is_taken_back(graph: &Graph, step: Index, stage: Stage) -> bool {
+    stage == Stage::Over(StepState::UndoFailed) && !matches!(graph.role(step), Role::Undo(_))
 }
 
 fn gate(graph: &Graph, state: &State, step: Index) -> Option<String> {
@@ -137,7 +155,7 @@ pub(in crate::machine) fn options(
     use RequestKind as Ask;
     match question {
         Question::Failed => {
-            vec![Ask::Retry, Ask::Redo, Ask::Skip, Ask::AssumeDone, Ask::Fail]
+            vec![Ask::Retry, Ask::Redo, Ask::Skip, Ask::AssumeDone, Ask::Undo, Ask::Fail]
         }
         Question::OutcomeUnknown => {
             let mut options = vec![Ask::AssumeDone, Ask::AssumeNotDone];

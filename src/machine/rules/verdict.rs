@@ -1,7 +1,7 @@
 //! What a run achieved, and how it ended.
 
-use crate::event::{Achieved, SkipReason, StepState, Verdict};
-use crate::machine::graph::{Graph, Index};
+use crate::event::{Achieved, SkipReason, SpanAchieved, StepState, Verdict};
+use crate::machine::graph::{Graph, Index, Role};
 use crate::machine::state::State;
 use crate::machine::step::{Record, Stage};
 use crate::time::{Millis, Timestamp};
@@ -115,21 +115,33 @@ pub(in crate::machine) fn verdict(
     graph: &Graph,
     state: &State,
     achieved: &[Achieved],
+    spans: &[SpanAchieved],
 ) -> (Verdict, String) {
+    if let Some(reason) = stuck(graph, state) {
+        return (Verdict::Stuck, reason);
+    }
+    let forward = || (0..graph.planned() as Index).map(|step| (step, state.record(step)));
+    if is_unwound(graph, state) {
+        let told = state.unwinding.as_ref().and_then(|unwinding| unwinding.cause);
+        let cause = told.or_else(|| forward().find(|(_, r)| r.is_failed()).map(|(step, _)| step));
+        let because = match cause {
+            Some(cause) => failure(graph, state, cause),
+            None => "the run was cancelled".to_owned(),
+        };
+        return (Verdict::Unwound, format!("{because}; what can be taken back was"));
+    }
     let stopped = |record: &Record| {
         !record.stage.is_over() || record.stage == Stage::Over(StepState::Cancelled)
     };
     if let Some((by, reason)) = &state.cancelled_by
-        && state.records.iter().any(stopped)
+        && (state.is_unwinding() || forward().any(|(_, record)| stopped(record)))
     {
         let why = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         return (Verdict::Cancelled, format!("cancelled by {by}{why}"));
     }
-    let failed: Vec<Index> = (0..graph.len() as Index)
-        .filter(|&step| {
-            let record = state.record(step);
-            record.is_failed() || (record.failed && !record.is_met())
-        })
+    let failed: Vec<Index> = forward()
+        .filter(|(_, record)| record.is_failed() || (record.failed && !record.is_met()))
+        .map(|(step, _)| step)
         .collect();
     if let Some(&first) = failed.first() {
         let mut reason = failure(graph, state, first);
@@ -138,15 +150,48 @@ pub(in crate::machine) fn verdict(
         }
         return (Verdict::Failed, reason);
     }
-    let unmet = (0..graph.len() as Index).find(|&step| !state.record(step).is_met());
-    if let Some(step) = unmet {
+    let unmet = forward().find(|(_, record)| !record.is_met());
+    if let Some((step, _)) = unmet {
         let state = state.record(step).state().as_str();
         return (Verdict::Failed, format!("`{}` is {state}", graph.step(step).id));
     }
-    match achieved.iter().find_map(missed) {
+    match achieved.iter().find_map(missed).or_else(|| spans.iter().find_map(too_long)) {
         Some(missed) => (Verdict::ObjectiveMissed, format!("everything is done, but {missed}")),
         None => (Verdict::Succeeded, "everything is done".to_owned()),
     }
+}
+
+/// What leaves something half done: a failed undo, closing or cleanup step.
+fn stuck(graph: &Graph, state: &State) -> Option<String> {
+    let half_done: Vec<Index> = (0..graph.len() as Index)
+        .filter(|&step| match (graph.role(step), state.stage(step)) {
+            (Role::Undo(_), Stage::Over(StepState::UndoFailed)) => true,
+            (Role::Undo(_), Stage::Over(StepState::Skipped)) => left_as_it_is(state, step),
+            (Role::Closing(_) | Role::Cleanup, _) => state.record(step).is_failed(),
+            _ => false,
+        })
+        .collect();
+    let first = failure(graph, state, *half_done.first()?);
+    Some(match half_done.len() {
+        1 => format!("something is half done: {first}"),
+        more => format!("something is half done: {first}; and {} more", more - 1),
+    })
+}
+
+/// Whether a person decided not to take the step back.
+fn left_as_it_is(state: &State, undo: Index) -> bool {
+    state.record(undo).skip == Some(SkipReason::Person)
+}
+
+/// Whether everything that was begun and can be taken back is taken back.
+fn is_unwound(graph: &Graph, state: &State) -> bool {
+    let undone = |record: &Record| record.stage == Stage::Over(StepState::Undone);
+    let over = [StepState::Undone, StepState::Warned, StepState::Skipped].map(Stage::Over);
+    (state.is_unwinding() || state.records.iter().any(undone))
+        && (0..graph.planned() as Index).all(|step| {
+            let undo = graph.node(step).undo.filter(|_| state.record(step).begun);
+            state.stage(step).is_over() && undo.is_none_or(|undo| over.contains(&state.stage(undo)))
+        })
 }
 
 fn failure(graph: &Graph, state: &State, step: Index) -> String {
@@ -154,6 +199,7 @@ fn failure(graph: &Graph, state: &State, step: Index) -> String {
     let id = &graph.step(step).id;
     let how = match record.stage {
         Stage::Over(StepState::TimedOut) => "ran out of time",
+        Stage::Over(StepState::Skipped) if !record.failed => "was left out by a person",
         Stage::Over(StepState::Skipped) => "failed and was skipped",
         _ => "failed",
     };
@@ -161,6 +207,17 @@ fn failure(graph: &Graph, state: &State, step: Index) -> String {
         Some(error) => format!("`{id}` {how}: {}", error.message),
         None => format!("`{id}` {how}"),
     }
+}
+
+fn too_long(span: &SpanAchieved) -> Option<String> {
+    if span.met != Some(false) {
+        return None;
+    }
+    let objective = Millis(span.objective_ms?).short();
+    Some(match span.took_ms {
+        Some(took) => format!("`{}` took {} of {objective}", span.name, Millis(took).short()),
+        None => format!("`{}` was not measured", span.name),
+    })
 }
 
 fn missed(achieved: &Achieved) -> Option<String> {

@@ -8,7 +8,7 @@ use crate::event::{Actor, RunStarted};
 use crate::id::{Digest, RunId, ServiceId, StepId};
 use crate::plan::{
     Check, EstimateSource, Expectation, FORMAT, Gate, OnReject, Output, Plan, Pool, Repeat, Retry,
-    Rule, Service, Step, Urgency, Uses,
+    Rule, Service, Sleep, Step, Urgency, Uses,
 };
 use crate::text::{Expr, Templated};
 use crate::time::{Now, Timestamp};
@@ -39,6 +39,7 @@ pub(super) fn step(id: &str) -> Step {
         phase: None,
         validates: None,
         uses: Some(uses("sim.act")),
+        sleep: None,
         tally: None,
         with: Templated::default(),
         host: None,
@@ -50,6 +51,7 @@ pub(super) fn step(id: &str) -> Step {
         approve: None,
         outputs: Vec::new(),
         expect: Vec::new(),
+        expect_error: None,
         recovery_point: None,
         point_of_no_return: false,
         incident: false,
@@ -60,6 +62,9 @@ pub(super) fn step(id: &str) -> Step {
         check: None,
         on_unknown: OnUnknown::Ask,
         on_failure: OnFailure::Halt,
+        undo: None,
+        own_undo: false,
+        closes: None,
         timeout_ms: None,
         retry: Retry {
             attempts: 1,
@@ -118,11 +123,24 @@ pub(super) trait Build: Sized {
     fn without_action(self) -> Self {
         self.set(|step| step.uses = None)
     }
+    fn sleeps(self, for_ms: u64, since: Option<&str>) -> Self {
+        self.set(|step| {
+            step.uses = None;
+            step.takes.clear();
+            step.sleep = Some(Sleep { for_ms, since: since.map(StepId::from) });
+        })
+    }
+    fn fails_as(self, error: &str) -> Self {
+        self.set(|step| step.expect_error = Some(expr(error)))
+    }
     fn gate(self, approvers: u32, timeout_ms: Option<u64>, on_reject: OnReject) -> Self {
         self.set(|step| {
             step.approve = Some(Gate {
                 message: Templated::literal(json!("go on?")),
                 approvers,
+                from: Vec::new(),
+                inputs: Vec::new(),
+                remind_ms: None,
                 timeout_ms,
                 on_reject,
             });
@@ -172,6 +190,20 @@ pub(super) trait Build: Sized {
             step.urgency.class = class;
             step.urgency.latest_start_ms = latest_start_ms;
         })
+    }
+    fn undo(self) -> Self {
+        self.set(|of| {
+            let undo = step(&format!("{}!undo", of.id));
+            of.undo = Some(Box::new(Step {
+                uses: Some(uses("sim.undo")),
+                retry: of.retry.clone(),
+                takes: of.takes.clone(),
+                ..undo
+            }));
+        })
+    }
+    fn closes(self, opener: &str, after: &[&str]) -> Self {
+        self.after(after).set(|step| step.closes = Some(StepId::from(opener)))
     }
     fn takes(self, pool: &str, units: u32) -> Self {
         self.set(|step| {
@@ -229,6 +261,7 @@ pub(super) fn plan(steps: Vec<Step>) -> Plan {
         mode: Mode::Live,
         style: Style::Graceful,
         phases: Vec::new(),
+        undo_on_cancel: false,
         digest: Digest::from("sha256:0"),
         makespan_ms: 0,
         lower_bound_ms: 0,
@@ -240,6 +273,7 @@ pub(super) fn plan(steps: Vec<Step>) -> Plan {
         plugins: BTreeMap::new(),
         pools: BTreeMap::from([("run".to_owned(), Pool { capacity: 32 })]),
         services,
+        spans: Vec::new(),
         steps,
         files: Vec::new(),
         forecast: None,

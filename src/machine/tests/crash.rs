@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
-use super::play::{Played, check_played, play};
+use super::play::{Played, check_played, play, play_on};
 use super::random::{Family, random_plan};
+use crate::event::Verdict;
 
 /// How much is tried: `DR_TEST_SIZE` is `small` (default), `full` or `huge`.
 #[expect(clippy::disallowed_methods, reason = "the size of a test is chosen from outside")]
@@ -15,7 +16,7 @@ pub(super) fn size(small: u64, full: u64) -> u64 {
 
 #[expect(clippy::print_stderr, reason = "the counts are the result")]
 fn tell(what: &str, plans: u64, points: u64) {
-    eprintln!("{what}: {plans} plans, ended at {points} instants, nothing lost or repeated");
+    eprintln!("{what}: {plans} plans, ended {points} times, nothing lost or repeated");
 }
 
 fn same_end(seed: u64, crashes: &[u64], whole: &Played, played: &Played) {
@@ -23,22 +24,11 @@ fn same_end(seed: u64, crashes: &[u64], whole: &Played, played: &Played) {
     if let Some(id) = whole.states.keys().find(differs) {
         panic!(
             "seed {seed}, ended at {crashes:?}: `{id}` differs\n  whole: {}\n  ended: {}",
-            story(whole, id),
-            story(played, id)
+            whole.story(id),
+            played.story(id)
         );
     }
     assert_eq!(played.verdict, whole.verdict, "seed {seed}, ended at {crashes:?}");
-}
-
-/// What the journal tells of a step.
-fn story(played: &Played, id: &str) -> String {
-    let about = played.journal.iter().filter_map(|event| {
-        let json = serde_json::to_value(&event.kind).ok()?;
-        let text = json.to_string();
-        let resumed = json["type"] == "run_resumed";
-        (resumed || text.contains(&format!("\"{id}\""))).then_some(text)
-    });
-    about.collect::<Vec<_>>().join("\n    ")
 }
 
 #[test]
@@ -73,6 +63,79 @@ fn a_run_with_halts_ended_anywhere_repeats_nothing() {
         }
     }
     tell("with halts", plans, points);
+}
+
+#[test]
+fn an_end_ended_anywhere_takes_back_and_closes_what_it_must() {
+    let plans = size(24, 200);
+    let mut points = 0;
+    let mut ends = [0_u64; 3];
+    for seed in 3_000..3_000 + plans {
+        let plan = Arc::new(random_plan(seed, Family::Ending, 10));
+        let whole = play(&plan, seed, &[]);
+        check_played(&plan, &whole);
+        match whole.verdict {
+            Verdict::Unwound => ends[0] += 1,
+            Verdict::Stuck => ends[1] += 1,
+            _ => ends[2] += 1,
+        }
+        for point in 1..=whole.points[0] {
+            check_played(&plan, &play(&plan, seed, &[point]));
+            points += 1;
+        }
+    }
+    let [unwound, stuck, other] = ends;
+    assert!(unwound > 0 && stuck > 0 && other > 0, "the plans must go every way: {ends:?}");
+    tell("with undo and closing", plans, points);
+}
+
+#[test]
+fn what_was_taken_back_begins_anew_wherever_it_is_ended() {
+    let plans = size(24, 200);
+    let (mut points, mut anew) = (0, 0);
+    for seed in 4_000..4_000 + plans {
+        let plan = Arc::new(random_plan(seed, Family::Ending, 8));
+        let whole = play_on(&plan, seed, &[], true);
+        check_played(&plan, &whole);
+        // The second session is the one that begins anew.
+        if let Some(last) = whole.points.get(1) {
+            anew += 1;
+            for point in 1..=*last {
+                let never = u64::MAX;
+                check_played(&plan, &play_on(&plan, seed, &[never, point], true));
+                points += 1;
+            }
+        }
+    }
+    assert!(anew > 0, "the plans must go this way");
+    tell("begun anew", anew, points);
+}
+
+#[test]
+fn an_end_ended_twice_takes_back_and_closes_what_it_must() {
+    let plans = size(1, 3);
+    let mut points = 0;
+    let mut seen = 0;
+    for seed in 5_000.. {
+        let plan = Arc::new(random_plan(seed, Family::Ending, 7));
+        let whole = play(&plan, seed, &[]);
+        if whole.verdict != Verdict::Unwound {
+            continue;
+        }
+        for first in 1..=whole.points[0] {
+            let once = play(&plan, seed, &[first]);
+            check_played(&plan, &once);
+            for second in 1..=once.points[1] {
+                check_played(&plan, &play(&plan, seed, &[first, second]));
+                points += 1;
+            }
+        }
+        seen += 1;
+        if seen == plans {
+            break;
+        }
+    }
+    tell("twice, with undo and closing", plans, points);
 }
 
 #[test]

@@ -3,12 +3,15 @@ use std::sync::Arc;
 
 use super::build::{START_S, actor, now, run_started};
 use super::world::World;
-use crate::event::{Event, EventKind, Question, Request, RequestKind, StepState, Verdict};
-use crate::id::RequestId;
-use crate::machine::graph::Index;
+use crate::event::{
+    Event, EventKind, Purpose, Question, Reopening, Request, RequestKind, StepState, Verdict,
+};
+use crate::id::{RequestId, StepId};
+use crate::machine::graph::{Index, Role};
 use crate::machine::step::Stage;
-use crate::machine::{Effect, Ending, Input, Launch, Machine, Session, Ticket, Timer};
+use crate::machine::{Effect, Ending, Input, Launch, LaunchKind, Machine, Session, Ticket, Timer};
 use crate::plan::Plan;
+use crate::view::View;
 
 /// What a run that was played to its end leaves.
 #[derive(Debug)]
@@ -21,18 +24,39 @@ pub(super) struct Played {
     pub(super) points: Vec<u64>,
 }
 
+impl Played {
+    /// What the journal tells of a step, or of everything.
+    pub(super) fn story(&self, id: &str) -> String {
+        let about = self.journal.iter().filter_map(|event| {
+            let json = serde_json::to_value(&event.kind).ok()?;
+            let text = json.to_string();
+            let resumed = json["type"] == "run_resumed";
+            (resumed || id.is_empty() || text.contains(&format!("\"{id}\""))).then_some(text)
+        });
+        about.collect::<Vec<_>>().join("\n    ")
+    }
+}
+
 /// Plays a run against the world. Session `n` is ended at instant `crashes[n]`: before the write of
 /// a batch, after the write of some of it, after its sync.
 pub(super) fn play(plan: &Arc<Plan>, seed: u64, crashes: &[u64]) -> Played {
+    play_on(plan, seed, crashes, false)
+}
+
+/// The same; a run that was taken back may be begun anew once, by trying again what failed.
+pub(super) fn play_on(plan: &Arc<Plan>, seed: u64, crashes: &[u64], anew: bool) -> Played {
+    let _told = Told(seed, crashes);
     let mut world = World::new(seed);
     let mut journal = Vec::new();
     let mut points = Vec::new();
     let mut ms = 0;
+    let mut anew = anew;
+    let mut requests = Vec::new();
     for session in 0.. {
         assert!(session < 50, "it never ends");
         let crash = crashes.get(session).copied();
         let mut player = Player::new(plan, &mut world, journal, ms, crash);
-        let ending = player.session();
+        let ending = player.session(std::mem::take(&mut requests));
         let Player { machine, durable, points: reached, ms: at, .. } = player;
         points.push(reached);
         journal = durable;
@@ -40,6 +64,23 @@ pub(super) fn play(plan: &Arc<Plan>, seed: u64, crashes: &[u64]) -> Played {
         match ending {
             None => world.crash(),
             Some(Ending::Paused(waiting)) => panic!("paused for {waiting:?}"),
+            Some(Ending::Verdict(Verdict::Unwound)) if std::mem::take(&mut anew) => {
+                world.settle(u64::MAX);
+                let failed = plan.steps.iter().filter(|step| {
+                    let state = machine.step_state(step.id.as_str());
+                    matches!(state, Some(StepState::Failed | StepState::TimedOut))
+                });
+                requests = failed
+                    .map(|step| Request {
+                        id: RequestId::from(format!("{}-anew", step.id)),
+                        step: Some(step.id.clone()),
+                        ask: RequestKind::Retry,
+                        by: actor("bob"),
+                        reason: None,
+                        inputs: BTreeMap::new(),
+                    })
+                    .collect();
+            }
             Some(Ending::Verdict(verdict)) => {
                 world.settle(u64::MAX);
                 let state = |step: &crate::plan::Step| {
@@ -52,6 +93,18 @@ pub(super) fn play(plan: &Arc<Plan>, seed: u64, crashes: &[u64]) -> Played {
         }
     }
     unreachable!()
+}
+
+/// Says what was played when it ends in a panic.
+struct Told<'a>(u64, &'a [u64]);
+
+impl Drop for Told<'_> {
+    #[expect(clippy::print_stderr, reason = "the way to play it again")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("played with seed {} and ended at {:?}", self.0, self.1);
+        }
+    }
 }
 
 enum Due {
@@ -74,6 +127,7 @@ struct Player<'a> {
     timers: BTreeMap<Timer, (u64, u64)>,
     numbers: u64,
     flying: BTreeMap<Ticket, Index>,
+    unwinds: bool,
 }
 
 impl<'a> Player<'a> {
@@ -99,6 +153,7 @@ impl<'a> Player<'a> {
             timers: BTreeMap::new(),
             numbers: 0,
             flying: BTreeMap::new(),
+            unwinds: false,
         };
         for event in journal {
             let input = || Input::Replayed(Box::new(event.clone()));
@@ -111,9 +166,9 @@ impl<'a> Player<'a> {
     }
 
     /// Plays until the session ends; nothing if it is ended from outside.
-    fn session(&mut self) -> Option<Ending> {
+    fn session(&mut self, requests: Vec<Request>) -> Option<Ending> {
         let started = run_started(self.plan, true);
-        let start = Session { started, reason: None, requests: Vec::new() };
+        let start = Session { started, reason: None, requests, lost: None };
         match self.feed(Input::Start(Box::new(start))) {
             Fed::Crashed => return None,
             Fed::Ended(ending) => return Some(ending),
@@ -146,6 +201,8 @@ impl<'a> Player<'a> {
     }
 
     fn feed(&mut self, input: Input) -> Fed {
+        // A step that ran when the session before ended may be joined in the batch that unwinds.
+        self.unwinds = self.machine.state.is_unwinding();
         let records = self.machine.state.records.iter();
         let held: Vec<bool> = std::iter::zip(&self.machine.session.live, records)
             .map(|(live, record)| live.holds || matches!(record.stage, Stage::Running(_)))
@@ -206,11 +263,18 @@ impl<'a> Player<'a> {
             EventKind::StepFinished(finished) if finished.state.is_met() => {
                 self.met.insert(finished.step.to_string());
             }
+            EventKind::StepFinished(finished) => {
+                self.met.remove(finished.step.as_str());
+            }
             EventKind::StepSkipped { step, .. } => {
                 self.met.insert(step.to_string());
             }
             EventKind::StepReset { step, .. } => {
                 self.met.remove(step.as_str());
+            }
+            // Only what is said to run once more does.
+            EventKind::StepsReopened { steps, .. } => {
+                steps.iter().for_each(|step| _ = self.met.remove(step.as_str()));
             }
             EventKind::AttemptStarted { step, .. } => {
                 assert!(!self.met.contains(step.as_str()), "`{step}` is done and runs again");
@@ -222,7 +286,9 @@ impl<'a> Player<'a> {
 
     fn launch(&mut self, launch: &Launch) -> Index {
         let id = launch.step.as_str();
-        let step = self.plan.step(id).expect("a step");
+        let graph = Arc::clone(&self.machine.graph);
+        let step = graph.step(graph.find(id).expect("a step"));
+        self.check_unwinding(launch);
         for need in &step.needs {
             assert!(self.met.contains(need.as_str()), "`{id}` runs before `{need}` is durable");
         }
@@ -232,9 +298,29 @@ impl<'a> Player<'a> {
         }
         let (at, result) = self.world.perform(self.plan, launch, self.ms);
         self.later(at, Due::Back(launch.ticket, result));
-        let index = self.machine.graph.find(id).expect("a step");
+        // A check before an undo speaks of the step that may have to be taken back.
+        let index = self.machine.session.flights[&launch.ticket].step;
         self.flying.insert(launch.ticket, index);
         index
+    }
+
+    /// Nothing is taken back while something runs, before what came after it, or twice over.
+    fn check_unwinding(&self, launch: &Launch) {
+        let graph = &self.machine.graph;
+        let position = graph.find(launch.step.as_str()).expect("a step");
+        if self.unwinds && graph.role(position) == Role::Forward {
+            let checks = launch.kind == LaunchKind::Check;
+            assert!(checks, "`{}` runs while unwinding", launch.step);
+        }
+        let Role::Undo(of) = graph.role(position) else { return };
+        assert!(self.shadow.state.is_unwinding(), "`{}` without unwinding", launch.step);
+        for &(later, _) in &graph.node(of).dependents {
+            let record = self.shadow.state.record(later);
+            let Some(undo) = graph.node(later).undo.filter(|_| record.begun) else { continue };
+            let stage = self.shadow.state.stage(undo);
+            let over = [StepState::Undone, StepState::Warned].map(Stage::Over);
+            assert!(over.contains(&stage), "`{}` before `{}`", launch.step, graph.id(undo));
+        }
     }
 
     fn later(&mut self, at: u64, due: Due) -> (u64, u64) {
@@ -298,21 +384,31 @@ impl<'a> Player<'a> {
                 }
                 _ => Vec::new(),
             };
-            for (ask, user) in asks {
-                let name = format!("{id}-{ask:?}-{user}-{}", self.machine.count());
-                let request = Request {
-                    id: RequestId::from(name),
-                    step: Some(id.clone()),
-                    ask,
-                    by: actor(&user),
-                    reason: Some("I looked".to_owned()),
-                };
-                let waits = self.due.values().any(
-                    |due| matches!(due, Due::Answer(other) if other.step.as_ref() == Some(&id)),
-                );
-                if !waits {
-                    self.later(self.ms + 50, Due::Answer(request));
-                }
+            self.ask_people(&id, asks);
+        }
+        if !self.machine.unanswered().is_empty() {
+            let ask = [RequestKind::Undo, RequestKind::Fail][usize::from(!self.world.opens("end"))];
+            self.ask_people(&StepId::from("end"), vec![(ask, "bob".to_owned())]);
+        }
+    }
+
+    fn ask_people(&mut self, id: &StepId, asks: Vec<(RequestKind, String)>) {
+        for (ask, user) in asks {
+            let name = format!("{id}-{ask:?}-{user}-{}", self.machine.count());
+            let request = Request {
+                id: RequestId::from(name),
+                step: Some(id.clone()),
+                ask,
+                by: actor(&user),
+                reason: Some("I looked".to_owned()),
+                inputs: BTreeMap::new(),
+            };
+            let waits = self
+                .due
+                .values()
+                .any(|due| matches!(due, Due::Answer(other) if other.step.as_ref() == Some(id)));
+            if !waits {
+                self.later(self.ms + 50, Due::Answer(request));
             }
         }
     }
@@ -336,7 +432,13 @@ pub(super) fn check_played(plan: &Plan, played: &Played) {
         let id = step.id.as_str();
         let count = played.world.effects.get(id).copied().unwrap_or(0);
         if !step.effect.is_repeatable() {
-            assert!(count <= 1, "`{id}` was done {count} times");
+            // What was closed is opened again on purpose.
+            let opened = |event: &&Event| {
+                matches!(&event.kind, EventKind::StepsReopened { steps, because: Reopening::Closed }
+                    if steps.contains(&step.id))
+            };
+            let most = 1 + played.journal.iter().filter(opened).count() as u32;
+            assert!(count <= most, "`{id}` was done {count} times:\n{}", played.story(""));
         }
         let acts = step.uses.is_some() && step.repeat.is_none();
         let asked = played.journal.iter().any(|event| {
@@ -356,9 +458,13 @@ pub(super) fn check_played(plan: &Plan, played: &Played) {
         }
         for need in &step.needs {
             let reached = played.states[id] != StepState::Skipped;
-            assert!(!reached || played.states[need.as_str()].is_met(), "`{id}` without `{need}`");
+            let state = played.states[need.as_str()];
+            let met = state.is_met() || matches!(state, StepState::Undone | StepState::UndoFailed);
+            assert!(!reached || met, "`{id}` without `{need}`");
         }
     }
+    check_end(plan, played);
+    check_view(plan, played);
     for event in &played.journal {
         if let EventKind::QuestionAsked { step, question: Question::OutcomeUnknown, .. } =
             &event.kind
@@ -366,5 +472,59 @@ pub(super) fn check_played(plan: &Plan, played: &Played) {
             let step = plan.step(step.as_str()).expect("a step");
             assert!(!step.effect.is_repeatable(), "`{}` need not be asked about", step.id);
         }
+    }
+}
+
+/// Who only reads the journal sees the same.
+fn check_view(plan: &Plan, played: &Played) {
+    let mut view = View::new(&Arc::new(plan.clone()));
+    for event in &played.journal {
+        view.apply(event);
+    }
+    for (id, state) in &played.states {
+        let shown = view.step(id).map(|step| view.state(step));
+        let state = if state.is_over() { *state } else { shown.expect("a step") };
+        assert_eq!(shown, Some(state), "the view of `{id}`\n{}", played.story(id));
+    }
+}
+
+/// What was opened is closed, what is said to be taken back is, and the verdict says what is so.
+fn check_end(plan: &Plan, played: &Played) {
+    let began = |id: &str| {
+        // What ran before it was put back is closed.
+        let put_back = |event: &Event| {
+            matches!(&event.kind, EventKind::StepsReopened { steps, .. }
+                if steps.iter().any(|step| step.as_str() == id))
+        };
+        let from = played.journal.iter().rposition(put_back).unwrap_or(0);
+        played.journal[from..].iter().any(|event| {
+            matches!(&event.kind, EventKind::AttemptStarted { step, purpose, .. }
+                if step.as_str() == id && *purpose != Purpose::Check)
+        })
+    };
+    for step in &plan.steps {
+        let id = step.id.as_str();
+        let state = played.states[id];
+        if let Some(opener) = &step.closes {
+            let computed = plan.step(opener.as_str()).is_some_and(|step| step.uses.is_none());
+            if !computed {
+                let skipped = state == StepState::Skipped;
+                assert_eq!(began(opener.as_str()), !skipped, "`{id}` closes `{opener}`: {state:?}");
+            }
+            assert!(state.is_over(), "`{id}` is left open");
+        }
+        if state == StepState::Undone {
+            let nothing = !played.world.is_done(id);
+            let back = played.world.undone.contains(id);
+            assert!(back || nothing, "`{id}` is not taken back:\n{}", played.story(id));
+        }
+        let verdict_fits = match played.verdict {
+            Verdict::Unwound => {
+                !(began(id) && step.undo.is_some() && state == StepState::Succeeded)
+            }
+            Verdict::Succeeded => state.is_met(),
+            _ => true,
+        };
+        assert!(verdict_fits, "{:?} with `{id}` {state:?}", played.verdict);
     }
 }

@@ -5,7 +5,7 @@ use dr_plugin::{Effect, Keyed};
 
 use super::build::{Build, expr, plan, step};
 use crate::plan::{OnReject, Plan, Pool, Step};
-use crate::words::{Class, OnFailure, OnUnknown};
+use crate::words::{Class, OnFailure, OnUnknown, Phase};
 
 /// A number that depends on nothing but its arguments.
 pub(super) fn dice(seed: u64, what: impl Hash, sides: u64) -> u64 {
@@ -22,12 +22,18 @@ pub(super) enum Family {
     Timeless,
     /// With failures that stop whatever has not begun.
     Halting,
+    /// With undo, closing and cleanup steps.
+    Ending,
 }
 
 /// A random plan with everything that a step can be.
 pub(super) fn random_plan(seed: u64, family: Family, most: u64) -> Plan {
     let count = 3 + dice(seed, "count", most - 2);
     let steps = (0..count).map(|number| random_step(seed, family, number)).collect();
+    let mut steps: Vec<Step> = steps;
+    if family == Family::Ending {
+        add_closings(seed, &mut steps);
+    }
     let mut plan = plan(steps);
     let run = 1 + dice(seed, "run", 4) as u32;
     plan.pools.insert("run".to_owned(), Pool { capacity: run });
@@ -37,6 +43,24 @@ pub(super) fn random_plan(seed: u64, family: Family, most: u64) -> Plan {
         plan.services[1].depends_on.push(first);
     }
     plan
+}
+
+/// Up to two steps that close others, and one that tidies up.
+fn add_closings(seed: u64, steps: &mut Vec<Step>) {
+    let count = steps.len() as u64;
+    for number in 0..dice(seed, "closings", 3) {
+        let opener = dice(seed, ("opener", number), count);
+        let mut made = step(&format!("c{number}")).tries(3);
+        for after in opener..count {
+            if dice(seed, ("scope", number, after), 3) == 0 {
+                made = made.after(&[&format!("s{after}")]);
+            }
+        }
+        steps.push(made.closes(&format!("s{opener}"), &[]));
+    }
+    if dice(seed, "cleanup", 2) == 0 {
+        steps.push(step("tidy").tries(3).set(|step| step.phase = Some(Phase::Cleanup)));
+    }
 }
 
 fn random_step(seed: u64, family: Family, number: u64) -> Step {
@@ -60,6 +84,7 @@ fn random_step(seed: u64, family: Family, number: u64) -> Step {
         14..=15 => made.effect(Effect::Once),
         16 => made.effect(Effect::Once).keyed(Keyed::Token),
         17 => made.until("result.n >= 3", 1_000, None),
+        18 if roll("sleep", 2) == 0 => made.sleeps(2_000, None),
         18 => made.without_action(),
         _ => made.effect(Effect::Once).retry_written(3),
     };
@@ -67,17 +92,22 @@ fn random_step(seed: u64, family: Family, number: u64) -> Step {
         let on_reject = if roll("reject", 2) == 0 { OnReject::Fail } else { OnReject::Skip };
         made = made.gate(1 + roll("approvers", 2) as u32, None, on_reject);
     }
-    if roll("unknown", 6) == 0 && family == Family::Halting {
+    if roll("unknown", 6) == 0 && family != Family::Timeless {
         made = made.on_unknown(OnUnknown::Fail);
     }
     if let Some(need) = made.needs.first().filter(|_| roll("when", 6) == 0) {
         made.when = Some(expr(&format!("steps.{need}.status == 'succeeded'")));
     }
+    if family == Family::Ending && roll("undo", 2) == 0 && made.uses.is_some() {
+        made = made.undo();
+        made.point_of_no_return = roll("point", 8) == 0;
+    }
     let policy = match (family, roll("policy", 10)) {
+        (Family::Ending, 3..=7) => OnFailure::Undo,
         (_, 0..=1) => OnFailure::Warn,
         (_, 2) => OnFailure::Ask,
         (Family::Timeless, _) | (_, 3..=5) => OnFailure::Continue,
-        (Family::Halting, _) => OnFailure::Halt,
+        (Family::Halting | Family::Ending, _) => OnFailure::Halt,
     };
     // Asking ends in failing, which stops others.
     let policy = match (family, policy) {

@@ -1,4 +1,5 @@
 use dr_plugin::{CallError, Effect};
+use serde_json::json;
 
 use super::bench::Bench;
 use super::build::{Build, nothing, plan, step};
@@ -254,4 +255,102 @@ fn redoing_repeats_the_action_under_a_new_key() {
     assert_eq!(bench.state("a"), StepState::Warned);
     bench.answer("bob", RequestKind::Redo, "a");
     assert_eq!(bench.fly("a").attempt, 2);
+}
+
+/// A gate that asks for a ticket, and for a number that has a default.
+fn asking(approvers: u32) -> crate::plan::Step {
+    let asked = |name: &str, kind: &str, default: Option<serde_json::Value>| crate::plan::Asked {
+        name: name.to_owned(),
+        kind: kind.parse().expect("a type"),
+        description: None,
+        default,
+        choices: None,
+        pattern: (kind == "string").then(|| "CHG-[0-9]+".to_owned()),
+    };
+    let with = crate::text::Templated::parse(&json!({ "ticket": "{{ outputs.ticket }}" }));
+    step("a").gate(approvers, None, OnReject::Fail).set(|step| {
+        let gate = step.approve.as_mut().expect("a gate");
+        gate.inputs =
+            vec![asked("ticket", "string", None), asked("share", "integer", Some(json!(10)))];
+        step.with = with.expect("a text");
+    })
+}
+
+fn tells(bench: &mut Bench, user: &str, inputs: serde_json::Value) {
+    let mut request = bench.request(user, RequestKind::Approve, "a");
+    request.inputs = serde_json::from_value(inputs).expect("a map");
+    bench.feed(crate::machine::Input::Answer(request));
+}
+
+#[test]
+fn what_a_gate_asks_for_becomes_outputs() {
+    let mut next = step("b").needs(&["a"]);
+    next.with = crate::text::Templated::parse(&json!({ "n": "{{ steps.a.outputs.share }}" }))
+        .expect("a text");
+    let mut bench = Bench::start(plan(vec![asking(1).output("two", "outputs.share * 2"), next]));
+    for (inputs, why) in [
+        (json!({}), "it asks for `ticket`: give it a value"),
+        (json!({ "ticket": "7" }), "`ticket`: `7` does not match `CHG-[0-9]+`"),
+        (json!({ "ticket": "CHG-7", "x": 1 }), "it asks for no `x`"),
+        (json!({ "ticket": "CHG-7", "share": "all" }), "`share`: `\"all\"` is not a whole number"),
+    ] {
+        tells(&mut bench, "bob", inputs);
+        assert_eq!(bench.refusal(), Some(why));
+    }
+    tells(&mut bench, "bob", json!({ "ticket": "CHG-7" }));
+    assert_eq!(bench.flying[0].input, json!({ "ticket": "CHG-7" }));
+    // A crash forgets nothing of it.
+    let mut bench = bench.crash(Vec::new());
+    bench.ok("a", nothing());
+    assert_eq!(bench.flying[0].input, json!({ "n": 10 }));
+    let outputs = bench.journal.iter().find_map(|event| match &event.kind {
+        EventKind::StepFinished(finished) => Some(finished.outputs.clone()),
+        _ => None,
+    });
+    let outputs = serde_json::to_value(outputs).expect("json");
+    assert_eq!(outputs, json!({ "share": 10, "ticket": "CHG-7", "two": 20 }));
+}
+
+#[test]
+fn two_people_must_mean_the_same() {
+    let mut bench = Bench::start(plan(vec![asking(2)]));
+    tells(&mut bench, "bob", json!({ "ticket": "CHG-7" }));
+    tells(&mut bench, "carol", json!({ "ticket": "CHG-8" }));
+    assert_eq!(bench.refusal(), Some("somebody else gave another `ticket`: agree on one"));
+    tells(&mut bench, "carol", json!({}));
+    assert_eq!(bench.flies(), ["a"]);
+}
+
+#[test]
+fn only_who_is_named_may_approve() {
+    let gate = asking(1).set(|step| {
+        let gate = step.approve.as_mut().expect("a gate");
+        gate.inputs.clear();
+        gate.from = vec!["carol".to_owned()];
+        step.with = crate::text::Templated::default();
+    });
+    let mut bench = Bench::start(plan(vec![gate]));
+    tells(&mut bench, "bob", json!({}));
+    assert_eq!(bench.refusal(), Some("bob may not approve this: carol may"));
+    tells(&mut bench, "carol", json!({}));
+    assert_eq!(bench.flies(), ["a"]);
+}
+
+#[test]
+fn a_gate_reminds_until_it_is_answered() {
+    let gate = step("a").gate(1, None, OnReject::Fail).set(|step| {
+        step.approve.as_mut().expect("a gate").remind_ms = Some(60_000);
+    });
+    let mut bench = Bench::start(plan(vec![gate]));
+    let count = |bench: &Bench| {
+        let all = bench.journal.iter();
+        all.filter(|event| matches!(event.kind, EventKind::ApprovalReminded { .. })).count()
+    };
+    bench.pass(150_000);
+    assert_eq!(count(&bench), 2);
+    let mut bench = bench.crash(Vec::new());
+    bench.pass(30_000);
+    assert_eq!(count(&bench), 3);
+    bench.answer("bob", RequestKind::Approve, "a").pass(120_000);
+    assert_eq!(count(&bench), 3);
 }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dr_plugin::{CallError, Checked, Keyed};
 use serde_json::json;
@@ -30,6 +30,8 @@ pub(super) struct World {
     seed: u64,
     /// How often each step's action was applied.
     pub(super) effects: BTreeMap<String, u32>,
+    /// Steps that were taken back.
+    pub(super) undone: BTreeSet<String>,
     /// How often each attempt arrived.
     arrived: BTreeMap<(String, u32), u32>,
     /// Jobs and tokens: until when they run, and how they end.
@@ -60,13 +62,14 @@ impl World {
         let id = launch.step.to_string();
         let key = (id.clone(), launch.attempt);
         let ends = ms + 100 + dice(self.seed, (&key, "takes"), 4_000);
-        let step = plan.step(&id).expect("a step");
+        let of = id.strip_suffix("!undo").unwrap_or(&id);
+        let step = plan.step(of).expect("a step");
         match (launch.kind, launch.purpose) {
             (LaunchKind::Check, _) => {
                 (ms + 20, AttemptResult::Checked(Ok(self.check(&id, &key, ms))))
             }
             (_, Purpose::Check) => {
-                let done = self.is_done(&id);
+                let done = self.is_done(of);
                 (ms + 30, AttemptResult::Applied(Ok(json!({ "done": done }))))
             }
             (_, Purpose::Repeat | Purpose::Validate) => {
@@ -74,12 +77,24 @@ impl World {
                 *reading += 1;
                 (ms + 40, AttemptResult::Applied(Ok(json!({ "n": *reading }))))
             }
+            (_, Purpose::Undo) => self.undo(step, &key, ms),
             _ if step.keyed != Keyed::Never && self.jobs.contains_key(&key) => {
                 let job = self.jobs[&key].clone();
                 (job.ends_ms.max(ms + 10), AttemptResult::Applied(answer(job.works)))
             }
             _ => self.apply(step, &key, ms, ends),
         }
+    }
+
+    /// Takes back whatever was done, however often.
+    fn undo(&mut self, step: &Step, key: &(String, u32), ms: u64) -> (u64, AttemptResult) {
+        let back = ms + 100 + dice(self.seed, (key, "takes"), 2_000);
+        let works = dice(self.seed, (step.id.as_str(), "undo"), 8) > 0;
+        if works {
+            self.effects.remove(step.id.as_str());
+            self.undone.insert(step.id.to_string());
+        }
+        (back, AttemptResult::Applied(answer(works)))
     }
 
     fn apply(
@@ -157,6 +172,7 @@ impl World {
     }
 
     fn happen(&mut self, id: &str) {
+        self.undone.remove(id);
         *self.effects.entry(id.to_owned()).or_default() += 1;
     }
 
@@ -186,6 +202,7 @@ impl World {
     /// What a person answers who has looked.
     pub(super) fn answer(&self, id: &str, question: Question) -> RequestKind {
         match question {
+            _ if id.ends_with("!undo") => RequestKind::AssumeDone,
             Question::OutcomeUnknown if self.is_done(id) => RequestKind::AssumeDone,
             Question::OutcomeUnknown => RequestKind::AssumeNotDone,
             Question::Failed => {

@@ -11,6 +11,7 @@ mod paint;
 mod picture;
 mod pools;
 mod sections;
+mod spans;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -49,11 +50,13 @@ pub fn text(plan: &Plan, look: Look) -> String {
     sections::header(&mut page, plan);
     sections::services(&mut page, plan);
     forecast::forecast(&mut page, plan);
+    spans::spans(&mut page, plan);
     timeline::timeline(&mut page, plan);
     sections::critical_path(&mut page, plan);
     pools::pools(&mut page, plan);
     sections::passed_over(&mut page, plan);
     sections::during_the_run(&mut page, plan);
+    sections::ends(&mut page, plan);
     sections::notices(&mut page, plan);
     page.finish()
 }

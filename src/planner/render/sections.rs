@@ -6,6 +6,7 @@ use crate::event::SkipReason;
 use crate::plan::{Plan, Service, Step};
 use crate::planner::codes;
 use crate::time::Millis;
+use crate::words::OnFailure;
 
 /// Names in a list before the rest is only counted.
 const NAMES: usize = 8;
@@ -111,6 +112,7 @@ pub(super) fn passed_over(page: &mut Page, plan: &Plan) {
             Some(SkipReason::When) => "its `when` is false".to_owned(),
             Some(SkipReason::Person) => "skipped on request".to_owned(),
             Some(SkipReason::Rejected) => "rejected".to_owned(),
+            Some(SkipReason::NotOpened) => "nothing to close".to_owned(),
             Some(SkipReason::Phase) => match step.phase {
                 Some(phase) => format!("phase {phase}"),
                 None => "not needed".to_owned(),
@@ -126,6 +128,60 @@ pub(super) fn passed_over(page: &mut Page, plan: &Plan) {
     for (reason, steps) in reasons {
         page.paragraph(Ink::Plain, &format!("  {reason}: "), &list(&steps, NAMES));
     }
+}
+
+/// What happens at the end however the run goes, and what taking it back would do.
+pub(super) fn ends(page: &mut Page, plan: &Plan) {
+    let taken = || plan.steps.iter().filter(|step| step.skip.is_none());
+    let closings: Vec<String> = taken()
+        .filter_map(|step| Some(format!("{} (closes {})", step.id, step.closes.as_ref()?)))
+        .collect();
+    let undos: Vec<String> = taken()
+        .filter_map(|step| {
+            let undo = step.undo.as_ref()?;
+            let what = match &undo.uses {
+                Some(_) if undo.own_undo => "by its own action".to_owned(),
+                Some(uses) => format!("by {uses}"),
+                None => "by hand".to_owned(),
+            };
+            Some(format!("{} ({what})", step.id))
+        })
+        .collect();
+    if closings.is_empty() && undos.is_empty() {
+        return;
+    }
+    page.title("AT THE END", "");
+    if !closings.is_empty() {
+        let closings: Vec<&str> = closings.iter().map(String::as_str).collect();
+        page.paragraph(Ink::Plain, "  however the run goes: ", &list(&closings, NAMES));
+    }
+    if undos.is_empty() {
+        return;
+    }
+    let named: Vec<&str> = undos.iter().map(String::as_str).collect();
+    page.paragraph(Ink::Plain, "  can be taken back: ", &list(&named, NAMES));
+    let stays: Vec<&str> = taken()
+        .filter(|step| {
+            step.undo.is_none()
+                && step.closes.is_none()
+                && step.uses.is_some()
+                && step.effect != dr_plugin::Effect::Pure
+        })
+        .map(|step| step.id.as_str())
+        .collect();
+    if !stays.is_empty() {
+        page.paragraph(Ink::Plain, "  stays as it is: ", &list(&stays, NAMES));
+    }
+    let mut when: Vec<String> = taken()
+        .filter(|step| step.on_failure == OnFailure::Undo && step.closes.is_none())
+        .map(|step| format!("{} fails", step.id))
+        .collect();
+    if plan.undo_on_cancel {
+        when.push("the run is cancelled".to_owned());
+    }
+    when.push("somebody says `dr cancel --undo`".to_owned());
+    let when: Vec<&str> = when.iter().map(String::as_str).collect();
+    page.paragraph(Ink::Plain, "  taken back when: ", &list(&when, NAMES));
 }
 
 /// What the plan cannot know.

@@ -170,6 +170,7 @@ pub(super) fn action(step: &Step) -> String {
     let what = match &step.uses {
         Some(uses) => uses.to_string(),
         None if step.approve.is_some() => "gate".to_owned(),
+        None if step.sleep.is_some() => "sleep".to_owned(),
         None if step.tally.is_some() => "tally".to_owned(),
         None if !step.expect.is_empty() => "guard".to_owned(),
         None => "value".to_owned(),

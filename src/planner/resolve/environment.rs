@@ -265,7 +265,7 @@ fn secrets(
                 None => problems.push(Problem::error(
                     codes::UNRESOLVED,
                     DocPath(format!("secrets.{name}")).index(position),
-                    "a secret comes from exactly one of `env`, `file`, `command`",
+                    "a secret comes from exactly one of `env`, `file`, `command` and `prompt`",
                 )),
             }
         }
@@ -282,10 +282,15 @@ fn secrets(
 }
 
 fn secret_source(doc: &SecretSourceDoc) -> Option<SecretSource> {
-    match (&doc.env, &doc.file, &doc.command) {
-        (Some(name), None, None) => Some(SecretSource::Env(name.clone())),
-        (None, Some(path), None) => Some(SecretSource::File(path.clone())),
-        (None, None, Some(argv)) if !argv.is_empty() => Some(SecretSource::Command(argv.clone())),
-        _ => None,
-    }
+    let source = match (&doc.env, &doc.file, &doc.command, doc.prompt) {
+        (Some(name), None, None, None) => SecretSource::Env(name.clone()),
+        (None, Some(path), None, None) => SecretSource::File(path.clone()),
+        (None, None, Some(argv), None) if !argv.is_empty() => SecretSource::Command(argv.clone()),
+        (None, None, None, Some(true)) => SecretSource::Prompt(true),
+        _ => return None,
+    };
+    Some(match &doc.field {
+        Some(name) => SecretSource::Field { of: Box::new(source), name: name.clone() },
+        None => source,
+    })
 }

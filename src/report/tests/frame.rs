@@ -11,6 +11,7 @@ fn projection(database: Option<u64>, web: Option<u64>) -> Projection {
     Projection {
         finish_ms: web.or(database).unwrap_or(0),
         services: BTreeMap::from([("database".into(), database), ("web".into(), web)]),
+        clock_start_ms: None,
     }
 }
 

@@ -40,12 +40,14 @@ pub fn check(runbook: &Runbook, catalog: &Catalog) -> Vec<Problem> {
     checker.environments();
     checker.services();
     checker.plugins();
+    checker.spans();
     for (index, step) in document.steps.iter().enumerate() {
         let at = DocPath::step(index);
         checker.step_shape(step, &at);
         checker.step_calls(step, &at);
         checker.step_numbers(step, &at);
         checker.step_reads(index, step, &at);
+        checker.step_ends(index, step, &at);
     }
     checker.lints();
     checker.problems

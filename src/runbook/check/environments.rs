@@ -118,12 +118,18 @@ impl Checker<'_> {
                     codes::SECRET_SOURCE,
                     at.clone(),
                     format!("`{name}` comes from nowhere"),
-                    "add a source: `[{ env: NAME }]`, `[{ file: PATH }]`, `[{ command: [...] }]`",
+                    "add a source: `[{ env: NAME }]`, `[{ file: PATH }]`, `[{ command: [...] }]`, \
+                     `[{ prompt: true }]`",
                 );
             }
             for (index, source) in sources.iter().enumerate() {
                 let at = at.index(index);
-                let given = [source.env.is_some(), source.file.is_some(), source.command.is_some()];
+                let given = [
+                    source.env.is_some(),
+                    source.file.is_some(),
+                    source.command.is_some(),
+                    source.prompt.is_some(),
+                ];
                 let given = given.into_iter().filter(|given| *given).count();
                 if given != 1 {
                     let message = if given == 0 {
@@ -135,7 +141,24 @@ impl Checker<'_> {
                         codes::SECRET_SOURCE,
                         at.clone(),
                         message,
-                        "write exactly one of env, file, command; list items are tried in order",
+                        "write exactly one of env, file, command, prompt; list items are tried in order",
+                    );
+                }
+                if source.prompt == Some(false) {
+                    self.help(
+                        codes::SECRET_SOURCE,
+                        at.field("prompt"),
+                        "a prompt that does not ask gives nothing",
+                        "write `prompt: true`, or remove the source",
+                    );
+                }
+                let is_path = |path: &String| path.split('.').all(|name| !name.is_empty());
+                if source.field.as_ref().is_some_and(|field| !is_path(field)) {
+                    self.help(
+                        codes::SECRET_SOURCE,
+                        at.field("field"),
+                        "this names no field",
+                        "write the names down to it, with dots between them: `data.password`",
                     );
                 }
                 if source.command.as_ref().is_some_and(Vec::is_empty) {

@@ -17,7 +17,7 @@ impl Checker<'_> {
         }
     }
 
-    fn input(&mut self, name: &str, input: &InputDoc, at: &DocPath) {
+    pub(super) fn input(&mut self, name: &str, input: &InputDoc, at: &DocPath) {
         let pattern = input.pattern.as_ref().map(|pattern| Regex::new(&format!("^(?:{pattern})$")));
         if pattern.is_some() && input.kind != InputType::String {
             self.help(

@@ -16,13 +16,14 @@ impl Checker<'_> {
             self.lint_return(step, &at);
             self.lint_check(step, &at);
         }
+        self.lint_undo();
         self.lint_proof();
     }
 
     /// A step that changes things and names nothing: forgotten, or on purpose?
     fn lint_start(&mut self, step: &StepDoc, at: &DocPath) {
         let document = self.document;
-        let names_nothing = step.needs.is_none() && step.after.is_none();
+        let names_nothing = step.needs.is_none() && step.after.is_none() && step.closes.is_none();
         let changes = step.uses.is_some()
             && self.effect_of(step).is_some_and(|effect| effect != Effect::Pure);
         // Alone there is nothing that it could have forgotten.
@@ -59,6 +60,15 @@ impl Checker<'_> {
                  may simply run again",
             );
         }
+        self.lint_timeout(step, at);
+        if let Some(undo) = step.undo.as_ref().filter(|undo| !undo.is_own()) {
+            self.lint_timeout(&undo.as_step(step), &at.field("undo"));
+        }
+    }
+
+    fn lint_timeout(&mut self, step: &StepDoc, at: &DocPath) {
+        let Some(action) = self.action_of(step) else { return };
+        let id = &step.id.value;
         let is_remote = action.kind == Kind::Action
             && (action.host == HostNeed::Required
                 || (action.host == HostNeed::Optional && step.host.is_some()));

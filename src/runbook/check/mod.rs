@@ -3,13 +3,16 @@
 mod actions;
 mod arguments;
 mod checker;
+mod ends;
 mod environments;
+mod gates;
 mod inputs;
 mod lints;
 mod names;
 mod numbers;
 mod reads;
 mod services;
+mod spans;
 mod steps;
 
 pub use checker::check;

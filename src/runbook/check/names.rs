@@ -16,6 +16,7 @@ impl Checker<'_> {
             ("services", document.services.keys().collect()),
             ("hosts", document.hosts.keys().collect()),
             ("pools", document.pools.keys().collect()),
+            ("spans", document.spans.keys().collect()),
         ] {
             for name in names {
                 self.name(name, || DocPath::key(section).field(name));
@@ -48,7 +49,7 @@ impl Checker<'_> {
         }
     }
 
-    fn name(&mut self, name: &str, at: impl FnOnce() -> DocPath) {
+    pub(super) fn name(&mut self, name: &str, at: impl FnOnce() -> DocPath) {
         if let Err(reason) = check_name(name) {
             let help = match fitting(name) {
                 Some(better) => format!("write `{better}`"),

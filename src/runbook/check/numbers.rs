@@ -25,10 +25,18 @@ impl Checker<'_> {
         if let Some(check) = &step.check {
             self.duration(check.timeout.as_deref(), true, || at.field("check").field("timeout"));
         }
+        if let Some(sleep) = &step.sleep {
+            self.duration(Some(&sleep.lasts), true, || at.field("sleep").field("for"));
+            if let Some(since) = &sleep.since {
+                self.since(&step.id.value, since, &at.field("sleep").field("since"));
+            }
+        }
         if let Some(approve) = &step.approve {
             let at = at.field("approve");
             self.duration(approve.timeout.as_deref(), true, || at.field("timeout"));
+            self.duration(approve.remind.as_deref(), true, || at.field("remind"));
             self.least(approve.approvers, 1, || at.field("approvers"));
+            self.gate(approve, &step.outputs, &at);
         }
         for (pool, units) in &step.takes {
             let at = || at.field("takes").field(pool);
@@ -39,6 +47,21 @@ impl Checker<'_> {
                 }
                 Some(_) => self.least(Some(*units), 1, at),
             }
+        }
+    }
+
+    /// The step that a wait is counted from.
+    fn since(&mut self, id: &str, since: &str, at: &DocPath) {
+        let steps: Vec<&str> = self.steps.keys().copied().collect();
+        if !steps.contains(&since) {
+            self.unknown(codes::UNKNOWN_STEP, at.clone(), "step", since, steps);
+        } else if !self.graph.is_ancestor(since, id) {
+            self.help(
+                codes::NOT_AN_ANCESTOR,
+                at.clone(),
+                format!("`{id}` does not wait for `{since}`, whose end it counts from"),
+                format!("add `{since}` to its `needs` or `after`"),
+            );
         }
     }
 

@@ -17,6 +17,8 @@ struct Reader<'r> {
     node: Option<&'r str>,
     /// The step, if it is one.
     step: Option<&'r StepDoc>,
+    /// What it calls `self`: the step that it takes back or closes.
+    own: Option<&'r StepDoc>,
     /// How many of the step's outputs exist already.
     outputs: usize,
     place: Place,
@@ -35,9 +37,20 @@ impl Checker<'_> {
         if self.steps.get(step.id.value.as_str()) != Some(&index) {
             return;
         }
-        let all = step.outputs.len();
         let node = Some(step.id.value.as_str());
-        let reader = Reader { node, step: Some(step), outputs: all, place: Place::With };
+        let closed = step.closes.as_deref().and_then(|id| self.steps.get(id));
+        let own = closed.map(|index| &self.document.steps[*index]);
+        let place = Place::With;
+        let reader = Reader { node, step: Some(step), own, outputs: step.outputs.len(), place };
+        self.all_reads(reader, step, at);
+        if let Some(undo) = &step.undo {
+            let undo = undo.as_step(step);
+            let reader = Reader { step: Some(&undo), own: Some(step), outputs: 0, ..reader };
+            self.all_reads(reader, &undo, &at.field("undo"));
+        }
+    }
+
+    fn all_reads(&mut self, reader: Reader<'_>, step: &StepDoc, at: &DocPath) {
         if let Some(when) = &step.when {
             self.decision(reader.at(Place::When), when, || at.field("when"));
         }
@@ -55,6 +68,9 @@ impl Checker<'_> {
         for (position, expect) in step.expect.iter().enumerate() {
             let reader = reader.at(Place::Expect);
             self.expect(reader, expect, &|| at.field("expect").index(position));
+        }
+        if let Some(error) = &step.expect_error {
+            self.decision(reader.at(Place::Error), error, || at.field("expect_error"));
         }
         if let Some(moment) = &step.recovery_point {
             self.decision(reader.at(Place::Expect), moment, || at.field("recovery_point"));
@@ -89,7 +105,8 @@ impl Checker<'_> {
         node: &str,
         at: &DocPath,
     ) {
-        let reader = Reader { node: Some(node), step: None, outputs: 0, place: Place::With };
+        let (node, place) = (Some(node), Place::With);
+        let reader = Reader { node, step: None, own: None, outputs: 0, place };
         if let Some(with) = &check.with {
             self.with(reader, with, &at.field("with"));
         }
@@ -101,7 +118,8 @@ impl Checker<'_> {
 
     /// A text outside the steps, or the name of a host.
     pub(super) fn text(&mut self, place: Place, text: &str, at: &DocPath) {
-        self.template(Reader { node: None, step: None, outputs: 0, place }, text, at);
+        let reader = Reader { node: None, step: None, own: None, outputs: 0, place };
+        self.template(reader, text, at);
     }
 
     fn expect(&mut self, reader: Reader<'_>, expect: &ExpectDoc, at: &dyn Fn() -> DocPath) {
@@ -219,9 +237,24 @@ impl Checker<'_> {
     fn wrong(&self, reader: Reader<'_>, read: &Read) -> Result<(), Wrong> {
         let (path, place) = (&read.path, reader.place);
         let root = path.root();
-        if matches!(root, "self" | "item") {
-            let message = format!("there is no `{root}` here");
-            let help = "loops, undo and closing steps are not available in this version of dr";
+        let told = |step: &StepDoc, name: &str| {
+            step.approve.as_ref().is_some_and(|gate| gate.inputs.contains_key(name))
+        };
+        if let ("outputs", Some(step), Some(name)) = (root, reader.step, path.field(1))
+            && told(step, name)
+            && !matches!(place, Place::GateMessage | Place::When | Place::StepHost)
+        {
+            return Ok(());
+        }
+        if root == "item" {
+            let message = "there is no `item` here".to_owned();
+            let help = "loops are not available in this version of dr";
+            return Err((codes::NAME_NOT_HERE, message, Some(help.to_owned())));
+        }
+        if root == "self" && reader.own.is_none() {
+            let message = "there is no `self` here".to_owned();
+            let help = "an `undo` calls the step that it takes back `self`, a closing step the \
+                        step that it closes; elsewhere write `steps.ID`";
             return Err((codes::NAME_NOT_HERE, message, Some(help.to_owned())));
         }
         if let Err(error) = self.vocabulary.check_path(path, place) {
@@ -248,9 +281,15 @@ impl Checker<'_> {
             "hosts" => known_field(path, 2),
             "steps" => self.wrong_step(reader, read),
             "outputs" => wrong_output(reader, path),
+            "self" => reader.own.map_or(Ok(()), |own| wrong_self(own, path)),
             "result" if reader.step.is_some_and(|step| step.uses.is_none()) => {
                 let help = "its outputs and conditions can read other steps and `run`".to_owned();
                 let message = "this step calls no action, so there is no `result`".to_owned();
+                Err((codes::NAME_NOT_HERE, message, Some(help)))
+            }
+            "result" if reader.step.is_some_and(|step| step.expect_error.is_some()) => {
+                let help = "an action that fails gives no result".to_owned();
+                let message = "the action must fail here, so there is no `result`".to_owned();
                 Err((codes::NAME_NOT_HERE, message, Some(help)))
             }
             _ => Ok(()),
@@ -268,6 +307,11 @@ impl Checker<'_> {
         let Some(step) = self.steps.get(id).map(|index| &document.steps[*index]) else {
             return Ok(());
         };
+        if reader.own.is_some_and(|own| own.id.value == id) && reader.node == Some(id) {
+            let help = "write `self` instead of its name".to_owned();
+            let message = format!("here `{id}` is called `self`");
+            return Err((codes::NOT_AN_ANCESTOR, message, Some(help)));
+        }
         if reader.step.is_some_and(|own| own.id.value == id) {
             let help = "its own results are `result` and `outputs`".to_owned();
             return Err((codes::NOT_AN_ANCESTOR, format!("`{id}` reads itself"), Some(help)));
@@ -297,7 +341,8 @@ impl Checker<'_> {
         let (Some("outputs"), Some(output)) = (path.field(2), path.field(3)) else {
             return Ok(());
         };
-        if !step.outputs.contains_key(output) {
+        let told = step.approve.as_ref().is_some_and(|gate| gate.inputs.contains_key(output));
+        if !step.outputs.contains_key(output) && !told {
             let help = match nearest(output, step.outputs.keys().map(String::as_str)) {
                 Some(close) => format!("did you mean `{close}`?"),
                 None => format!("add `outputs: {{ {output}: \"result…\" }}` to `{id}`"),
@@ -324,6 +369,20 @@ impl Checker<'_> {
         }
         Ok(())
     }
+}
+
+/// What is read of the step that is taken back or closed.
+fn wrong_self(own: &StepDoc, path: &Path) -> Result<(), Wrong> {
+    let (Some("outputs"), Some(output)) = (path.field(1), path.field(2)) else { return Ok(()) };
+    if own.outputs.contains_key(output) {
+        return Ok(());
+    }
+    let id = &own.id.value;
+    let help = match nearest(output, own.outputs.keys().map(String::as_str)) {
+        Some(close) => format!("did you mean `{close}`?"),
+        None => format!("add `outputs: {{ {output}: \"result…\" }}` to `{id}`"),
+    };
+    Err((codes::UNKNOWN_OUTPUT, format!("`{id}` has no output `{output}`"), Some(help)))
 }
 
 /// Code, message, way out.

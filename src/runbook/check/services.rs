@@ -32,7 +32,6 @@ impl Checker<'_> {
                 DocPath::key("pools").field(name).field("capacity")
             });
         }
-        self.on_failure(document.on_failure, || DocPath::key("on_failure"));
     }
 
     fn validations(&mut self, service: &str, doc: &ServiceDoc, at: &DocPath) {

@@ -2,7 +2,6 @@ use dr_plugin::Effect;
 
 use super::checker::Checker;
 use crate::runbook::{DocPath, StepDoc, codes};
-use crate::words::OnFailure;
 
 impl Checker<'_> {
     /// Whether the keys of a step go together, and whether it does anything.
@@ -18,8 +17,25 @@ impl Checker<'_> {
                 "write its steps into this runbook",
             );
         }
+        if step.sleep.is_some() && step.uses.is_some() {
+            self.help(
+                codes::STEP_SHAPE,
+                at.field("sleep"),
+                format!("`{id}` either waits or calls an action"),
+                "put the wait into a step of its own, and let this one need it",
+            );
+        }
+        if step.expect_error.is_some() && step.repeat.is_some() {
+            self.help(
+                codes::STEP_SHAPE,
+                at.field("expect_error"),
+                "`repeat` waits for a reading, and here every reading must fail",
+                "read again in a step before this one, and let this one see once that it fails",
+            );
+        }
         if step.uses.is_none() {
             let does_something = step.approve.is_some()
+                || step.sleep.is_some()
                 || !step.expect.is_empty()
                 || !step.outputs.is_empty()
                 || step.recovery_point.is_some();
@@ -28,8 +44,8 @@ impl Checker<'_> {
                     codes::STEP_SHAPE,
                     at.clone(),
                     format!("`{id}` does nothing"),
-                    "give it an action (`uses`), a question (`approve`), a condition (`expect`) \
-                     or a value (`outputs`)",
+                    "give it an action (`uses`), a question (`approve`), a condition (`expect`), \
+                     a value (`outputs`) or a wait (`sleep`)",
                 );
                 return;
             }
@@ -38,6 +54,7 @@ impl Checker<'_> {
                 ("timeout", step.timeout.is_some()),
                 ("retry", step.retry.is_some()),
                 ("repeat", step.repeat.is_some()),
+                ("expect_error", step.expect_error.is_some()),
                 ("effect", step.effect.is_some()),
                 ("check", step.check.is_some()),
                 ("on_unknown", step.on_unknown.is_some()),
@@ -52,7 +69,6 @@ impl Checker<'_> {
                 }
             }
         }
-        self.on_failure(step.on_failure, || at.field("on_failure"));
         if step.effect == Some(Effect::Checkable)
             && step.check.is_none()
             && !self.action_of(step).is_some_and(|action| action.has_check)
@@ -73,21 +89,6 @@ impl Checker<'_> {
                 at.field("repeat"),
                 format!("`repeat` would do `{id}` again and again: its action is {effect}"),
                 "repeat a probe in a step of its own; if this action only reads, say `effect: pure`",
-            );
-        }
-    }
-
-    pub(super) fn on_failure(
-        &mut self,
-        on_failure: Option<OnFailure>,
-        at: impl FnOnce() -> DocPath,
-    ) {
-        if let Some(word @ (OnFailure::Undo | OnFailure::Ask)) = on_failure {
-            self.help(
-                codes::NOT_AVAILABLE,
-                at(),
-                format!("`on_failure: {word}` is not available in this version of dr"),
-                "use halt, continue or warn",
             );
         }
     }

@@ -32,12 +32,13 @@ impl Graph {
 enum Part {
     Recover,
     Failback,
-    /// Backups and cleanups: nothing waits for them by service.
+    /// Backups, cleanups and closing steps: nothing waits for them by service.
     Aside,
 }
 
 fn part(step: &StepDoc) -> Part {
     match step.phase {
+        _ if step.closes.is_some() => Part::Aside,
         None | Some(Phase::Failover | Phase::Restore | Phase::Validate) => Part::Recover,
         Some(Phase::Failback) => Part::Failback,
         Some(Phase::Backup | Phase::Cleanup) => Part::Aside,
@@ -181,12 +182,7 @@ impl<'a> Builder<'a> {
                 [(&step.needs, EdgeKind::Needs, "needs"), (&step.after, EdgeKind::After, "after")]
             {
                 for (item, name) in names.iter().flatten().enumerate() {
-                    let known = self
-                        .by_id
-                        .get(name.as_str())
-                        .copied()
-                        .filter(|node| matches!(self.graph[*node].kind, NodeKind::Step { .. }));
-                    if let Some(from) = known {
+                    if let Some(from) = self.step_named(name) {
                         // Written in both lists: the stricter one counts, and it comes first.
                         if named.insert(from) {
                             self.add_edge(from, to, kind, Reason::Written);
@@ -199,9 +195,31 @@ impl<'a> Builder<'a> {
             }
             let names_nothing = step.needs.is_none() && step.after.is_none();
             if document.in_order && names_nothing && position > 0 {
-                self.add_edge(self.steps[position - 1], to, EdgeKind::Needs, Reason::Order);
+                let before = self.steps[position - 1];
+                named.insert(before);
+                // A closing step runs however the one before it ended.
+                let closes = step.closes.is_some();
+                let kind = if closes { EdgeKind::After } else { EdgeKind::Needs };
+                self.add_edge(before, to, kind, Reason::Order);
+            }
+            if let Some(name) = &step.closes {
+                match self.step_named(name) {
+                    Some(from) if named.insert(from) => {
+                        self.add_edge(from, to, EdgeKind::After, Reason::Closes);
+                    }
+                    Some(_) => {}
+                    None => {
+                        let at = DocPath::step(position).field("closes");
+                        self.problems.push(self.unknown_step(name, at));
+                    }
+                }
             }
         }
+    }
+
+    fn step_named(&self, name: &str) -> Option<Index> {
+        let known = self.by_id.get(name).copied();
+        known.filter(|node| matches!(self.graph[*node].kind, NodeKind::Step { .. }))
     }
 
     fn unknown_step(&self, name: &str, at: DocPath) -> Problem {

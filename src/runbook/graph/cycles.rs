@@ -159,6 +159,7 @@ fn explain(document: &Document, waiting: &Node, before: &Node, edge: Edge) -> St
         (Reason::Validation, _) => {
             format!("`{waiting_id}` waits for `{before_id}` because validation comes last")
         }
+        (Reason::Closes, _) => format!("`{waiting_id}` closes `{before_id}`"),
         (Reason::Join, _) => format!("`{waiting_id}` stands for `{before_id}` and others"),
     }
 }

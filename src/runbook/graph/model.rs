@@ -96,6 +96,8 @@ pub enum Reason {
     Validation,
     /// It joins the steps of a service.
     Join,
+    /// It is what the waiting step closes.
+    Closes,
 }
 
 impl Graph {

@@ -1,0 +1,128 @@
+//! What has to run once more when a run goes on: what was taken back, and what was closed although
+//! the work that it was opened for is not done.
+
+use dr_plugin::Effect;
+
+use super::graph::{Graph, Index, Role};
+use super::machine::Machine;
+use super::state::State;
+use super::step::{Record, Stage};
+use crate::event::{EventKind, Reopening, SkipReason, StepState};
+
+impl Machine {
+    /// Follows up on steps that are pending again.
+    pub(super) fn reopen_more(&mut self) {
+        while std::mem::take(&mut self.session.reopened) {
+            let state = &self.state;
+            for (steps, because) in [
+                (state.taken_back_to_run(&self.graph), Reopening::TakenBack),
+                (state.closed_too_early(&self.graph), Reopening::Closed),
+            ] {
+                if !steps.is_empty() {
+                    let steps = steps.into_iter().map(|step| self.graph.id(step)).collect();
+                    self.emit(EventKind::StepsReopened { steps, because });
+                    break;
+                }
+            }
+        }
+    }
+}
+
+impl State {
+    /// A run that was taken back begins anew once nothing of it stands failed. What only looked,
+    /// asked or decided did so before that, and does it again.
+    fn taken_back_to_run(&self, graph: &Graph) -> Vec<Index> {
+        let undone = Stage::Over(StepState::Undone);
+        let (planned, undos) = self.records.split_at(graph.planned());
+        if self.unwinding.is_some()
+            || planned.iter().any(Record::is_failed)
+            || !undos.iter().any(|record| record.stage.is_over())
+        {
+            return Vec::new();
+        }
+        let again = |step: &Index| {
+            let record = self.record(*step);
+            let taken_back = graph.node(*step).undo.is_some_and(|undo| self.stage(undo).is_over());
+            match (graph.role(*step), record.stage) {
+                (Role::Undo(_), stage) => stage.is_over(),
+                (_, stage) if stage == undone => true,
+                (_, stage) if !stage.is_over() => taken_back && record.begun,
+                (Role::Forward, Stage::Over(StepState::Succeeded | StepState::Warned)) => {
+                    graph.step(*step).effect == Effect::Pure && !record.assumed
+                }
+                (Role::Forward, Stage::Over(StepState::Skipped)) => {
+                    matches!(record.skip, Some(SkipReason::When | SkipReason::Rejected))
+                        && graph.step(*step).skip.is_none()
+                }
+                _ => false,
+            }
+        };
+        (0..graph.len() as Index).filter(again).collect()
+    }
+
+    /// What was closed, or put away, although what it was opened for goes on, and who opened it.
+    fn closed_too_early(&self, graph: &Graph) -> Vec<Index> {
+        if graph.closings.is_empty() || self.is_unwinding() {
+            return Vec::new();
+        }
+        let doomed = self.doomed(graph);
+        let open = |step: Index| !self.stage(step).is_over() && !doomed[step as usize];
+        let mut found = Vec::new();
+        for &closing in &graph.closings {
+            let Stage::Over(state) = self.stage(closing) else { continue };
+            if matches!(state, StepState::Failed | StepState::TimedOut) {
+                continue;
+            }
+            let closed = matches!(state, StepState::Succeeded | StepState::Warned);
+            match graph.role(closing) {
+                Role::Closing(opener) => {
+                    if !(open(opener) || graph.scope(closing, opener).into_iter().any(open)) {
+                        continue;
+                    }
+                    if closed && self.stage(opener).is_over() && self.record(opener).is_met() {
+                        found.push(opener);
+                    }
+                    found.push(closing);
+                }
+                Role::Cleanup => {
+                    let forward = |step: &Index| graph.role(*step) == Role::Forward;
+                    let mut steps = (0..graph.planned() as Index).filter(forward);
+                    if steps.any(open) {
+                        found.push(closing);
+                    }
+                }
+                Role::Forward | Role::Undo(_) => {}
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        found.retain(|&step| graph.step(step).skip.is_none());
+        found
+    }
+
+    /// For each step, whether it can never run as things stand: what it needs has failed, or a
+    /// failed step stops it.
+    fn doomed(&self, graph: &Graph) -> Vec<bool> {
+        let mut stopped = vec![false; graph.services.len()];
+        let mut all = false;
+        for services in (0..graph.planned() as Index).filter_map(|step| self.halted_by(graph, step))
+        {
+            all |= services.is_empty();
+            for service in services {
+                stopped[service as usize] = true;
+            }
+        }
+        let mut doomed = vec![false; graph.len()];
+        for &step in &graph.order {
+            let node = graph.node(step);
+            doomed[step as usize] = if self.stage(step).is_over() {
+                !self.record(step).is_met()
+            } else {
+                let halted = all || node.service.is_some_and(|service| stopped[service as usize]);
+                (halted && node.role == Role::Forward)
+                    || node.needs.iter().any(|&need| doomed[need as usize])
+            };
+        }
+        doomed
+    }
+}

@@ -1,0 +1,323 @@
+//! The end of a run: what was done is taken back if that is wanted, what was opened is closed, and
+//! a drill's traces are put away.
+
+use std::sync::Arc;
+
+use dr_plugin::CallError;
+
+use super::graph::{Index, Role};
+use super::machine::{Ends, Machine, Stand};
+use super::rules::finish::Finish;
+use super::rules::unknown;
+use super::step::Stage;
+use crate::event::{
+    Actor, CancelRequest, EventKind, Outcome, Purpose, Question, Request, RequestKind, SkipReason,
+    StepFinished, StepState,
+};
+
+impl Machine {
+    /// A step that failed may say that everything is taken back.
+    pub(super) fn unwind_if_told(&mut self, step: Index) {
+        if self.state.record(step).unwinds && self.graph.role(step) == Role::Forward {
+            self.start_unwinding(Some(step), None, None);
+        }
+    }
+
+    /// From now on nothing new is started; once nothing runs any more, steps are taken back.
+    pub(super) fn start_unwinding(
+        &mut self,
+        cause: Option<Index>,
+        by: Option<Actor>,
+        reason: Option<String>,
+    ) {
+        if self.state.unwinding.is_some() {
+            return;
+        }
+        let cause = cause.map(|cause| self.graph.id(cause));
+        self.emit(EventKind::UnwindingStarted { cause, by, reason });
+        for step in 0..self.graph.planned() as Index {
+            if !self.state.stage(step).is_over() {
+                self.later(step);
+            }
+        }
+    }
+
+    /// A step that has begun and is at rest is given up, because it is taken back in any case.
+    pub(super) fn abandon(&mut self, step: Index) -> bool {
+        let outcome = match self.state.stage(step) {
+            Stage::Ask(Question::Failed) | Stage::Asked(Question::Failed) => Outcome::Failed,
+            Stage::Running(_)
+            | Stage::Wait(Purpose::Check, _)
+            | Stage::Relaunch { .. }
+            | Stage::Check
+            | Stage::Ask(_)
+            | Stage::Asked(_)
+            | Stage::Judge => Outcome::Cancelled,
+            Stage::Idle
+            | Stage::Gate
+            | Stage::Sleep(_)
+            | Stage::Wait(..)
+            | Stage::Decided
+            | Stage::Over(_) => {
+                return false;
+            }
+        };
+        let record = self.state.record(step);
+        let error = record.error.as_deref().cloned();
+        let finish = Finish {
+            outputs: record.outputs.clone(),
+            error: Some(error.unwrap_or_else(|| CallError::cancelled("what was done is undone"))),
+            ..Finish::default()
+        };
+        self.over_with(step, outcome, finish);
+        true
+    }
+
+    /// Begins the next part of the end, once nothing is under way. Says whether there was one.
+    pub(super) fn tend(&mut self) -> bool {
+        if self.session.stand != Stand::Running
+            || !self.session.flights.is_empty()
+            || !self.session.queue.is_empty()
+            || self.is_stopped()
+        {
+            return false;
+        }
+        if self.state.is_unwinding() && !self.session.ending.undone {
+            return self.take_back();
+        }
+        let drains = self.state.cancel == Some(CancelRequest::Drain);
+        if drains && !self.session.ending.forced && self.session.timed.is_empty() {
+            self.session.ending.forced = true;
+            if self.call(|role| matches!(role, Role::Closing(_))) {
+                return true;
+            }
+        }
+        let rest = self.session.open == self.session.cleanup
+            || (self.session.ending.forced && self.session.timed.is_empty());
+        if rest && !self.session.ending.tidy {
+            self.session.ending.tidy = true;
+            return self.call(|role| role == Role::Cleanup);
+        }
+        false
+    }
+
+    /// Has a look at all steps of a kind that are not over. Says whether there are any.
+    fn call(&mut self, kind: impl Fn(Role) -> bool) -> bool {
+        let steps = 0..self.graph.planned() as Index;
+        let called: Vec<Index> = steps
+            .filter(|&step| kind(self.graph.role(step)) && !self.state.stage(step).is_over())
+            .collect();
+        for &step in &called {
+            self.later(step);
+        }
+        !called.is_empty()
+    }
+
+    fn take_back(&mut self) -> bool {
+        if self.session.forward > 0 || !self.unanswered().is_empty() {
+            return false;
+        }
+        if self.session.ending.unsettled.is_empty() {
+            let asked = self.state.unwinding.as_ref().is_some_and(|u| !u.asked.is_empty());
+            let past = self.points_of_no_return();
+            if !past.is_empty() && !asked {
+                let past = past.into_iter().map(|step| self.graph.id(step)).collect();
+                self.emit(EventKind::UnwindingAsked { past });
+            } else {
+                self.call_undos();
+            }
+            return true;
+        }
+        if self.is_taking_back() {
+            return false;
+        }
+        self.session.ending.undone = true;
+        self.call(|role| matches!(role, Role::Closing(_)));
+        true
+    }
+
+    fn points_of_no_return(&self) -> Vec<Index> {
+        let steps = 0..self.graph.planned() as Index;
+        steps
+            .filter(|&step| {
+                self.graph.step(step).point_of_no_return && self.state.record(step).begun
+            })
+            .collect()
+    }
+
+    /// In reverse of the order in which they ran, and side by side otherwise.
+    fn call_undos(&mut self) {
+        let graph = Arc::clone(&self.graph);
+        let steps = 0..graph.planned() as Index;
+        let later = |step: Index| graph.node(step).dependents.len() as u32;
+        self.session.ending.unsettled = steps.clone().map(later).collect();
+        self.settle(steps.filter(|&step| later(step) == 0).collect());
+    }
+
+    /// What came after these steps is taken back: so may they be.
+    fn settle(&mut self, steps: Vec<Index>) {
+        let graph = Arc::clone(&self.graph);
+        let mut next = steps;
+        while let Some(step) = next.pop() {
+            let node = graph.node(step);
+            if let Some(undo) = node.undo.filter(|_| self.state.record(step).begun) {
+                match self.state.stage(undo) {
+                    Stage::Over(StepState::UndoFailed) => continue,
+                    Stage::Over(_) => self.mark_taken_back(step, undo),
+                    _ => {
+                        self.session.ending.called.insert(undo);
+                        self.later(undo);
+                        continue;
+                    }
+                }
+            }
+            self.settle_before(step, &mut next);
+        }
+    }
+
+    fn settle_before(&mut self, step: Index, next: &mut Vec<Index>) {
+        let graph = Arc::clone(&self.graph);
+        for &before in &graph.node(step).waits {
+            let unsettled = &mut self.session.ending.unsettled;
+            if !unsettled.is_empty() {
+                unsettled[before as usize] -= 1;
+                if unsettled[before as usize] == 0 {
+                    next.push(before);
+                }
+            }
+        }
+    }
+
+    /// The step that takes `of` back is over.
+    pub(super) fn taken_back(&mut self, of: Index, undo: Index) {
+        self.mark_taken_back(of, undo);
+        let failed = [StepState::UndoFailed, StepState::Cancelled].map(Stage::Over);
+        if !failed.contains(&self.state.stage(undo)) {
+            let mut next = Vec::new();
+            self.settle_before(of, &mut next);
+            self.settle(next);
+        }
+    }
+
+    /// Writes at the step itself that it was taken back, or could not be. A step that failed stays
+    /// failed.
+    fn mark_taken_back(&mut self, step: Index, undo: Index) {
+        let (record, how) = (self.state.record(step), self.state.record(undo));
+        let state = match how.stage {
+            Stage::Over(StepState::UndoFailed) => StepState::UndoFailed,
+            Stage::Over(StepState::Undone | StepState::Warned) => StepState::Undone,
+            Stage::Over(StepState::Skipped) if how.skip != Some(SkipReason::Person) => {
+                StepState::Undone
+            }
+            _ => return,
+        };
+        let failed = state == StepState::UndoFailed;
+        if record.stage == Stage::Over(state) || (record.is_failed() && !failed) {
+            return;
+        }
+        let warning = how.error.as_deref().filter(|_| !failed).map(|error| error.message.clone());
+        let finished = StepFinished {
+            step: self.graph.id(step),
+            state,
+            duration_ms: self.duration(step),
+            gate_ms: record.people_ms,
+            outputs: record.outputs.clone(),
+            warnings: record.warnings.iter().cloned().chain(warning).collect(),
+            error: how.error.as_deref().filter(|_| failed).cloned(),
+            recovery_point: None,
+            by: None,
+            reason: None,
+        };
+        self.emit(EventKind::StepFinished(finished));
+    }
+
+    /// Whether steps that may be taken back are not yet.
+    fn is_taking_back(&self) -> bool {
+        self.session.ending.called.iter().any(|&undo| !self.state.stage(undo).is_over())
+    }
+
+    /// Points of no return that nobody has decided about.
+    pub(super) fn unanswered(&self) -> Vec<Index> {
+        match &self.state.unwinding {
+            Some(unwinding) if unwinding.answer.is_none() => unwinding.asked.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether the end of the run waits for something.
+    pub(super) fn waits_at_the_end(&self) -> bool {
+        !self.unanswered().is_empty() || self.is_taking_back()
+    }
+
+    /// Takes a request as the answer to what nobody has decided yet, if it is one.
+    pub(super) fn answers_unwinding(&mut self, request: &Request) -> bool {
+        let go_on = match request.ask {
+            RequestKind::Undo | RequestKind::CancelUndo => true,
+            RequestKind::Cancel | RequestKind::Fail => false,
+            _ => return false,
+        };
+        if self.unanswered().is_empty() {
+            return false;
+        }
+        self.emit(EventKind::UnwindingAnswered {
+            go_on,
+            by: request.by.clone(),
+            request: request.id.clone(),
+            reason: request.reason.clone(),
+        });
+        self.call(|role| matches!(role, Role::Closing(_)));
+        true
+    }
+
+    /// Whether a closing step may begin; one that has nothing to close is passed over.
+    pub(super) fn may_close(&mut self, step: Index, opener: Index) -> bool {
+        let ending = &self.session.ending;
+        let waits = self.waits(step) && !ending.forced;
+        let unwinds = self.state.is_unwinding() && !ending.undone;
+        if self.is_stopped() || waits || unwinds {
+            return false;
+        }
+        let record = self.state.record(opener);
+        let computed = self.graph.step(opener).uses.is_none()
+            && matches!(record.stage, Stage::Over(StepState::Succeeded | StepState::Warned));
+        if record.begun || computed {
+            return true;
+        }
+        let (step, reason) = (self.graph.id(step), SkipReason::NotOpened);
+        self.emit(EventKind::StepSkipped { step, reason, by: None, note: None });
+        false
+    }
+
+    /// Whether a cleanup step may begin.
+    pub(super) fn may_tidy(&mut self, step: Index) -> bool {
+        let Ends { tidy, forced, .. } = self.session.ending;
+        tidy && !self.block(step) && (forced || !self.waits(step))
+    }
+
+    /// Whether something that the step waits for is not over.
+    pub(super) fn waits(&self, step: Index) -> bool {
+        self.session.live[step as usize].waiting > 0
+    }
+
+    /// Whether the action of the step is asked to undo itself.
+    pub(super) fn undoes_itself(&self, step: Index) -> bool {
+        self.graph.step(step).undo.as_ref().is_some_and(|undo| undo.own_undo)
+    }
+
+    /// The step whose last attempt a check is about: before anything is taken back, the one that
+    /// may have to be.
+    pub(super) fn checked_step(&self, step: Index) -> Index {
+        match self.graph.role(step) {
+            Role::Undo(of) if !self.state.record(step).begun => of,
+            _ => step,
+        }
+    }
+
+    /// Whether it must be found out first whether there is anything to take back.
+    pub(super) fn checks_before_undo(&self, step: Index) -> bool {
+        let of = self.checked_step(step);
+        of != step
+            && !self.state.record(of).done
+            && unknown::ways(self.graph.step(of)).next().is_some()
+    }
+}

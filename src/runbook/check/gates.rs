@@ -1,0 +1,32 @@
+use super::checker::Checker;
+use crate::runbook::{ApproveDoc, DocPath, Named, OutputDoc, codes};
+
+impl Checker<'_> {
+    /// Who may open a gate, and what they are asked for.
+    pub(super) fn gate(&mut self, gate: &ApproveDoc, outputs: &Named<OutputDoc>, at: &DocPath) {
+        let needed = gate.approvers.unwrap_or(1) as usize;
+        let people: std::collections::BTreeSet<&str> =
+            gate.from.iter().map(String::as_str).collect();
+        if !people.is_empty() && people.len() < needed {
+            self.help(
+                codes::OUT_OF_RANGE,
+                at.field("from"),
+                format!("{needed} people must approve, and only {} may", people.len()),
+                "name more people, or ask for fewer `approvers`",
+            );
+        }
+        for (name, input) in &gate.inputs {
+            let at = at.field("inputs").field(name);
+            self.name(name, || at.clone());
+            self.input(name, input, &at);
+            if outputs.contains_key(name) {
+                self.help(
+                    codes::BAD_INPUT,
+                    at,
+                    format!("`{name}` is an output of the step as well"),
+                    "what a gate asks for becomes an output: give one of them another name",
+                );
+            }
+        }
+    }
+}

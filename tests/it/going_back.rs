@@ -1,0 +1,62 @@
+//! What was done is taken back, what was opened is closed, and people decide where they must.
+
+use std::fs;
+
+use crate::{dr, repository};
+use dr_testkit::Dr;
+
+/// The runbook of the guide.
+fn guide() -> String {
+    let page = fs::read_to_string(repository("docs/guide/going-back.md")).unwrap();
+    let rest = page.split_once("```yaml\n").unwrap().1;
+    rest.split_once("```").unwrap().0.to_owned()
+}
+
+fn log(dr: &Dr) -> String {
+    dr.read("log").lines().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_guide_goes_back_and_begins_anew() {
+    let dr = dr().runbook(&guide()).file("broken", "");
+    let ended = dr.args(["execute", "runbook.yaml", "--yes"]).run().code(5);
+    assert!(ended.stdout.contains("unwound"), "{ended}");
+    assert_eq!(log(&dr), "mute drain fill pool-7 unmute");
+    dr.args(["show", "last", "drain!undo"]).run().code(0);
+    // Nothing is done before somebody decides.
+    dr.args(["resume", "last"]).run().code(5);
+    assert_eq!(log(&dr), "mute drain fill pool-7 unmute");
+    fs::remove_file(dr.path("broken")).unwrap();
+    dr.args(["resume", "last", "--retry", "switch"]).run().code(0);
+    assert_eq!(log(&dr), "mute drain fill pool-7 unmute mute drain switch unmute");
+}
+
+#[test]
+fn going_back_past_a_point_of_no_return_is_a_decision() {
+    for (undo, after) in [(true, "mute drain fill pool-7 unmute"), (false, "mute drain unmute")] {
+        let text = guide().replace("    undo:\n", "    point_of_no_return: true\n    undo:\n");
+        let dr = dr().runbook(&text).file("broken", "");
+        let asked = dr.args(["execute", "runbook.yaml", "--yes"]).run().code(7);
+        assert!(asked.stdout.contains("point of no return (drain)"), "{asked}");
+        assert_eq!(log(&dr), "mute drain");
+        let mut cancel = vec!["cancel", "last", "--reason", "I looked"];
+        cancel.extend(undo.then_some("--undo"));
+        dr.args(cancel).run().code(0);
+        let ended = dr.args(["resume", "last"]).run().code(5);
+        assert!(ended.stdout.contains(if undo { "unwound" } else { "failed" }), "{ended}");
+        assert_eq!(log(&dr), after);
+    }
+}
+
+#[test]
+fn an_undo_that_fails_leaves_the_run_stuck_until_somebody_helps() {
+    let text = guide().replace("echo \\\"fill", "test ! -e jammed && echo \\\"fill");
+    let dr = dr().runbook(&text).file("broken", "").file("jammed", "");
+    let ended = dr.args(["execute", "runbook.yaml", "--yes"]).run().code(5);
+    assert!(ended.stdout.contains("stuck"), "{ended}");
+    assert!(ended.stdout.contains("--retry 'drain!undo'"), "{ended}");
+    fs::remove_file(dr.path("jammed")).unwrap();
+    let ended = dr.args(["resume", "last", "--retry", "drain!undo"]).run().code(5);
+    assert!(ended.stdout.contains("unwound"), "{ended}");
+    assert_eq!(log(&dr), "mute drain unmute fill pool-7");
+}
