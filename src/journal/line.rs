@@ -84,8 +84,7 @@ impl Head {
         if line[linked + PREV.len()..summed - 1] != self.sum {
             return Err("it does not follow the record before it".to_owned());
         }
-        let envelope: Envelope<'_> =
-            serde_json::from_slice(line).map_err(|error| format!("it is not a record: {error}"))?;
+        let (envelope, event) = Envelope::split(&line[..linked])?;
         if envelope.seq != self.seq + 1 {
             return Err(format!("its number is {}, not {}", envelope.seq, self.seq + 1));
         }
@@ -96,14 +95,14 @@ impl Head {
         hash.update(b"\n");
         *self = Self { seq: envelope.seq, batch: envelope.batch, sum: hex(hash) };
 
-        let Envelope { seq, at, elapsed_ms, kind, .. } = envelope;
-        Ok(match serde_json::from_slice::<EventKind>(line) {
+        let Envelope { seq, at, elapsed_ms, .. } = envelope;
+        Ok(match serde_json::from_slice::<EventKind>(&event) {
             Ok(kind) => Entry::Known(Record { seq, event: Event { at, elapsed_ms, kind } }),
             Err(_) => Entry::Unknown(Unknown {
                 seq,
                 at,
                 elapsed_ms,
-                kind: kind.into_owned(),
+                kind: serde_json::from_slice::<Named>(&event).map_err(not_a_record)?.kind,
                 line: String::from_utf8_lossy(line).into_owned(),
             }),
         })
@@ -119,14 +118,51 @@ pub(super) enum Entry {
     Unknown(Unknown),
 }
 
-#[derive(Deserialize)]
-struct Envelope<'a> {
+/// What a line says beside its event.
+struct Envelope {
     seq: u64,
     at: Timestamp,
     elapsed_ms: u64,
-    #[serde(rename = "type", borrow)]
-    kind: std::borrow::Cow<'a, str>,
     batch: u64,
+}
+
+impl Envelope {
+    /// Takes a line apart, less its link and sum, and gives its event as an object.
+    fn split(line: &[u8]) -> Result<(Self, Vec<u8>), String> {
+        #[derive(Deserialize)]
+        struct Front {
+            seq: u64,
+            at: Timestamp,
+            elapsed_ms: u64,
+        }
+        const KIND: &[u8] = b",\"type\":";
+        const BATCH: &[u8] = b",\"batch\":";
+        // Nobody's words come before the type, nor after the batch.
+        let kind = line.windows(KIND.len()).position(|window| window == KIND);
+        let kind = kind.ok_or("it is not a record: it has no type")?;
+        let digits = line.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+        let batch = (line.len() - digits)
+            .checked_sub(BATCH.len())
+            .filter(|at| *at >= kind && line[*at..].starts_with(BATCH))
+            .ok_or("it is not a record: it names no batch")?;
+        let front = [&line[..kind], b"}"].concat();
+        let Front { seq, at, elapsed_ms } = serde_json::from_slice(&front).map_err(not_a_record)?;
+        let number = serde_json::from_slice(&line[line.len() - digits..]).map_err(not_a_record)?;
+        let event = [b"{", &line[kind + 1..batch], b"}"].concat();
+        Ok((Self { seq, at, elapsed_ms, batch: number }, event))
+    }
+}
+
+/// An event of which only the kind is understood.
+#[derive(Deserialize)]
+struct Named {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is given to `map_err`")]
+fn not_a_record(error: serde_json::Error) -> String {
+    format!("it is not a record: {error}")
 }
 
 fn hex(hash: Sha256) -> [u8; 64] {

@@ -39,9 +39,13 @@ impl<W: Write + Send> Reporter for Lines<W> {
         if facts.is_empty() {
             return Ok(());
         }
+        let mut lines = String::new();
         for fact in &facts {
-            writeln!(self.out, "{}", line(&record.event, fact))?;
+            lines.push_str(&line(&record.event, fact));
+            lines.push('\n');
         }
+        // Whole lines at once: others may write there too.
+        self.out.write_all(lines.as_bytes())?;
         self.out.flush()
     }
 

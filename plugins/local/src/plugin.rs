@@ -88,6 +88,10 @@ impl Plugin for Local {
     }
 
     async fn forget(&self, call: &Call) {
+        // Most commands that may be repeated were none: that is seen without reading all of it.
+        if call.effect.is_repeatable() && call.input.get("detach").is_none_or(Value::is_null) {
+            return;
+        }
         if let (Ok(Work { as_job: true, .. }), Ok(job)) = (read(call), job(call)) {
             self.joined().remove(&folder_name(&call.key));
             forget_job(&job).await;

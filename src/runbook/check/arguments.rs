@@ -18,11 +18,49 @@ impl Schemas {
     /// A manifest whose schema is no schema checks nothing: `dr plugins` reports it.
     fn get(&mut self, key: &str, schema: &Value) -> Option<&Validator> {
         if !self.compiled.contains_key(key) {
-            let validator = jsonschema::draft202012::new(schema).ok();
+            let validator = compile(schema);
             self.compiled.insert(key.to_owned(), validator);
         }
         self.compiled[key].as_ref()
     }
+}
+
+/// Compiles a schema of draft 2020-12.
+///
+/// The library first validates it against the schema of its draft, and to compile that of 2020-12
+/// takes longer than all else that a check does. What means the same in draft 7 is taken as such.
+fn compile(schema: &Value) -> Option<Validator> {
+    let compile =
+        if is_plain(schema) { jsonschema::draft7::new } else { jsonschema::draft202012::new };
+    compile(schema).ok()
+}
+
+/// Keywords that mean the same in drafts 7 and 2020-12, whatever their value.
+const SAME: &str = "type required enum const minimum maximum exclusiveMinimum exclusiveMaximum \
+                    minLength maxLength pattern minItems maxItems uniqueItems minProperties \
+                    maxProperties format";
+/// Keywords for people.
+const WORDS: &str = "title description default examples $schema $comment";
+
+/// Whether a schema means the same in drafts 7 and 2020-12: no keyword that is newer or has changed,
+/// and beside a reference only words for people.
+fn is_plain(schema: &Value) -> bool {
+    let Value::Object(keywords) = schema else { return schema.is_boolean() };
+    let has_reference = keywords.contains_key("$ref");
+    let among = |list: &str, word| list.split_ascii_whitespace().any(|known| known == word);
+    keywords.iter().all(|(keyword, value)| match keyword.as_str() {
+        word if among(WORDS, word) || word.starts_with("x-") => true,
+        "$ref" => value.as_str().is_some_and(|to| to.starts_with("#/")),
+        _ if has_reference => false,
+        "properties" | "$defs" => {
+            value.as_object().is_some_and(|parts| parts.values().all(is_plain))
+        }
+        "anyOf" | "oneOf" | "allOf" => {
+            value.as_array().is_some_and(|parts| parts.iter().all(is_plain))
+        }
+        "items" | "additionalProperties" | "not" | "propertyNames" => is_plain(value),
+        known => among(SAME, known),
+    })
 }
 
 /// What is validated, for messages.
@@ -323,6 +361,35 @@ mod tests {
         let mut problems = Vec::new();
         subject.validate(&validator, value, &mut problems);
         problems.into_iter().map(|p| (p.at.expect("a place").0, p.message)).collect()
+    }
+
+    #[test]
+    fn schemas_that_mean_the_same_in_both_drafts_are_told_from_others() {
+        use serde_json::json;
+        for plain in [
+            json!({ "$schema": "x", "type": "object", "properties": { "$ref": { "type": "null" } } }),
+            json!({ "properties": { "a": { "$ref": "#/$defs/a", "description": "it" } }, "$defs": { "a": true } }),
+            json!({ "anyOf": [{ "items": { "enum": [1] } }, { "const": { "prefixItems": 1 } }] }),
+        ] {
+            assert!(is_plain(&plain), "{plain}");
+        }
+        for other in [
+            json!({ "prefixItems": [] }),
+            json!({ "items": [{}] }),
+            json!({ "properties": { "a": { "$ref": "#/$defs/a", "minLength": 1 } } }),
+            json!({ "anyOf": [{ "unevaluatedProperties": false }] }),
+            json!({ "$ref": "#anchor" }),
+            json!({ "dependentRequired": {} }),
+        ] {
+            assert!(!is_plain(&other), "{other}");
+        }
+        // The plugins that are part of the program gain from it.
+        for plugin in [dr_plugin_local::plugin(), dr_plugin_ssh::plugin(), dr_plugin_sim::plugin()]
+        {
+            for (action, manifest) in &plugin.manifest().actions {
+                assert!(is_plain(manifest.input.as_value()), "{action}");
+            }
+        }
     }
 
     #[test]
