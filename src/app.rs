@@ -2,6 +2,7 @@
 //! printing.
 
 pub mod archive;
+mod audience;
 pub mod files;
 pub mod moment;
 pub mod outputs;

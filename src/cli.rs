@@ -5,7 +5,9 @@ pub mod exit;
 
 mod act;
 mod check;
+mod detach;
 mod execute;
+mod log;
 mod look;
 mod out;
 mod plan;
@@ -32,7 +34,7 @@ pub fn main() -> Exit {
         }
     };
     let out = Out::new(cli.color);
-    out::start_log(cli.verbose, &out);
+    out.start_log(cli.verbose);
     let state_dir = cli.state_dir.as_deref();
     match &cli.command {
         Command::Check(args) => check::run(args, &out),

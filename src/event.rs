@@ -62,6 +62,9 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// A person goes on although the journal was damaged. Every unfinished step that may not simply
+    /// be repeated may have been started in what is lost.
+    LossAccepted(LossAccepted),
     /// The session ends without a verdict: only decisions of people are missing (exit code 7).
     RunPaused {
         /// Steps that wait for somebody.
@@ -216,6 +219,17 @@ pub enum EventKind {
     },
     /// The session is over; the journal's close record.
     RunFinished(RunFinished),
+}
+
+/// A part of the journal that was given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LossAccepted {
+    /// Number of the first record that is lost.
+    pub record: u64,
+    /// Bytes that are lost.
+    pub bytes: u64,
+    /// Who decided to go on.
+    pub by: Actor,
 }
 
 /// The first event of every run.

@@ -1,11 +1,13 @@
 //! One session of a run: the engine carries it out, a reporter shows it, and evidence is written at
 //! its end, however it ended.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
+use super::audience::Audience;
 use super::state::dir_to_name;
 use crate::engine::{Engine, EngineError, Handle, RunContext};
 use crate::event::{Finding, Record};
@@ -53,6 +55,8 @@ pub struct Done {
     pub view: View,
     /// Why the evidence could not be written, if so.
     pub evidence_error: Option<EvidenceError>,
+    /// Where the run's lines are, if nobody took them any more.
+    pub lines: Option<PathBuf>,
 }
 
 /// Why a session could not be carried out.
@@ -82,7 +86,6 @@ pub fn run(parts: Parts, runtime: Runtime) -> Result<Done, SessionError> {
     done
 }
 
-#[expect(clippy::disallowed_methods, reason = "the reporter runs beside the engine")]
 async fn carry_out(parts: Parts) -> Result<Done, SessionError> {
     let machine = Machine::new(Arc::clone(&parts.plan)).map_err(SessionError::Plan)?;
     let mut view = View::new(&parts.plan).kept_in(dir_to_name(&parts.dir).as_deref());
@@ -102,14 +105,17 @@ async fn carry_out(parts: Parts) -> Result<Done, SessionError> {
         signals: true,
     };
     let (engine, handle) = Engine::new(context, machine)?;
-    let shown = tokio::spawn(show(handle, view, parts.reporter, parts.clock));
+    let audience = Audience::new(parts.reporter, &parts.dir);
+    // Its writes may block for ever, on a pipe that nobody reads: not on the run's threads.
+    let runtime = tokio::runtime::Handle::current();
+    let clock = parts.clock;
+    let shown =
+        tokio::task::spawn_blocking(move || runtime.block_on(show(handle, view, audience, clock)));
     let ending = engine.run(parts.session).await;
-    let Ok(view) = shown.await else {
-        // The reporter broke: the run does not depend on it.
-        return Ok(Done { ending: ending?, view: View::new(&parts.plan), evidence_error: None });
-    };
     let evidence_error = keep_evidence(&parts.dir, &parts.plan).err();
-    Ok(Done { ending: ending?, view, evidence_error })
+    // If the reporter broke: the run does not depend on it.
+    let (view, lines) = shown.await.unwrap_or_else(|_| (View::new(&parts.plan), None));
+    Ok(Done { ending: ending?, view, evidence_error, lines })
 }
 
 /// Why a session's evidence could not be written.
@@ -145,49 +151,43 @@ pub fn evidence_of(plan: &Arc<Plan>, replay: &Replay) -> Option<Evidence> {
     evidence::build(plan, &replay.records, &head)
 }
 
-/// Feeds view and reporter until the session is over. A reporter that fails is let go: the run goes
-/// on.
+/// Feeds view and audience until the session is over. Gives the file that took the rest of the
+/// lines, if nobody else did.
 async fn show(
     mut handle: Handle,
     mut view: View,
-    reporter: Box<dyn Reporter>,
+    mut audience: Audience,
     clock: Arc<dyn Clock>,
-) -> View {
-    let mut reporter = Some(reporter);
+) -> (View, Option<PathBuf>) {
     let mut elapsed = Elapsed { at_ms: clock.monotonic_ms(), elapsed_ms: view.elapsed_ms() };
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut volatile_open = true;
     loop {
-        let result = tokio::select! {
+        tokio::select! {
             biased;
             record = handle.records.recv() => {
                 let Some(record) = record else { break };
                 elapsed =
                     Elapsed { at_ms: clock.monotonic_ms(), elapsed_ms: record.event.elapsed_ms };
                 view.apply_record(&record);
-                reporter.as_mut().map(|it| it.record(&view, &record))
+                audience.tell(|it| it.record(&view, &record));
             }
             volatile = handle.volatile.recv(), if volatile_open => {
                 let Some(volatile) = volatile else { volatile_open = false; continue };
                 view.apply_volatile(&volatile);
                 let now = elapsed.now(clock.as_ref());
-                reporter.as_mut().map(|it| it.volatile(&view, now, &volatile))
+                audience.tell(|it| it.volatile(&view, now, &volatile));
             }
             _ = ticks.tick() => {
                 let now = elapsed.now(clock.as_ref());
-                reporter.as_mut().map(|it| it.tick(&view, now))
+                audience.tell(|it| it.tick(&view, now));
             }
-        };
-        if let Some(Err(_)) = result {
-            reporter = None;
         }
     }
-    if let Some(mut reporter) = reporter {
-        let now = elapsed.now(clock.as_ref());
-        let _ = reporter.end(&view, now);
-    }
-    view
+    let now = elapsed.now(clock.as_ref());
+    audience.tell(|it| it.end(&view, now));
+    (view, audience.file())
 }
 
 /// The run's own time between two records.

@@ -44,8 +44,9 @@ impl Tools {
             learned.add(secret);
         });
         let registry = Arc::new(plugins::registry_for(plan)?);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
+        // One thread drives the run and all that waits: commands and connections wait, they do not
+        // compute. What may block (writing records, showing the run, SSH) has threads of its own.
+        let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|source| PluginError::System(EngineError::System { source }))?;

@@ -216,9 +216,23 @@ pub struct Execute {
     /// Confirm a protected environment. Never answers a gate.
     #[arg(long, short = 'y')]
     pub yes: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would take it for the text of --help")]
+    pub terminal: Terminal,
     /// How to show the run: live or plain text, plain lines, or one event a line.
     #[arg(long, value_enum, default_value_t = RunFormat::Text)]
     pub format: RunFormat,
+}
+
+/// Whether a run stays with the terminal that it was started from.
+#[derive(Debug, Args)]
+pub struct Terminal {
+    /// Let the run go on by itself once it has started, without this terminal.
+    #[arg(long, conflicts_with = "format")]
+    pub detach: bool,
+    /// What `--detach` turns into for the process that goes on.
+    #[arg(long, hide = true)]
+    pub detached: bool,
 }
 
 /// How a run is shown.
@@ -255,6 +269,9 @@ pub struct Resume {
     /// Go on although the journal is damaged: what is not certain becomes unknown.
     #[arg(long)]
     pub accept_loss: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would take it for the text of --help")]
+    pub terminal: Terminal,
     /// How to show the run.
     #[arg(long, value_enum, default_value_t = RunFormat::Text)]
     pub format: RunFormat,

@@ -1,13 +1,15 @@
 //! `dr execute`: carry a runbook out.
 
-use std::io::{self, BufRead as _};
+use std::io::{self, BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
 use super::args::{Execute, RunFormat};
+use super::detach::{self, Leaving};
 use super::exit::Exit;
+use super::log;
 use super::out::Out;
 use super::plan::{Effort, make};
 use super::sealed as cli_sealed;
@@ -23,11 +25,14 @@ use crate::id::StepId;
 use crate::journal::{self, RunDir};
 use crate::machine::Session;
 use crate::plan::Plan;
-use crate::report::{Beside, Json, Lines, Live, Reporter, summary};
+use crate::report::{Beside, Json, Lines, Live, Reporter, Screen, summary};
 use crate::time::{Clock, SystemClock, Timestamp};
 use crate::words::{Mode, Style};
 
 pub(super) fn run(args: &Execute, state_dir: Option<&Path>, out: &Out) -> Exit {
+    if args.terminal.detach {
+        return detach::start(out);
+    }
     let clock = SystemClock;
     let now = clock.wall();
     let times = match times(args, now) {
@@ -116,12 +121,17 @@ pub(super) fn run(args: &Execute, state_dir: Option<&Path>, out: &Out) -> Exit {
         declared_at: times.declared_at,
         incident_at: times.incident_at,
         by: who::actor("command line"),
-        attended: Out::is_attended(),
+        attended: Out::is_attended() && !args.terminal.detached,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         seal: seal.map(|id| SealUse { id, again: args.again.clone() }),
     };
     let parts = Parts {
-        reporter: reporter(args.format, out),
+        reporter: if args.terminal.detached {
+            Box::new(Leaving::new(&dir))
+        } else {
+            note_connection(&plan, out);
+            reporter(args.format, out)
+        },
         plan: Arc::new(plan),
         registry: tools.registry,
         secrets: tools.secrets,
@@ -129,7 +139,7 @@ pub(super) fn run(args: &Execute, state_dir: Option<&Path>, out: &Out) -> Exit {
         journal,
         history: Vec::new(),
         preflight: preflight.map(|found| found.findings),
-        session: Session { started, reason: None, requests },
+        session: Session { started, reason: None, requests, lost: None },
         clock: Arc::new(clock),
         dir: dir.clone(),
     };
@@ -322,7 +332,11 @@ pub(super) fn look_ahead(
 pub(super) fn reporter(format: RunFormat, out: &Out) -> Box<dyn Reporter> {
     match format {
         RunFormat::Json => Box::new(Json::new(io::stdout())),
-        RunFormat::Text if Out::is_live() => Box::new(Live::stderr(out.error_screen())),
+        RunFormat::Text if Out::is_live() => {
+            let live = Live::stderr(out.error_screen());
+            log::write_above(live.progress());
+            Box::new(live)
+        }
         RunFormat::Text | RunFormat::Lines => Box::new(Lines::new(io::stderr())),
     }
 }
@@ -335,7 +349,7 @@ pub(super) fn finish(
     out: &Out,
 ) -> Exit {
     match done {
-        Ok(Done { ending, view, evidence_error }) => {
+        Ok(Done { ending, view, evidence_error, lines }) => {
             let report = dir.path().join("report.md");
             let report = report.exists().then(|| report.display().to_string());
             let beside = Beside { alive: false, now: None, report: report.as_deref() };
@@ -344,6 +358,9 @@ pub(super) fn finish(
                 _ => out.screen(),
             };
             let text = summary(&view, beside, &text);
+            if let Some(file) = lines {
+                let _ = append(&file, &summary(&view, beside, &Screen::plain()));
+            }
             // On stdout there are events and nothing else.
             if format == RunFormat::Json {
                 out.remark(&text);
@@ -372,6 +389,26 @@ pub(super) fn finish(
             exit
         }
     }
+}
+
+/// A run of this length that hangs on a connection is worth a word, in milliseconds.
+const LONG_MS: u64 = 10 * 60_000;
+
+/// Says what a broken connection would mean for a long run.
+#[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]
+fn note_connection(plan: &Plan, out: &Out) {
+    let has = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let hangs = has("SSH_CONNECTION") && !has("TMUX") && !has("STY");
+    if Out::is_attended() && hangs && plan.makespan_ms >= LONG_MS {
+        out.remark(
+            "note: if the connection breaks, the run goes on, and `dr watch` shows it again \
+             (tmux, screen or `--detach` spare you that)",
+        );
+    }
+}
+
+fn append(file: &Path, text: &str) -> io::Result<()> {
+    std::fs::OpenOptions::new().append(true).open(file)?.write_all(text.as_bytes())
 }
 
 pub(super) fn locked(error: &journal::LockError, out: &Out) -> Exit {

@@ -30,6 +30,25 @@ pub enum Exit {
     Locked = 9,
 }
 
+impl Exit {
+    /// What the exit code of another `dr` means.
+    #[must_use]
+    pub fn of_code(code: Option<i32>) -> Self {
+        let known = [
+            Self::Done,
+            Self::Usage,
+            Self::Invalid,
+            Self::NotReady,
+            Self::Failed,
+            Self::ObjectiveMissed,
+            Self::Paused,
+            Self::Locked,
+        ];
+        let found = known.into_iter().find(|exit| Some(*exit as i32) == code);
+        found.unwrap_or(Self::Internal)
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)

@@ -141,7 +141,9 @@ pub(super) fn logs(args: &Logs, state_dir: Option<&Path>, out: &Out) -> Exit {
         return Exit::Done;
     }
     let parts: Vec<Log<'_>> = kept.iter().map(log).collect();
-    out.result(&report::logs(&parts, &out.screen()));
+    if out.part(&report::logs(&parts, &out.screen())).is_err() {
+        return Exit::Done;
+    }
     if args.follow { follow(&past, step, kept, out) } else { Exit::Done }
 }
 
@@ -167,13 +169,16 @@ fn follow(past: &Past, step: Option<&str>, mut known: Vec<Kept>, out: &Out) -> E
             };
             grown = true;
             let here = (part.title.clone(), part.stream);
-            if last.as_ref() == Some(&here) {
-                out.result(&report::log_text(more));
+            let written = if last.as_ref() == Some(&here) {
+                out.part(&report::log_text(more))
             } else {
                 let piece =
                     Log { title: &part.title, stream: Some(part.stream), text: more, dropped: 0 };
-                out.result(&report::logs(&[piece], &out.screen()));
                 last = Some(here);
+                out.part(&report::logs(&[piece], &out.screen()))
+            };
+            if written.is_err() {
+                return Exit::Done;
             }
         }
         known = kept;

@@ -59,6 +59,11 @@ impl Out {
         io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 
+    /// Logs to standard error.
+    pub(super) fn start_log(&self, verbose: u8) {
+        super::log::start(verbose, self.coloured(io::stderr().is_terminal()));
+    }
+
     /// How reports of problems look.
     pub(super) fn look(&self) -> Look {
         if self.coloured(io::stderr().is_terminal()) { Look::Colour } else { Look::Plain }
@@ -66,12 +71,17 @@ impl Out {
 
     /// Prints a result. A reader that went away (`dr … | head`) is no error.
     pub(super) fn result(&self, text: &str) {
+        let _ = self.part(text);
+    }
+
+    /// Prints a part of a result that goes on: it ends when nobody reads it any more.
+    pub(super) fn part(&self, text: &str) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        let _ = out.write_all(text.as_bytes());
+        out.write_all(text.as_bytes())?;
         if !text.ends_with('\n') && !text.is_empty() {
-            let _ = out.write_all(b"\n");
+            out.write_all(b"\n")?;
         }
-        let _ = out.flush();
+        out.flush()
     }
 
     /// Prints a remark.
@@ -140,24 +150,4 @@ fn size(stream: &impl rustix::fd::AsFd) -> (usize, usize) {
         Ok(size) if size.ws_col > 0 => (usize::from(size.ws_col), usize::from(size.ws_row)),
         _ => (100, 40),
     }
-}
-
-/// Logs to standard error: `-v` or `DR_LOG`.
-#[expect(clippy::disallowed_methods, reason = "the command line reads the environment")]
-pub(super) fn start_log(verbose: u8, out: &Out) {
-    use tracing_subscriber::EnvFilter;
-    let level = match verbose {
-        0 => "warn",
-        1 => "info",
-        2 => "debug",
-        _ => "trace",
-    };
-    let filter =
-        std::env::var("DR_LOG").unwrap_or_else(|_| format!("dr={level},dr_plugin={level}"));
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(filter))
-        .with_writer(io::stderr)
-        .with_ansi(out.coloured(io::stderr().is_terminal()))
-        .with_target(false)
-        .try_init();
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::act::{no_such_step, submit};
 use super::args::Resume;
+use super::detach::{self, Leaving};
 use super::execute::{finish, locked, look_ahead, reporter};
 use super::exit::Exit;
 use super::out::Out;
@@ -14,7 +15,7 @@ use crate::app::session::{self, Parts};
 use crate::app::start::{Locks, Tools};
 use crate::app::state::StateDir;
 use crate::app::who;
-use crate::event::{EventKind, FORMAT, Request, RequestKind, RunStarted, StepState};
+use crate::event::{EventKind, FORMAT, LossAccepted, Request, RequestKind, RunStarted, StepState};
 use crate::id::StepId;
 use crate::journal;
 use crate::machine::Session;
@@ -22,6 +23,9 @@ use crate::time::{Clock, SystemClock};
 use crate::view::View;
 
 pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
+    if args.terminal.detach {
+        return detach::start(out);
+    }
     let state = StateDir::resolve(state_dir, Path::new("."));
     let dir = match state.find(&args.run) {
         Ok(dir) => dir,
@@ -91,10 +95,19 @@ pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
             seal: None,
         },
     };
-    let started =
-        RunStarted { by: who::actor("command line"), attended: Out::is_attended(), ..started };
+    let attended = Out::is_attended() && !args.terminal.detached;
+    let started = RunStarted { by: who::actor("command line"), attended, ..started };
+    let lost = replay.lost.as_ref().map(|lost| LossAccepted {
+        record: lost.record,
+        bytes: lost.bytes,
+        by: started.by.clone(),
+    });
     let parts = Parts {
-        reporter: reporter(args.format, out),
+        reporter: if args.terminal.detached {
+            Box::new(Leaving::new(&dir))
+        } else {
+            reporter(args.format, out)
+        },
         plan: Arc::clone(&past.plan),
         registry: tools.registry,
         secrets: tools.secrets,
@@ -102,7 +115,7 @@ pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
         journal,
         history: replay.records,
         preflight: None,
-        session: Session { started, reason: args.reason.clone(), requests },
+        session: Session { started, reason: args.reason.clone(), requests, lost },
         clock: Arc::new(clock),
         dir: dir.clone(),
     };

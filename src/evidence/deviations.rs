@@ -96,6 +96,17 @@ fn of_run(view: &View, found: &mut Found) {
             format!("{} asked the run to stop {how}{why}", cancel.by),
         );
     }
+    for (at_ms, lost) in view.losses() {
+        found.run(
+            Some(*at_ms),
+            DeviationKind::JournalLost,
+            Some(&lost.by),
+            format!(
+                "{} went on although the journal was damaged from record {} on: {} bytes are lost",
+                lost.by, lost.record, lost.bytes
+            ),
+        );
+    }
     for (at_ms, by_ms) in view.clock_moves() {
         let way = if *by_ms < 0 { "back" } else { "forward" };
         found.run(

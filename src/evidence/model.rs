@@ -425,6 +425,8 @@ pub enum DeviationKind {
     CancelRequested,
     /// The wall clock moved against the monotonic one.
     ClockMoved,
+    /// A damaged part of the journal was given up.
+    JournalLost,
     /// The plan beside the journal is not the one that the run recorded.
     PlanDiffers,
     /// A figure of the close record differs from what the journal's events give.
@@ -454,6 +456,7 @@ impl DeviationKind {
             Self::Resumed => "resumed",
             Self::CancelRequested => "asked to stop",
             Self::ClockMoved => "clock moved",
+            Self::JournalLost => "part of the journal was given up",
             Self::PlanDiffers => "plan differs",
             Self::FigureDiffers => "figure differs",
         }

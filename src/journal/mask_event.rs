@@ -12,6 +12,7 @@ impl Masker {
         // Every field is named, so that a new one with free text cannot be forgotten.
         match &mut event.kind {
             EventKind::RunStarted(_)
+            | EventKind::LossAccepted(_)
             | EventKind::RunPaused { waiting: _ }
             | EventKind::StepBlocked { step: _, by: _ }
             | EventKind::StepCancelled { step: _ }

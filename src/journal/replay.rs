@@ -129,7 +129,7 @@ pub fn decode(bytes: &[u8], accept_loss: bool) -> Result<Replay, JournalError> {
 
 impl Replay {
     /// Takes the complete lines at the start of `bytes`, which follow what was read before.
-    fn extend(&mut self, bytes: &[u8]) -> Result<(), JournalError> {
+    pub(super) fn extend(&mut self, bytes: &[u8]) -> Result<(), JournalError> {
         let mut rest = bytes;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             match self.head.decode(&rest[..end]) {

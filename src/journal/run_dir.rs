@@ -73,6 +73,12 @@ impl RunDir {
         self.path.join("outputs")
     }
 
+    /// What the run has to say once no terminal takes it any more.
+    #[must_use]
+    pub fn lines(&self) -> PathBuf {
+        self.path.join("run.log")
+    }
+
     /// Results that came back after the journal could no longer be written.
     #[must_use]
     pub fn recovered(&self) -> PathBuf {

@@ -96,6 +96,13 @@ fn small() -> Vec<u8> {
     journal(vec![vec![moved(1)], step("promote"), vec![moved(2)]])
 }
 
+/// A hundred records in batches.
+fn hundred() -> Vec<u8> {
+    let mut batches = vec![vec![moved(1)]];
+    batches.extend((0..33).map(|number| step(&format!("step_{number}"))));
+    journal(batches)
+}
+
 #[test]
 fn what_is_written_is_read_back() {
     let mut expected = vec![moved(1)];
@@ -126,30 +133,37 @@ fn it_goes_on_where_it_ended() {
 
 #[test]
 fn every_changed_byte_is_found() {
-    let bytes = small();
-    for at in 0..bytes.len() {
-        for mask in [1_u8, 0x20, 0x80] {
-            let mut changed = bytes.clone();
-            changed[at] ^= mask;
-            match decode(&changed, false) {
-                Err(JournalError::Damaged { offset, .. }) => {
-                    assert!(offset as usize <= at, "byte {at}: damage seen at {offset}");
+    let bytes = hundred();
+    let mut changed = bytes.clone();
+    let mut start = 0;
+    for (line, text) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        // What comes before the line holds: it is not read again for each byte of it.
+        let before = decode(&bytes[..start], false).unwrap();
+        for at in start..start + text.len() {
+            changed[at] ^= [1_u8, 0x20, 0x80][at % 3];
+            let mut replay =
+                Replay { head: before.head, length: start as u64, ..Replay::default() };
+            match replay.extend(&changed[start..]) {
+                Err(JournalError::Damaged { record, offset, .. }) => {
+                    assert_eq!((record as usize, offset as usize), (line + 1, start), "byte {at}");
                 }
                 // Only the last newline can turn a whole line into an unfinished one.
-                Ok(replay) => assert!(
-                    at == bytes.len() - 1 && replay.torn.is_some(),
-                    "byte {at} ^ {mask} was not noticed"
-                ),
+                Ok(()) => assert!(at == bytes.len() - 1, "byte {at} was not noticed"),
                 Err(other) => panic!("byte {at}: {other}"),
             }
+            changed[at] = bytes[at];
         }
+        start += text.len();
     }
+    assert_eq!(decode(&bytes, false).unwrap().records.len(), 100);
+    println!("{} changed bytes of 100 records: all found", bytes.len());
 }
 
 #[test]
 fn every_cut_is_a_torn_line_or_a_shorter_journal() {
     let bytes = small();
     let whole = decode(&bytes, false).unwrap().records;
+    println!("{} cuts of {} records: all found", bytes.len(), whole.len());
     for length in 0..bytes.len() {
         for padding in [0, 7] {
             let cut = [&bytes[..length], &vec![0; padding]].concat();

@@ -1,5 +1,5 @@
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
@@ -90,8 +90,11 @@ pub fn reopen(
     accept_loss: bool,
     masker: Masker,
 ) -> Result<(Replay, Writer), JournalError> {
-    let replay = read(path, accept_loss)?;
+    let mut replay = read(path, accept_loss)?;
     replay.for_resume()?;
+    if replay.lost.is_none() {
+        replay.lost = given_up(path, &replay);
+    }
     let failed = |error| JournalError::Write { source: Arc::new(error) };
     if let Some(lost) = &replay.lost {
         keep(path, lost).map_err(failed)?;
@@ -101,11 +104,31 @@ pub fn reopen(
     Ok((replay, writer))
 }
 
+/// Where a journal is kept whose records from `record` on are damaged.
+fn aside(path: &Path, record: u64) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".lost-{record}"));
+    path.with_file_name(name)
+}
+
+/// What was given up by somebody whose session did not come to recording it.
+fn given_up(path: &Path, replay: &Replay) -> Option<Lost> {
+    let record = replay.head.seq + 1;
+    let before = std::fs::metadata(aside(path, record)).ok()?;
+    Some(Lost {
+        record,
+        offset: replay.length,
+        bytes: before.len().saturating_sub(replay.length),
+        why: "its end was given up".to_owned(),
+    })
+}
+
 /// Copies the whole damaged journal aside before its end is cut off.
 fn keep(path: &Path, lost: &Lost) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".lost-{}", lost.record));
-    let aside = path.with_file_name(name);
+    let aside = aside(path, lost.record);
+    if aside.exists() {
+        return Ok(());
+    }
     std::fs::copy(path, &aside)?;
     std::fs::File::open(&aside)?.sync_all()?;
     super::file::sync_parent(&aside)

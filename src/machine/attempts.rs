@@ -66,6 +66,9 @@ impl Machine {
         let graph = Arc::clone(&self.graph);
         let plan = graph.step(step);
         let Some(uses) = plan.uses.clone() else { return };
+        if fresh && self.state.record(step).lost && !may_repeat(plan) {
+            return self.perhaps_launched(step);
+        }
         let (input, new) = match self.input(step) {
             Ok(input) => input,
             Err(error) => return self.fail(step, error),
@@ -114,7 +117,7 @@ impl Machine {
         let plan = graph.step(step);
         if plan.repeat.is_some() {
             self.next_reading(step);
-        } else if plan.effect.is_repeatable() || plan.keyed == dr_plugin::Keyed::Token {
+        } else if may_repeat(plan) {
             self.launch(step, false);
         } else {
             let record = self.state.record(step);
@@ -122,6 +125,15 @@ impl Machine {
             let decision = self.unknown(step, 0, unknown::crashed());
             self.attempt_over(step, attempt, purpose(plan), since, decision);
         }
+    }
+
+    /// The next attempt may have been launched already: the part of the journal that would tell was
+    /// given up.
+    fn perhaps_launched(&mut self, step: Index) {
+        let graph = Arc::clone(&self.graph);
+        let attempt = self.state.record(step).attempt + 1;
+        let decision = self.unknown(step, 0, unknown::unrecorded());
+        self.attempt_over(step, attempt, purpose(graph.step(step)), self.now.elapsed_ms, decision);
     }
 
     /// A launched attempt came back.
@@ -289,6 +301,11 @@ impl Machine {
         }));
         self.later(step);
     }
+}
+
+/// Whether an attempt may be launched again although it may have been applied.
+fn may_repeat(step: &Step) -> bool {
+    step.effect.is_repeatable() || step.keyed == dr_plugin::Keyed::Token
 }
 
 /// What the attempts of a step's action are for.

@@ -47,7 +47,8 @@ impl Machine {
                     uses,
                     kind: LaunchKind::Check,
                     host: graph.host(plan.host.as_ref()),
-                    input: record.input.clone().unwrap_or_default(),
+                    // Not rendered yet where the journal lost that it was.
+                    input: self.input(step).map(|(input, _)| input).unwrap_or_default(),
                     effect: plan.effect,
                     timeout_ms: Some(unknown::CHECK_LIMIT_MS),
                 };
@@ -104,6 +105,11 @@ impl Machine {
     ) {
         let found = match result {
             Ok(Checked::Done(result)) => Found::Done(result),
+            // What an action keeps to tell is put away once its result is recorded: after that
+            // record was lost, nothing kept does not mean nothing done.
+            Ok(Checked::NotDone) if self.state.record(step).lost => Found::CannotTell(
+                "what would tell may have been put away after its result was recorded".to_owned(),
+            ),
             Ok(Checked::NotDone) => Found::NotDone,
             Ok(Checked::Running) => Found::Running,
             Ok(Checked::CannotTell(why)) => Found::CannotTell(why),

@@ -1,7 +1,9 @@
 use dr_plugin::{CallError, Checked, Host};
 use serde_json::Value;
 
-use crate::event::{Actor, CancelRequest, Event, EventKind, Purpose, Request, RunStarted, Verdict};
+use crate::event::{
+    Actor, CancelRequest, Event, EventKind, LossAccepted, Purpose, Request, RunStarted, Verdict,
+};
 use crate::id::StepId;
 use crate::plan::Uses;
 use crate::time::Timestamp;
@@ -47,6 +49,8 @@ pub struct Session {
     pub reason: Option<String>,
     /// `--skip`, `--assume`, `--retry`, `--redo` of the command line and the kept inbox, in order.
     pub requests: Vec<Request>,
+    /// What of the journal was given up because it was damaged.
+    pub lost: Option<LossAccepted>,
 }
 
 /// What the machine wants done. All appends of a batch are durable before anything else of it

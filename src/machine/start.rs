@@ -22,6 +22,9 @@ impl Machine {
                 reason: session.reason,
             });
         }
+        if let Some(lost) = session.lost {
+            self.emit(EventKind::LossAccepted(lost));
+        }
         self.rebuild();
         let graph = Arc::clone(&self.graph);
         // What runs in the world has its slots; everything else gets in line.

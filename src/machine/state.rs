@@ -73,6 +73,11 @@ impl State {
                 self.verdict = None;
                 self.resume(graph, &mut reopened);
             }
+            EventKind::LossAccepted(_) => {
+                for record in &mut self.records {
+                    record.lost = !record.is_met();
+                }
+            }
             EventKind::CancelRequested { level, by, reason } => {
                 if self.cancelled_by.is_none() {
                     self.cancelled_by = Some((by.clone(), reason.clone()));
@@ -181,6 +186,7 @@ pub(super) fn step_of(kind: &EventKind) -> Option<&StepId> {
         E::RequestAccepted { request: Request { step, .. } } => step.as_ref(),
         E::RunStarted(_)
         | E::RunResumed { .. }
+        | E::LossAccepted(_)
         | E::RunPaused { .. }
         | E::PreflightFinished { .. }
         | E::RequestRefused { .. }

@@ -95,6 +95,7 @@ pub(super) struct GateRecord {
 
 /// All that the journal says about one step.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 pub(super) struct Record {
     pub(super) stage: Stage,
     /// Number of the last attempt (or reading) of the action.
@@ -120,6 +121,8 @@ pub(super) struct Record {
     /// Whether it has failed since it was last put back: a skip does not heal that.
     pub(super) failed: bool,
     pub(super) skip: Option<SkipReason>,
+    /// Whether an attempt may have been started in a lost part of the journal.
+    pub(super) lost: bool,
     /// How many times people were asked to approve.
     pub(super) gates: u32,
     /// When it was first started.
@@ -247,6 +250,7 @@ impl Record {
     }
 
     fn attempt_finished(&mut self, finished: &AttemptFinished) {
+        self.lost &= finished.next == Next::Check;
         if finished.purpose == Purpose::Check {
             self.checks = self.checks.max(finished.attempt);
             if finished.next == Next::Check {

@@ -58,6 +58,17 @@ pub fn facts(view: &View, event: &Event) -> Vec<Fact> {
             let why = reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
             vec![Fact::new("run", Tone::Strong, format!("resumed by {by}, session {session}{why}"))]
         }
+        EventKind::LossAccepted(lost) => vec![Fact::new(
+            "run",
+            Tone::Warning,
+            format!(
+                "goes on without what followed record {} ({} bytes), as {} decided: steps that may \
+                 have been started in it are looked up before they start",
+                lost.record.saturating_sub(1),
+                lost.bytes,
+                lost.by
+            ),
+        )],
         EventKind::RunPaused { waiting } => {
             let steps: Vec<&str> = waiting.iter().map(crate::id::StepId::as_str).collect();
             vec![Fact::new(
@@ -368,18 +379,21 @@ fn run_finished(finished: &RunFinished) -> Vec<Fact> {
         let lost = service.rpa_ms.map_or_else(|| "none".to_owned(), signed_short);
         let why = service.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
         let bad = service.met_rto == Some(false) || service.met_rpo == Some(false);
-        facts.push(Fact::new(
-            subject,
-            if bad { Tone::Bad } else { Tone::Good },
-            format!(
-                "RTO {}, RTA {}, {}; RPO {}, RPA {lost}, {}{why}",
-                ms(service.rto_ms),
-                ms(service.rta_ms),
-                met(service.met_rto),
-                ms(service.rpo_ms),
-                met(service.met_rpo),
-            ),
-        ));
+        // On a screen the summary that follows says it.
+        facts.push(Fact {
+            tone: if bad { Tone::Bad } else { Tone::Good },
+            ..Fact::detail(
+                subject,
+                format!(
+                    "RTO {}, RTA {}, {}; RPO {}, RPA {lost}, {}{why}",
+                    ms(service.rto_ms),
+                    ms(service.rta_ms),
+                    met(service.met_rto),
+                    ms(service.rpo_ms),
+                    met(service.met_rpo),
+                ),
+            )
+        });
     }
     let tone = verdict_tone(finished.verdict);
     let word = finished.verdict.as_str().replace('_', " ");

@@ -230,6 +230,7 @@ impl View {
                     at_ms: now.ms,
                 });
             }
+            EventKind::LossAccepted(lost) => self.losses.push((now.ms, lost.clone())),
             EventKind::ClockMoved { by_ms } => self.clock_moves.push((now.ms, *by_ms)),
             EventKind::RunFinished(finished) => {
                 self.phase = Phase::Finished(finished.clone());
@@ -342,6 +343,7 @@ fn step_of(kind: &EventKind) -> Option<&StepId> {
         EventKind::StepFinished(finished) => Some(&finished.step),
         EventKind::RunStarted(_)
         | EventKind::RunResumed { .. }
+        | EventKind::LossAccepted(_)
         | EventKind::RunPaused { .. }
         | EventKind::PreflightFinished { .. }
         | EventKind::RequestAccepted { .. }

@@ -4,7 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use super::{ServiceState, StepView, quote};
 use crate::event::{
-    Actor, CancelRequest, Finding, Request, RunFinished, RunStarted, StepState, Verdict,
+    Actor, CancelRequest, Finding, LossAccepted, Request, RunFinished, RunStarted, StepState,
+    Verdict,
 };
 use crate::id::{RunId, ServiceId, StepId};
 use crate::plan::{Plan, Projector};
@@ -30,6 +31,7 @@ pub struct View {
     pub(super) refused: Vec<(Request, String)>,
     pub(super) findings: Vec<Finding>,
     pub(super) clock_moves: Vec<(u64, i64)>,
+    pub(super) losses: Vec<(u64, LossAccepted)>,
     pub(super) last_seq: u64,
     pub(super) missed: u64,
     pub(super) at: Option<Timestamp>,
@@ -113,6 +115,7 @@ impl View {
             refused: Vec::new(),
             findings: Vec::new(),
             clock_moves: Vec::new(),
+            losses: Vec::new(),
             last_seq: 0,
             missed: 0,
             at: None,
@@ -219,6 +222,12 @@ impl View {
     #[must_use]
     pub fn clock_moves(&self) -> &[(u64, i64)] {
         &self.clock_moves
+    }
+
+    /// Parts of the journal that were given up, and when, in milliseconds since the start.
+    #[must_use]
+    pub fn losses(&self) -> &[(u64, LossAccepted)] {
+        &self.losses
     }
 
     /// Number of the last record seen.

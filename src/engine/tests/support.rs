@@ -237,6 +237,7 @@ pub(super) fn session() -> Session {
         },
         reason: None,
         requests: Vec::new(),
+        lost: None,
     }
 }
 

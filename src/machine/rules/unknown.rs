@@ -36,6 +36,15 @@ pub(in crate::machine) fn pause(asked: u32) -> u64 {
     1_000_u64.saturating_mul(1 << asked.saturating_sub(1).min(4))
 }
 
+/// The error of an attempt that may have been launched, which a damaged journal no longer tells.
+pub(in crate::machine) fn unrecorded() -> CallError {
+    CallError::unknown(
+        "record_lost",
+        "it may have been done in the part of the journal that is lost",
+    )
+    .with_help("look at the target, then say what became of it")
+}
+
 /// The error of an attempt whose end nobody saw.
 pub(in crate::machine) fn crashed() -> CallError {
     CallError::unknown("interrupted", "the run was interrupted while the step was running")

@@ -5,7 +5,9 @@ use dr_plugin::{CallError, Checked};
 use serde_json::Value;
 
 use super::build::{actor, now, run_started};
-use crate::event::{CancelRequest, Event, EventKind, Request, RequestKind, StepState, Verdict};
+use crate::event::{
+    CancelRequest, Event, EventKind, LossAccepted, Request, RequestKind, StepState, Verdict,
+};
 use crate::id::{RequestId, StepId};
 use crate::machine::{
     AttemptResult, Effect, Ending, Input, Launch, LaunchKind, Machine, Session, Ticket, Timer,
@@ -64,10 +66,29 @@ impl Bench {
         Self::new(plan).begin(false, Vec::new())
     }
 
-    pub(super) fn begin(mut self, attended: bool, requests: Vec<Request>) -> Self {
+    pub(super) fn begin(self, attended: bool, requests: Vec<Request>) -> Self {
+        self.begin_with(attended, requests, None)
+    }
+
+    fn begin_with(
+        mut self,
+        attended: bool,
+        requests: Vec<Request>,
+        lost: Option<LossAccepted>,
+    ) -> Self {
         let started = run_started(&self.plan, attended);
-        self.feed(Input::Start(Box::new(Session { started, reason: None, requests })));
+        self.feed(Input::Start(Box::new(Session { started, reason: None, requests, lost })));
         self
+    }
+
+    /// The run dies here, and of its journal all but the first `kept` records is damaged; somebody
+    /// goes on all the same.
+    pub(super) fn lose(mut self, kept: usize) -> Self {
+        let at = self.ms + 10_000;
+        self.journal.truncate(kept);
+        let by = run_started(&self.plan, true).by;
+        let lost = LossAccepted { record: kept as u64 + 1, bytes: 1, by };
+        Self::on(self.plan, self.journal, at).begin_with(true, Vec::new(), Some(lost))
     }
 
     /// The run dies here; another session begins.

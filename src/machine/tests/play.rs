@@ -113,7 +113,7 @@ impl<'a> Player<'a> {
     /// Plays until the session ends; nothing if it is ended from outside.
     fn session(&mut self) -> Option<Ending> {
         let started = run_started(self.plan, true);
-        let start = Session { started, reason: None, requests: Vec::new() };
+        let start = Session { started, reason: None, requests: Vec::new(), lost: None };
         match self.feed(Input::Start(Box::new(start))) {
             Fed::Crashed => return None,
             Fed::Ended(ending) => return Some(ending),

@@ -300,3 +300,43 @@ fn an_attempt_tells_how_it_ended() {
     assert_eq!((finished.outcome, finished.duration_ms), (Outcome::TimedOut, 250));
     assert_eq!(finished.error.as_ref().map(|e| e.class), Some(ErrorClass::Unknown));
 }
+
+/// How many records of the journal come before the first one about `step`.
+fn before(bench: &Bench, step: &str) -> usize {
+    let about = |event: &crate::event::Event| {
+        crate::machine::state::step_of(&event.kind).is_some_and(|id| id.as_str() == step)
+    };
+    bench.journal.iter().position(about).expect("it is in the journal")
+}
+
+#[test]
+fn what_may_have_been_started_in_a_lost_part_of_the_journal_is_looked_up() {
+    // A job is asked under the key that its first attempt would have had.
+    let run = |found: Checked| {
+        let job = step("a").effect(Effect::Once).keyed(Keyed::Job);
+        let after = step("b").effect(Effect::Once).needs(&["a"]);
+        let bench = Bench::start(plan(vec![job, after]));
+        let kept = before(&bench, "a");
+        let mut bench = bench.lose(kept);
+        let launch = bench.flying.first().expect("it is asked");
+        assert_eq!((launch.kind, launch.attempt), (LaunchKind::Check, 1));
+        bench.checked("a", found);
+        bench
+    };
+    let bench = run(Checked::Done(Some(json!(null))));
+    assert_eq!(bench.state("a"), StepState::Succeeded);
+    // Nothing could tell of `b`, which may have been done as well.
+    assert_eq!(bench.state("b"), StepState::Unknown);
+    // The job of a recorded result is put away: that there is none proves nothing any more.
+    let bench = run(Checked::NotDone);
+    assert_eq!((bench.state("a"), bench.flying.len()), (StepState::Unknown, 0));
+
+    // What may be repeated is, and what was over is not touched.
+    let mut bench =
+        Bench::start(plan(vec![step("a").effect(Effect::Once), step("b").needs(&["a"])]));
+    bench.ok("a", nothing());
+    let kept = before(&bench, "b");
+    let bench = bench.lose(kept);
+    assert_eq!(bench.state("a"), StepState::Succeeded);
+    assert_eq!(bench.flying.first().expect("b").kind, LaunchKind::Apply);
+}

@@ -31,7 +31,12 @@ fn layered(count: u64) -> Plan {
 
 fn run(plan: &Arc<Plan>) -> Vec<Event> {
     let mut machine = Machine::new(Arc::clone(plan)).expect("a plan");
-    let start = Session { started: run_started(plan, true), reason: None, requests: Vec::new() };
+    let start = Session {
+        started: run_started(plan, true),
+        reason: None,
+        requests: Vec::new(),
+        lost: None,
+    };
     let mut inputs = std::collections::VecDeque::from([Input::Start(Box::new(start))]);
     let mut journal = Vec::new();
     let mut ending = None;
@@ -70,7 +75,12 @@ fn the_work_is_linear_in_the_steps() {
         for event in &journal[..journal.len() - 1] {
             assert!(machine.handle(now(0), Input::Replayed(Box::new(event.clone()))).is_empty());
         }
-        let start = Session { started: run_started(&plan, true), reason: None, requests: vec![] };
+        let start = Session {
+            started: run_started(&plan, true),
+            reason: None,
+            requests: vec![],
+            lost: None,
+        };
         let effects = machine.handle(now(0), Input::Start(Box::new(start)));
         assert!(matches!(effects.last(), Some(Effect::Finish(_))));
         let resumed = begun.elapsed();
