@@ -10,6 +10,7 @@
 mod bad_input;
 mod guide;
 mod house;
+mod kills;
 mod on_call;
 mod pages;
 mod people;
@@ -23,6 +24,7 @@ mod schemas;
 mod sealed;
 mod services;
 mod ssh_faults;
+mod terminals;
 
 /// The binary under test, in a new folder.
 fn dr() -> dr_testkit::Dr {

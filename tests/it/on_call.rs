@@ -170,3 +170,36 @@ fn a_damaged_journal_is_shown_refused_and_given_up_on_request() {
     dr.args(["resume", "last", "--accept-loss"]).run().code(0);
     assert!(dr.last_run().join("journal.jsonl").exists());
 }
+
+const LOSES: &str = "runbook: loses
+steps:
+  - { id: first, needs: [], uses: local.script, timeout: 60s, with: { script: 'echo first >>done' } }
+  - { id: second, needs: [first], uses: local.script, timeout: 60s, with: { script: 'echo second >>done' } }
+  - { id: third, needs: [second], uses: local.command, timeout: 60s, with: { detach: false, argv: [sh, -c, 'echo third >>done; exit 1'] } }
+";
+
+#[test]
+fn what_was_done_in_a_lost_part_of_the_journal_is_not_repeated() {
+    let dr = dr().runbook(LOSES);
+    dr.args(["execute", "runbook.yaml"]).run().code(5);
+    let path = dr.last_run().join("journal.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    // All that was recorded of the second step and what follows is damaged.
+    let record = text.lines().position(|line| line.contains("\"step\":\"second\"")).unwrap();
+    let at: usize = text.lines().take(record).map(|line| line.len() + 1).sum();
+    let mut bytes = text.clone().into_bytes();
+    bytes[at + 30] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    dr.args(["resume", "last"]).run().code(3).says("DR3102");
+    let resumed = dr.args(["resume", "last", "--accept-loss"]).run().code(7);
+    assert!(resumed.stderr.contains("goes on without what followed record"), "{resumed}");
+    // Neither the job of the second, which was put away, nor anything else can tell.
+    dr.args(["show", "last"]).run().code(0).prints("--assume second=done");
+    for (step, code) in [("second", 7), ("third", 0)] {
+        let done = format!("{step}=done");
+        let done = ["resume", "last", "--assume", &done, "--reason", "I looked"];
+        dr.args(done).run().code(code);
+        assert_eq!(dr.read("done"), "first\nsecond\nthird\n", "{resumed}");
+    }
+    dr.args(["report", "last"]).run().code(0).prints("are lost");
+}

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -162,14 +162,46 @@ impl Invocation<'_> {
         self.spawn().finish()
     }
 
+    /// Starts it on a terminal of its own, which is gone when this process is killed. What it
+    /// shows is its standard output.
+    pub fn on_terminal(mut self) -> Running {
+        let quoted =
+            |part: &std::ffi::OsStr| format!("'{}'", part.to_str().unwrap().replace('\'', r"'\''"));
+        let words: Vec<_> =
+            [self.command.get_program()].into_iter().chain(self.command.get_args()).collect();
+        let line: Vec<_> = words.into_iter().map(quoted).collect();
+        let mut command = Command::new("script");
+        command.args(["-qefc", &format!("exec {}", line.join(" ")), "/dev/null"]);
+        command.current_dir(self.dr.folder()).env_clear().envs(&self.dr.environment);
+        command.env("TERM", "xterm").env("SHELL", "/bin/sh");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.command = command;
+        self.spawn()
+    }
+
+    /// Starts it with a reader of its standard output that goes away after the first bytes.
+    pub fn reader_leaves(mut self) -> Running {
+        let (reader, writer) = std::io::pipe().unwrap();
+        self.command.stdout(writer);
+        let running = self.spawn();
+        std::thread::spawn(move || {
+            let mut reader = reader;
+            let _ = reader.read(&mut [0; 16]);
+        });
+        running
+    }
+
     /// Starts it.
     pub fn spawn(mut self) -> Running {
-        let binary = &self.dr.binary;
+        let program = self.command.get_program().to_owned();
         let mut child = self
             .command
             .spawn()
-            .unwrap_or_else(|error| panic!("starting {}: {error}", binary.display()));
-        let stdout = Pipe::read(child.stdout.take().unwrap());
+            .unwrap_or_else(|error| panic!("starting {}: {error}", program.display()));
+        let stdout = match child.stdout.take() {
+            Some(stdout) => Pipe::read(stdout),
+            None => Pipe::read(std::io::empty()),
+        };
         let stderr = Pipe::read(child.stderr.take().unwrap());
         Running { child, folder: self.dr.folder().to_owned(), stdout, stderr }
     }
@@ -184,6 +216,22 @@ impl Running {
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
+    }
+
+    /// Types at its terminal.
+    pub fn types(&mut self, keys: &str) {
+        let stdin = self.child.stdin.as_mut().expect("it has a terminal");
+        stdin.write_all(keys.as_bytes()).unwrap();
+        stdin.flush().unwrap();
+    }
+
+    /// Waits for a line on its standard output that contains `text`.
+    ///
+    /// # Panics
+    /// When it ends without that line, or after [`LONG`].
+    pub fn shows(&self, text: &str) -> String {
+        let found = self.stdout.wait(|line| line.contains(text).then(|| line.to_owned()));
+        found.unwrap_or_else(|| panic!("it did not show {text:?}:\n{}", self.stdout.text()))
     }
 
     /// Waits for the first event (a line of `--format json`) that `wanted` accepts.
@@ -209,6 +257,11 @@ impl Running {
     pub fn says(&self, text: &str) -> String {
         let found = self.stderr.wait(|line| line.contains(text).then(|| line.to_owned()));
         found.unwrap_or_else(|| panic!("it did not say {text:?}:\n{}", self.stderr.text()))
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Kills it with SIGKILL, as a crash would, and gives what it had printed.
@@ -308,6 +361,12 @@ struct Lines {
     closed: bool,
 }
 
+impl Lines {
+    fn push(&mut self, line: &[u8]) {
+        self.lines.push(String::from_utf8_lossy(line).into_owned());
+    }
+}
+
 impl Pipe {
     fn read(from: impl Read + Send + 'static) -> Self {
         let lines = Arc::new((Mutex::new(Lines::default()), Condvar::new()));
@@ -316,11 +375,21 @@ impl Pipe {
             move || {
                 let mut from = BufReader::new(from);
                 let mut line = Vec::new();
-                while from.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
-                    let text = String::from_utf8_lossy(&line).into_owned();
-                    lines.0.lock().unwrap().lines.push(text);
-                    lines.1.notify_all();
-                    line.clear();
+                loop {
+                    let Ok(bytes @ [_, ..]) = from.fill_buf() else { break };
+                    // A terminal that is redrawn goes back to the start of its lines.
+                    let end = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+                    let count = end.map_or(bytes.len(), |end| end + 1);
+                    line.extend_from_slice(&bytes[..count]);
+                    from.consume(count);
+                    if end.is_some() {
+                        lines.0.lock().unwrap().push(&line);
+                        lines.1.notify_all();
+                        line.clear();
+                    }
+                }
+                if !line.is_empty() {
+                    lines.0.lock().unwrap().push(&line);
                 }
                 lines.0.lock().unwrap().closed = true;
                 lines.1.notify_all();
