@@ -38,14 +38,12 @@ struct Above;
 
 impl Write for Above {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let write = || {
-            let _ = io::stderr().write_all(line);
-        };
         let redrawn = REDRAWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match redrawn {
-            Some(redrawn) => redrawn.suspend(write),
-            None => write(),
-        }
+        // Not through `suspend`, which panics where the terminal is gone.
+        let _ = match redrawn {
+            Some(redrawn) => redrawn.println(String::from_utf8_lossy(line).trim_end()),
+            None => io::stderr().write_all(line),
+        };
         Ok(line.len())
     }
 

@@ -61,8 +61,7 @@ impl Live {
         })
     }
 
-    /// What draws: whoever else writes on the same terminal does so through its `println` or
-    /// `suspend`.
+    /// What draws: whoever else writes on the same terminal does so through its `println`.
     #[must_use]
     pub fn progress(&self) -> MultiProgress {
         self.multi.clone()

@@ -49,7 +49,7 @@ fn is_plain(schema: &Value) -> bool {
     let has_reference = keywords.contains_key("$ref");
     let among = |list: &str, word| list.split_ascii_whitespace().any(|known| known == word);
     keywords.iter().all(|(keyword, value)| match keyword.as_str() {
-        word if among(WORDS, word) => true,
+        word if among(WORDS, word) || word.starts_with("x-") => true,
         "$ref" => value.as_str().is_some_and(|to| to.starts_with("#/")),
         _ if has_reference => false,
         "properties" | "$defs" => {

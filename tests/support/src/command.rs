@@ -361,6 +361,12 @@ struct Lines {
     closed: bool,
 }
 
+impl Lines {
+    fn push(&mut self, line: &[u8]) {
+        self.lines.push(String::from_utf8_lossy(line).into_owned());
+    }
+}
+
 impl Pipe {
     fn read(from: impl Read + Send + 'static) -> Self {
         let lines = Arc::new((Mutex::new(Lines::default()), Condvar::new()));
@@ -369,11 +375,21 @@ impl Pipe {
             move || {
                 let mut from = BufReader::new(from);
                 let mut line = Vec::new();
-                while from.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
-                    let text = String::from_utf8_lossy(&line).into_owned();
-                    lines.0.lock().unwrap().lines.push(text);
-                    lines.1.notify_all();
-                    line.clear();
+                loop {
+                    let Ok(bytes @ [_, ..]) = from.fill_buf() else { break };
+                    // A terminal that is redrawn goes back to the start of its lines.
+                    let end = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+                    let count = end.map_or(bytes.len(), |end| end + 1);
+                    line.extend_from_slice(&bytes[..count]);
+                    from.consume(count);
+                    if end.is_some() {
+                        lines.0.lock().unwrap().push(&line);
+                        lines.1.notify_all();
+                        line.clear();
+                    }
+                }
+                if !line.is_empty() {
+                    lines.0.lock().unwrap().push(&line);
                 }
                 lines.0.lock().unwrap().closed = true;
                 lines.1.notify_all();
