@@ -20,6 +20,7 @@ pub fn why(why: &Why, look: Look) -> String {
             SkipReason::Person => "it is skipped on request",
             SkipReason::Rejected => "it was rejected",
             SkipReason::Phase => "its phase is not taken",
+            SkipReason::NotOpened => "it has nothing to close",
         };
         page.paragraph(Ink::Title, "", &format!("{id} does not start: {reason}"));
         return page.finish();
@@ -100,6 +101,7 @@ fn awaited(before: &Awaited) -> String {
         Some(EdgeReason::Service) => "its service depends on",
         Some(EdgeReason::Validation) => "validation follows",
         Some(EdgeReason::Cleanup) => "cleanup follows",
+        Some(EdgeReason::Closes) => "closes",
     };
     format!("{} until {} ({kind})", before.step, at(before.finish_ms))
 }
