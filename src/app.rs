@@ -4,6 +4,8 @@
 pub mod archive;
 mod audience;
 pub mod files;
+#[cfg(test)]
+mod fold_tests;
 pub mod git;
 pub mod moment;
 pub mod outputs;

@@ -48,6 +48,7 @@ pub fn main() -> Exit {
         Command::Resume(args) => resume::run(args, state_dir, &out),
         Command::Approve(args) => act::approve(args, state_dir, &out),
         Command::Cancel(args) => act::cancel(args, state_dir, &out),
+        Command::Pause(args) => act::pause(args, state_dir, &out),
         Command::Runs(args) => look::runs(args, state_dir, &out),
         Command::Watch(args) => look::watch(args, state_dir, &out),
         Command::Show(args) => look::show(args, state_dir, &out),

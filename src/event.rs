@@ -233,6 +233,15 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// Somebody asked the run to pause: nothing new starts, and once what runs has ended the session
+    /// does too.
+    PauseRequested {
+        /// Who.
+        by: Actor,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// What was done is taken back, once what runs has ended.
     UnwindingStarted {
         /// The failed step; absent when the run was cancelled.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::args::{Approve, Cancel};
+use super::args::{Approve, Cancel, Pause};
 use super::exit::Exit;
 use super::out::Out;
 use crate::app::past::Past;
@@ -163,6 +163,18 @@ pub(super) fn cancel(args: &Cancel, state_dir: Option<&Path>, out: &Out) -> Exit
     submit(&past, request(ask, None, actor("inbox"), args.reason.clone()), out)
 }
 
+pub(super) fn pause(args: &Pause, state_dir: Option<&Path>, out: &Out) -> Exit {
+    let past = match open(state_dir, &args.run, out) {
+        Ok(past) => past,
+        Err(exit) => return exit,
+    };
+    if !past.is_live() {
+        let message = format!("no process works on run {}", past.dir.id());
+        return out.refuse(&message, "it is at rest: `dr show` says where it stands", Exit::Usage);
+    }
+    submit(&past, request(RequestKind::Pause, None, actor("inbox"), args.reason.clone()), out)
+}
+
 /// The run that is meant.
 pub(super) fn open(state_dir: Option<&Path>, run: &str, out: &Out) -> Result<Past, Exit> {
     let state = StateDir::resolve(state_dir, Path::new("."));
@@ -227,6 +239,7 @@ fn describe(request: &Request, run: &str) -> String {
         RequestKind::CancelUndo => return format!("cancel {run} and undo"),
         RequestKind::Cancel => return format!("cancel {run}"),
         RequestKind::CancelNow => return format!("cancel {run} now"),
+        RequestKind::Pause => return format!("pause {run}"),
     };
     format!("{verb} {step}")
 }

@@ -76,6 +76,8 @@ pub enum Command {
     Approve(Approve),
     /// Stop a run: nothing new starts, running steps finish
     Cancel(Cancel),
+    /// Pause a run: nothing new starts, running steps finish, `dr resume` goes on
+    Pause(Pause),
     /// List the runs
     Runs(Runs),
     /// Follow a run from another terminal
@@ -362,6 +364,16 @@ pub struct Cancel {
     /// is undone, in reverse. Also the answer to whether to go back past a point of no return.
     #[arg(long, conflicts_with = "now")]
     pub undo: bool,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// `dr pause`
+#[derive(Debug, Args)]
+pub struct Pause {
+    /// The run: its id, a unique beginning of it, or `last`.
+    pub run: String,
     /// Why.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,

@@ -31,6 +31,8 @@ pub enum RequestKind {
     Undo,
     /// Stop the run and take back what was done.
     CancelUndo,
+    /// Start nothing new and end the session, so that the run can be resumed where it is.
+    Pause,
 }
 
 /// How a run is asked to stop.

@@ -156,7 +156,11 @@ fn result(view: &View) -> (RunResult, String) {
         Phase::Finished(finished) => (finished.verdict.into(), finished.reason.clone()),
         Phase::Paused(waiting) => {
             let steps: Vec<&str> = waiting.iter().map(crate::id::StepId::as_str).collect();
-            (RunResult::Paused, format!("waits for a person at {}", steps.join(", ")))
+            let why = match &steps[..] {
+                [] => "somebody wanted it; nothing waits for a person".to_owned(),
+                steps => format!("waits for a person at {}", steps.join(", ")),
+            };
+            (RunResult::Paused, why)
         }
         Phase::New | Phase::Open => {
             (RunResult::Open, "the journal has no close record: this is not complete".to_owned())
@@ -247,6 +251,7 @@ fn participants(view: &View) -> Vec<Participant> {
     if let Some(cancel) = view.cancel() {
         acts.push((cancel.at_ms, &cancel.by, "cancelled"));
     }
+    acts.extend(view.pause().map(|pause| (pause.at_ms, &pause.by, "paused")));
     for unwinding in view.unwindings() {
         acts.extend(unwinding.by.as_ref().map(|by| (unwinding.at_ms, by, "decided")));
         acts.extend(unwinding.answer.as_ref().map(|(_, by, _, at_ms)| (*at_ms, by, "decided")));
@@ -352,5 +357,6 @@ pub(super) fn request_word(ask: RequestKind) -> &'static str {
         RequestKind::CancelNow => "stop the run now",
         RequestKind::Undo => "take back what was done",
         RequestKind::CancelUndo => "stop the run and take back what was done",
+        RequestKind::Pause => "pause the run",
     }
 }

@@ -25,6 +25,7 @@ impl Masker {
             EventKind::RunResumed { session: _, by: _, attended: _, reason }
             | EventKind::StepReset { step: _, redo: _, by: _, reason }
             | EventKind::CancelRequested { by: _, level: _, reason }
+            | EventKind::PauseRequested { by: _, reason }
             | EventKind::UnwindingStarted { cause: _, by: _, reason }
             | EventKind::UnwindingAnswered { go_on: _, by: _, request: _, reason }
             | EventKind::StepSkipped { step: _, reason: _, by: _, note: reason } => {

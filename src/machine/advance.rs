@@ -28,6 +28,10 @@ impl Machine {
             self.carry_out(step);
             return;
         }
+        if self.is_pausing() && !self.state.stage(step).is_at_rest() {
+            self.free_slots(step);
+            return;
+        }
         let forward = self.graph.role(step) == Role::Forward;
         if forward && self.state.is_unwinding() && self.abandon(step) {
             return;
@@ -86,7 +90,7 @@ impl Machine {
 
     /// The moment has come that the step waited for.
     pub(super) fn due(&mut self, step: Index) {
-        if !self.session.live[step as usize].holds {
+        if !self.session.live[step as usize].holds || self.is_pausing() {
             return;
         }
         match self.state.stage(step) {

@@ -459,6 +459,9 @@ impl Machine {
         {
             return;
         }
+        if self.is_pausing() && (self.session.open > 0 || self.state.is_unwinding()) {
+            return self.pause();
+        }
         if self.session.open > 0 || self.waits_at_the_end() {
             match self.state.cancel {
                 // What was begun before the cancel is found out first, if that can be.
@@ -535,6 +538,11 @@ impl Machine {
             Role::Forward => self.state.cancel.is_some() || self.state.is_unwinding(),
             Role::Closing(_) | Role::Cleanup | Role::Undo(_) => self.is_stopped(),
         }
+    }
+
+    /// Whether the session was asked to pause, and not to stop since.
+    pub(super) fn is_pausing(&self) -> bool {
+        self.state.pausing && self.state.cancel.is_none()
     }
 
     /// Whether running attempts are being stopped as well.

@@ -24,7 +24,7 @@ mod start;
 mod state;
 mod step;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod unwind;
 
 pub use graph::PlanFault;

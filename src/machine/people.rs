@@ -22,6 +22,10 @@ impl Machine {
         if self.answers_unwinding(&request) {
             return;
         }
+        if request.ask == RequestKind::Pause {
+            self.pause_on_request(request);
+            return;
+        }
         let level = match request.ask {
             RequestKind::Cancel | RequestKind::CancelUndo => Some(CancelRequest::Drain),
             RequestKind::CancelNow => Some(CancelRequest::Stop),
@@ -177,8 +181,25 @@ impl Machine {
             | RequestKind::Reject
             | RequestKind::Cancel
             | RequestKind::CancelNow
-            | RequestKind::CancelUndo => {}
+            | RequestKind::CancelUndo
+            | RequestKind::Pause => {}
         }
+    }
+
+    /// Nothing new starts; the session ends once what runs has ended.
+    fn pause_on_request(&mut self, request: Request) {
+        let why = match (self.state.pausing, self.state.cancel) {
+            (true, _) => "the run is pausing already",
+            (_, Some(_)) => "the run is stopping",
+            (false, None) => {
+                let (by, reason) = (request.by.clone(), request.reason.clone());
+                let request = Request { step: None, ..request };
+                self.emit(EventKind::RequestAccepted { request });
+                self.emit(EventKind::PauseRequested { by, reason });
+                return;
+            }
+        };
+        self.emit(EventKind::RequestRefused { request, why: why.to_owned() });
     }
 
     /// Somebody asks the run to stop.
@@ -187,7 +208,16 @@ impl Machine {
             return;
         }
         let undo = self.graph.plan.undo_on_cancel && level == CancelRequest::Drain;
+        let paused = self.is_pausing();
         self.emit(EventKind::CancelRequested { by, level, reason });
+        if paused {
+            // What stood still for the pause now follows the cancel.
+            for step in 0..self.graph.len() as Index {
+                if !self.state.stage(step).is_over() {
+                    self.later(step);
+                }
+            }
+        }
         for step in 0..self.graph.len() as Index {
             self.cancel_step(step, level);
         }

@@ -35,9 +35,16 @@ impl Machine {
                 self.session.live[step as usize].holds = holds;
             }
         }
+        // Who resumes a run does not want it to pause as it was once asked to.
+        let (pauses, requests): (Vec<_>, Vec<_>) =
+            session.requests.into_iter().partition(|request| request.ask == RequestKind::Pause);
+        for request in pauses {
+            let why = "the run was resumed since".to_owned();
+            self.emit(EventKind::RequestRefused { request, why });
+        }
         // What puts steps back comes first, so that what passes steps over finds them so.
         let (skips, others): (Vec<_>, Vec<_>) =
-            session.requests.into_iter().partition(|request| request.ask == RequestKind::Skip);
+            requests.into_iter().partition(|request| request.ask == RequestKind::Skip);
         for request in others.into_iter().chain(skips) {
             self.request(request);
         }

@@ -24,6 +24,8 @@ pub(super) struct State {
     pub(super) attended: bool,
     /// How the session was asked to stop.
     pub(super) cancel: Option<CancelRequest>,
+    /// Whether the session was asked to pause.
+    pub(super) pausing: bool,
     /// Who asked first, and why.
     pub(super) cancelled_by: Option<(Actor, Option<String>)>,
     /// Whether what was done is taken back.
@@ -84,6 +86,7 @@ impl State {
                 self.attended = *attended;
                 self.cancel = None;
                 self.cancelled_by = None;
+                self.pausing = false;
                 self.verdict = None;
                 self.resume(graph, &mut reopened);
             }
@@ -98,6 +101,7 @@ impl State {
                 }
                 self.cancel = self.cancel.max(Some(*level));
             }
+            EventKind::PauseRequested { .. } => self.pausing = true,
             EventKind::UnwindingStarted { cause, .. } => {
                 let cause = cause.as_ref().and_then(|cause| graph.find(cause.as_str()));
                 let unwinding = Unwinding { cause, asked: Vec::new(), answer: None };
@@ -285,6 +289,7 @@ pub(super) fn step_of(kind: &EventKind) -> Option<&StepId> {
         | E::RequestRefused { .. }
         | E::ServiceFinished { .. }
         | E::CancelRequested { .. }
+        | E::PauseRequested { .. }
         | E::ClockMoved { .. }
         | E::UnwindingStarted { .. }
         | E::UnwindingAsked { .. }

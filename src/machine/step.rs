@@ -79,6 +79,11 @@ impl Stage {
         matches!(self, Self::Over(_))
     }
 
+    /// Whether going on with it starts nothing: it only writes down, or asks.
+    pub(super) fn is_at_rest(self) -> bool {
+        matches!(self, Self::Decided | Self::Judge | Self::Ask(_) | Self::Asked(_) | Self::Over(_))
+    }
+
     /// Whether an attempt was made and the step has not come to rest since.
     pub(super) fn is_under_way(self) -> bool {
         !matches!(self, Self::Idle | Self::Gate | Self::Sleep(_) | Self::Over(_))

@@ -79,6 +79,7 @@ impl Machine {
             || !self.session.flights.is_empty()
             || !self.session.queue.is_empty()
             || self.is_stopped()
+            || self.is_pausing()
         {
             return false;
         }

@@ -70,12 +70,18 @@ pub fn facts(view: &View, event: &Event) -> Vec<Fact> {
             ),
         )],
         EventKind::RunPaused { waiting } => {
-            let steps: Vec<&str> = waiting.iter().map(crate::id::StepId::as_str).collect();
-            vec![Fact::new(
-                "run",
-                Tone::Asks,
-                format!("paused: waits for a person at {}", steps.join(", ")),
-            )]
+            let mut facts =
+                vec![Fact::new("run", Tone::Asks, format!("paused: {}", paused_for(waiting)))];
+            for (opener, closing) in view.held_open() {
+                let text = format!("held open: {}, until {closing} has run", opener.id);
+                facts.push(Fact::new("run", Tone::Warning, text));
+            }
+            facts
+        }
+        EventKind::PauseRequested { by, reason } => {
+            let why = reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+            let text = format!("asked to pause by {by}{why}; starts nothing new");
+            vec![Fact::new("run", Tone::Warning, text)]
         }
         EventKind::PreflightFinished { findings } => findings
             .iter()
@@ -493,6 +499,15 @@ fn approve_with(view: &View, step: &str) -> String {
     format!("approve with: dr approve {} {}{inputs}", view.spoken(), quote(step))
 }
 
+/// Why a paused run does not go on by itself.
+pub(super) fn paused_for(waiting: &[crate::id::StepId]) -> String {
+    let steps: Vec<&str> = waiting.iter().map(crate::id::StepId::as_str).collect();
+    match &steps[..] {
+        [] => "somebody wanted it; nothing waits for a person".to_owned(),
+        steps => format!("waits for a person at {}", steps.join(", ")),
+    }
+}
+
 /// The word for what a person asks.
 #[must_use]
 pub(super) fn request_word(ask: RequestKind) -> &'static str {
@@ -509,6 +524,7 @@ pub(super) fn request_word(ask: RequestKind) -> &'static str {
         RequestKind::CancelNow => "cancel now",
         RequestKind::Undo => "undo",
         RequestKind::CancelUndo => "cancel and undo",
+        RequestKind::Pause => "pause",
     }
 }
 

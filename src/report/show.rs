@@ -73,8 +73,7 @@ fn standing(view: &View, alive: bool) -> (Tone, String, String) {
             clean_line(&finished.reason),
         ),
         Phase::Paused(waiting) => {
-            let steps: Vec<&str> = waiting.iter().map(crate::id::StepId::as_str).collect();
-            (Tone::Asks, "paused".to_owned(), format!("waits for a person at {}", steps.join(", ")))
+            (Tone::Asks, "paused".to_owned(), super::facts::paused_for(waiting))
         }
         Phase::New => (Tone::Plain, "not started".to_owned(), "nothing is recorded".to_owned()),
         Phase::Open if alive => {

@@ -38,10 +38,18 @@ pub fn what_now(view: &View, alive: bool) -> Vec<Advice> {
         Phase::Finished(finished) => after_verdict(view, finished, &run),
         Phase::Paused(_) => {
             let mut advice = open(view, &run);
-            advice.push(Advice::run(
-                "then go on: the run is paused and keeps its place",
-                format!("dr resume {run}"),
-            ));
+            for (opener, closing) in view.held_open() {
+                advice.push(Advice::say(format!(
+                    "{} stays open meanwhile: {closing} closes it, at the end of the run",
+                    opener.id
+                )));
+            }
+            let go_on = if view.open().is_empty() {
+                "go on: the run was paused and keeps its place"
+            } else {
+                "then go on: the run is paused and keeps its place"
+            };
+            advice.push(Advice::run(go_on, format!("dr resume {run}")));
             advice
         }
         Phase::Open if alive => alive_now(view, &run),
@@ -69,6 +77,9 @@ fn alive_now(view: &View, run: &str) -> Vec<Advice> {
         Some(CancelRequest::Stop) => {
             advice.push(Advice::say("wait: the run is stopping its running steps"));
         }
+        None if view.pause().is_some() => advice.push(Advice::say(
+            "wait: the run is pausing and lets running steps finish; then go on with `dr resume`",
+        )),
         None if advice.is_empty() => advice.push(Advice::run(
             "nothing: the run goes on by itself. To look on",
             format!("dr watch {run}"),
@@ -272,7 +283,7 @@ fn answer(step: &StepView, option: RequestKind, run: &str) -> Option<Advice> {
         RequestKind::Approve => Advice::run("approve", format!("dr approve {run} {id}")),
         RequestKind::Cancel => Advice::run("stop the run", format!("dr cancel {run}")),
         // Asked by cancelling twice; a command of its own would only repeat the line above.
-        RequestKind::CancelNow => return None,
+        RequestKind::CancelNow | RequestKind::Pause => return None,
         RequestKind::Undo | RequestKind::CancelUndo => {
             Advice::run("take back what was done", format!("dr cancel {run} --undo"))
         }

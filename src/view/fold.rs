@@ -1,6 +1,6 @@
 use super::{
-    Answered, AttemptView, CancelView, GateView, Phase, QuestionView, ResetView, SessionView,
-    SkipView, StepView, UnwindingView, View, clean_line,
+    Answered, AttemptView, CancelView, GateView, PauseView, Phase, QuestionView, ResetView,
+    SessionView, SkipView, StepView, UnwindingView, View, clean_line,
 };
 use crate::event::{
     AttemptFinished, Event, EventKind, Next, Purpose, Question, Record, RequestKind, StepFinished,
@@ -244,6 +244,10 @@ impl View {
                     at_ms: now.ms,
                 });
             }
+            EventKind::PauseRequested { by, reason } => {
+                let (by, reason) = (by.clone(), reason.clone());
+                self.pause = Some(PauseView { by, reason, at_ms: now.ms });
+            }
             EventKind::UnwindingStarted { cause, by, reason } => {
                 self.unwindings.push(UnwindingView {
                     cause: cause.clone(),
@@ -323,6 +327,7 @@ impl View {
     fn reopen(&mut self, now: Moment) {
         self.phase = Phase::Open;
         self.cancel = None;
+        self.pause = None;
         let mut reopened = Vec::new();
         for step in &mut self.steps {
             match step.state {
@@ -396,6 +401,7 @@ fn step_of(kind: &EventKind) -> Option<&StepId> {
         | EventKind::RequestRefused { .. }
         | EventKind::ServiceFinished { .. }
         | EventKind::CancelRequested { .. }
+        | EventKind::PauseRequested { .. }
         | EventKind::ClockMoved { .. }
         | EventKind::UnwindingStarted { .. }
         | EventKind::UnwindingAsked { .. }
@@ -418,6 +424,7 @@ fn answers_question(ask: RequestKind) -> bool {
         | RequestKind::Reject
         | RequestKind::Cancel
         | RequestKind::CancelUndo
+        | RequestKind::Pause
         | RequestKind::CancelNow => false,
     }
 }

@@ -28,6 +28,7 @@ pub struct View {
     pub(super) phase: Phase,
     pub(super) sessions: Vec<SessionView>,
     pub(super) cancel: Option<CancelView>,
+    pub(super) pause: Option<PauseView>,
     pub(super) unwindings: Vec<UnwindingView>,
     pub(super) refused: Vec<(Request, String)>,
     pub(super) findings: Vec<Finding>,
@@ -85,6 +86,17 @@ pub struct CancelView {
     pub by: Actor,
     /// How.
     pub level: CancelRequest,
+    /// Why.
+    pub reason: Option<String>,
+    /// When, in milliseconds since the start of the run.
+    pub at_ms: u64,
+}
+
+/// A request to pause.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PauseView {
+    /// Who.
+    pub by: Actor,
     /// Why.
     pub reason: Option<String>,
     /// When, in milliseconds since the start of the run.
@@ -149,6 +161,7 @@ impl View {
             phase: Phase::New,
             sessions: Vec::new(),
             cancel: None,
+            pause: None,
             unwindings: Vec::new(),
             refused: Vec::new(),
             findings: Vec::new(),
@@ -238,6 +251,25 @@ impl View {
     #[must_use]
     pub fn cancel(&self) -> Option<&CancelView> {
         self.cancel.as_ref()
+    }
+
+    /// Who asked the current session to pause.
+    #[must_use]
+    pub fn pause(&self) -> Option<&PauseView> {
+        self.pause.as_ref()
+    }
+
+    /// What is held open: steps that were started, each with the step that will close it.
+    #[must_use]
+    pub fn held_open(&self) -> Vec<(&StepView, &StepId)> {
+        let closings = self.plan.steps.iter().filter(|step| step.skip.is_none());
+        let open = closings.filter_map(|closing| {
+            let opener = self.step(closing.closes.as_ref()?.as_str())?;
+            let closed = self.step(closing.id.as_str())?.state.is_over();
+            let begun = opener.started_ms.is_some() && opener.state != StepState::Waiting;
+            (begun && !closed).then_some((opener, &closing.id))
+        });
+        open.collect()
     }
 
     /// Each time that what was done was taken back, oldest first.

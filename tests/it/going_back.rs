@@ -49,6 +49,22 @@ fn going_back_past_a_point_of_no_return_is_a_decision() {
 }
 
 #[test]
+fn a_paused_run_says_what_it_holds_open() {
+    let text = guide().replace("echo drain >> log;", "echo drain >> log; sleep 1;");
+    let dr = dr().runbook(&text);
+    let run = dr.args(["execute", "runbook.yaml", "--yes", "--format", "json"]).spawn();
+    run.event(|event| event["type"] == "attempt_started" && event["step"] == "drain");
+    dr.args(["pause", "last", "--reason", "the network is being looked at"]).run().code(0);
+    run.finish().code(7);
+    assert_eq!(log(&dr), "mute drain");
+    let shown = dr.args(["show", "last"]).run().code(0);
+    shown.prints("mute_alerts stays open").prints("dr resume");
+    dr.args(["pause", "last"]).run().code(2);
+    dr.args(["resume", "last"]).run().code(0);
+    assert_eq!(log(&dr), "mute drain switch unmute");
+}
+
+#[test]
 fn an_undo_that_fails_leaves_the_run_stuck_until_somebody_helps() {
     let text = guide().replace("echo \\\"fill", "test ! -e jammed && echo \\\"fill");
     let dr = dr().runbook(&text).file("broken", "").file("jammed", "");

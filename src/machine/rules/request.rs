@@ -109,7 +109,15 @@ pub(in crate::machine) fn refuse(
         (Ask::Undo, Stage::Asked(Question::Failed)) => None,
         (Ask::Undo, _) => refused(format!("`{id}` does not ask what to do about its failure")),
 
-        (Ask::Approve | Ask::Reject | Ask::Cancel | Ask::CancelNow | Ask::CancelUndo, _) => None,
+        (
+            Ask::Approve
+            | Ask::Reject
+            | Ask::Cancel
+            | Ask::CancelNow
+            | Ask::CancelUndo
+            | Ask::Pause,
+            _,
+        ) => None,
     }
 }
 

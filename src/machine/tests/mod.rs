@@ -15,3 +15,22 @@ mod rules_values;
 mod rules_waits;
 mod speed;
 mod world;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::event::{Event, StepState};
+use crate::plan::Plan;
+
+/// A plan, what a run of it wrote, and where each of its steps stood at the end.
+pub(crate) type Told = (Arc<Plan>, Vec<Event>, BTreeMap<String, StepState>);
+
+/// A run of a random plan that goes back and begins anew, ended once at `point` if that is given:
+/// its journal, and where the machine says that each step stands. Nothing if it has no such point.
+pub(crate) fn played(seed: u64, point: Option<u64>) -> Option<Told> {
+    let plan = Arc::new(random::random_plan(seed, random::Family::Ending, 8));
+    let crashes: Vec<u64> = point.into_iter().collect();
+    let played = play::play_on(&plan, seed, &crashes, true);
+    let reached = point.is_none_or(|point| played.points[0] >= point);
+    reached.then_some((plan, played.journal, played.states))
+}

@@ -3,9 +3,10 @@ use serde_json::json;
 
 use super::bench::Bench;
 use super::build::{Build, nothing, plan, step};
-use crate::event::{CancelRequest, RequestKind, StepState, Verdict};
-use crate::machine::{Ending, LaunchKind};
+use crate::event::{CancelRequest, Request, RequestKind, StepState, Verdict};
+use crate::machine::{Ending, Input, LaunchKind};
 use crate::plan::OnReject;
+use crate::words::OnFailure;
 
 fn stopped() -> CallError {
     CallError::cancelled("stopped on request; its process group was ended (confirmed)")
@@ -94,6 +95,61 @@ fn an_open_question_outlives_a_cancel() {
     assert_eq!(bench.state("o"), StepState::Unknown);
     bench.answer("bob", RequestKind::AssumeDone, "o");
     bench.ends(Verdict::Succeeded, "o succeeded, b succeeded");
+}
+
+#[test]
+fn a_pause_starts_nothing_and_keeps_its_place() {
+    let steps = || {
+        vec![
+            step("open"),
+            step("a").needs(&["open"]).tries(3),
+            step("b").needs(&["a"]),
+            step("close").closes("open", &["b"]),
+        ]
+    };
+    let pause = |bench: &mut Bench| {
+        let request = Request { step: None, ..bench.request("bob", RequestKind::Pause, "a") };
+        bench.feed(Input::Answer(request));
+    };
+    let mut bench = Bench::start(plan(steps()));
+    bench.ok("open", nothing());
+    pause(&mut bench);
+    assert_eq!(bench.flies(), ["a"], "what runs is let run");
+    bench.ok("a", nothing());
+    assert_eq!(bench.ending, Some(Ending::Paused(Vec::new())));
+    assert_eq!(bench.states(), "open succeeded, a succeeded, b pending, close pending");
+    let mut bench = bench.crash(Vec::new());
+    bench.ok("b", nothing()).ok("close", nothing());
+    assert_eq!(bench.ending, Some(Ending::Verdict(Verdict::Succeeded)));
+
+    // What is between two attempts waits for the next session.
+    let mut bench = Bench::start(plan(steps()));
+    bench.ok("open", nothing()).err("a", CallError::transient("busy", "busy"));
+    pause(&mut bench);
+    assert_eq!(bench.ending, Some(Ending::Paused(Vec::new())));
+    let mut bench = bench.crash(Vec::new());
+    bench.pass(60_000).ok("a", nothing());
+    assert_eq!(bench.flies(), ["b"]);
+
+    // A cancel goes further than a pause.
+    let mut bench = Bench::start(plan(steps()));
+    bench.ok("open", nothing());
+    pause(&mut bench);
+    bench.cancel(CancelRequest::Drain).ok("a", nothing()).ok("close", nothing());
+    bench.ends(Verdict::Cancelled, "open succeeded, a succeeded, b cancelled, close succeeded");
+
+    // So does unwinding stand still, and go on.
+    let mut steps = steps();
+    steps[0] = step("open").undo();
+    steps[2].on_failure = OnFailure::Undo;
+    let mut bench = Bench::start(plan(steps));
+    bench.ok("open", nothing()).ok("a", nothing());
+    pause(&mut bench);
+    bench.err("b", CallError::permanent("exit_1", "no"));
+    assert_eq!(bench.ending, Some(Ending::Paused(Vec::new())));
+    let mut bench = bench.crash(Vec::new());
+    bench.ok("open!undo", nothing()).ok("close", nothing());
+    assert_eq!(bench.ending, Some(Ending::Verdict(Verdict::Unwound)));
 }
 
 #[test]
