@@ -7,10 +7,12 @@ pub mod files;
 #[cfg(test)]
 mod fold_tests;
 pub mod git;
+pub mod init;
 pub mod moment;
 pub mod outputs;
 pub mod past;
 pub mod plugins;
+pub mod rehearse;
 pub mod request;
 pub mod sealed;
 pub mod session;

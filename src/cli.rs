@@ -8,6 +8,7 @@ mod check;
 mod detach;
 mod diff;
 mod execute;
+mod init;
 mod log;
 mod look;
 mod observe;
@@ -15,6 +16,7 @@ mod out;
 mod plan;
 mod plugins;
 mod prompt;
+mod rehearse;
 mod resume;
 mod schema;
 mod sealed;
@@ -41,8 +43,10 @@ pub fn main() -> Exit {
     out.start_log(cli.verbose);
     let state_dir = cli.state_dir.as_deref();
     match &cli.command {
+        Command::Init(args) => init::run(args, &out),
         Command::Check(args) => check::run(args, &out),
         Command::Plan(args) => plan::run(args, state_dir, &out),
+        Command::Rehearse(args) => rehearse::run(args, &out),
         Command::Diff(args) => diff::run(args, &out),
         Command::Execute(args) => execute::run(args, state_dir, &out),
         Command::Resume(args) => resume::run(args, state_dir, &out),

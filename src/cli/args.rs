@@ -9,6 +9,22 @@ use crate::words::{Mode, Phase, Rival, Style};
 /// Heading of the options that every verb takes.
 const ALL: &str = "Options of every command";
 
+/// What follows the options of `dr rehearse`.
+const REHEARSE: &str = "\
+A script says how steps go, by their ids; every key may be left out:
+
+  people: 2m                             # how long people take to answer
+  steps:
+    check_lag: { outputs: { lag: 90s } }
+    promote:   { takes: 4m, fails: { how: transient, times: 1 } }
+    switch:    { gate: reject }          # approve, reject, silence
+    create_vm: { fails: { how: unknown_done }, question: done }
+
+`how` is transient, permanent, denied, timeout, hang, unknown_done or unknown_not_done.
+
+Exit codes: 0 it succeeded · 3 the runbook is invalid, or a fault has no defined way on · 5 the
+rehearsed run failed · 6 it missed an objective · 7 it waits for people";
+
 /// Disaster recovery from reviewed text: check, plan, execute and prove a runbook.
 #[derive(Debug, Parser)]
 #[command(
@@ -50,6 +66,8 @@ pub enum Colour {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a runbook to begin with, which runs as it is
+    Init(Init),
     /// Find every problem of runbooks, without running anything
     Check(Check),
     /// Show what would be done, when, and whether it meets the objectives
@@ -57,6 +75,16 @@ pub enum Command {
     /// Touches nothing, contacts nothing, starts no process; with `--observe` it asks the targets,
     /// read-only.
     Plan(Plan),
+    /// Run a runbook on simulated systems and simulated time
+    ///
+    /// Touches nothing and starts nothing; hours pass in milliseconds. Actions take as long as
+    /// planned and give something plausible, so that outputs can be computed and expectations
+    /// hold; people answer after a minute. What cannot be made up is asked for.
+    ///
+    /// With `--faults` every step in turn fails, times out, hangs, loses its answer, and is
+    /// interrupted; what has no defined way on then is reported.
+    #[command(after_help = REHEARSE)]
+    Rehearse(Rehearse),
     /// What a change to a runbook does to the plan
     ///
     /// Compares effects, not text: steps, dependencies, gates, guards, recovery times. Starts no
@@ -124,6 +152,30 @@ pub struct Selection {
     pub parallelism: Option<u32>,
 }
 
+/// `dr init`
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Where to; made if it is not there. What exists is never overwritten.
+    #[arg(default_value = ".", value_name = "DIR")]
+    pub dir: PathBuf,
+    /// What kind of recovery. Default: the smallest runbook that shows how one is made.
+    #[arg(long, value_enum, value_name = "TEMPLATE")]
+    pub template: Option<TemplateName>,
+}
+
+/// Kinds of starters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TemplateName {
+    /// Move a service to its standby site.
+    Failover,
+    /// Restore from a backup.
+    Restore,
+    /// Take a backup and prove it.
+    Backup,
+    /// Break something on purpose in an environment of its own, and recover.
+    GameDay,
+}
+
 /// `dr check`
 #[derive(Debug, Args)]
 pub struct Check {
@@ -145,6 +197,10 @@ pub enum CheckFormat {
     Text,
     /// A list of problems.
     Json,
+    /// Annotations of a pull request on GitHub.
+    Github,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
 }
 
 /// `dr plan`
@@ -242,6 +298,25 @@ pub struct Verify {
     /// How to print.
     #[arg(long, value_enum, default_value_t = ListFormat::Text)]
     pub format: ListFormat,
+}
+
+/// `dr rehearse`
+#[derive(Debug, Args)]
+pub struct Rehearse {
+    /// The runbook.
+    pub runbook: PathBuf,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would take it for the text of --help")]
+    pub selection: Selection,
+    /// What a step gives: one of its outputs, or with `STEP.result` all of what its action gives.
+    #[arg(long = "set", value_name = "STEP.OUTPUT=VALUE", value_parser = key_value)]
+    pub sets: Vec<(String, String)>,
+    /// A file that says how steps go, how long they take, and what people answer.
+    #[arg(long, value_name = "FILE")]
+    pub script: Option<PathBuf>,
+    /// Play everything that can happen to every step, and report what has no defined way on.
+    #[arg(long)]
+    pub faults: bool,
 }
 
 /// `dr execute`

@@ -4,7 +4,7 @@ use super::args::{Check, CheckFormat};
 use super::exit::Exit;
 use super::out::Out;
 use crate::app::source::{self, Examined};
-use crate::runbook;
+use crate::runbook::{self, Finding, Level};
 
 pub(super) fn run(args: &Check, out: &Out) -> Exit {
     let paths = match source::runbooks(&args.paths) {
@@ -27,6 +27,12 @@ pub(super) fn run(args: &Check, out: &Out) -> Exit {
         .iter()
         .any(|file| if args.strict { !file.findings.is_empty() } else { file.errors() > 0 });
     match args.format {
+        CheckFormat::Github => out.result(&runbook::github(&findings(&examined, args.strict))),
+        CheckFormat::Sarif => {
+            let found = findings(&examined, args.strict);
+            let log = runbook::sarif(&found, env!("CARGO_PKG_VERSION"));
+            out.result(&serde_json::to_string_pretty(&log).unwrap_or_default());
+        }
         CheckFormat::Json => {
             let findings: Vec<_> = examined.iter().flat_map(|file| &file.findings).collect();
             let json = serde_json::to_string_pretty(&findings).unwrap_or_default();
@@ -45,6 +51,17 @@ pub(super) fn run(args: &Check, out: &Out) -> Exit {
         }
     }
     if wrong { Exit::Invalid } else { Exit::Done }
+}
+
+/// Everything that was found. What makes the check fail is an error for whoever reads it.
+fn findings(examined: &[Examined], strict: bool) -> Vec<Finding> {
+    let mut found: Vec<Finding> = examined.iter().flat_map(|it| it.findings.clone()).collect();
+    if strict {
+        for finding in &mut found {
+            finding.level = Level::Error;
+        }
+    }
+    found
 }
 
 /// Prints what was found in a file.

@@ -9,6 +9,7 @@
 mod advance;
 mod attempts;
 mod checks;
+mod foresee;
 mod graph;
 mod io;
 #[expect(clippy::module_inception, reason = "the machine itself")]
@@ -27,6 +28,7 @@ mod step;
 pub(crate) mod tests;
 mod unwind;
 
+pub use foresee::{Foreseen, Unmet, UnmetKind};
 pub use graph::PlanFault;
 pub use io::{AttemptResult, Effect, Ending, Input, Launch, LaunchKind, Session, Ticket, Timer};
 pub use machine::Machine;

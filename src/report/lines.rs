@@ -27,7 +27,8 @@ pub(super) fn line(event: &Event, fact: &Fact) -> String {
 }
 
 /// One fact as a line that scrolls by on a screen. Never cut: the terminal breaks it.
-pub(super) fn screen_line(screen: &Screen, event: &Event, fact: &Fact) -> String {
+#[must_use]
+pub fn screen_line(screen: &Screen, event: &Event, fact: &Fact) -> String {
     let elapsed = Millis(event.elapsed_ms).short();
     let text = format!("{elapsed:>7}  {}: {}", fact.subject, fact.text);
     screen.paint(fact.tone, &text)

@@ -20,7 +20,7 @@ mod spans;
 pub use facts::{Fact, Tone, facts};
 pub use frame::frame;
 pub use json::Json;
-pub use lines::Lines;
+pub use lines::{Lines, screen_line};
 pub use live::{Live, TICK};
 pub use logs::{Log, log_text, logs};
 pub use plugins::{plugin, plugins};

@@ -129,6 +129,8 @@ codes! {
     NOTHING_TO_UNDO = "DR1909", "nothing says how to undo";
     /// A closing step that waits for nothing but what it closes.
     CLOSES_AT_ONCE = "DR1910", "a closing step that closes at once";
+    /// The runbook's own estimates are longer than the objective.
+    RTO_BELOW_PATH = "DR1915", "an objective shorter than its own steps";
 }
 
 /// Title of a code.

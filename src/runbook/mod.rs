@@ -8,6 +8,7 @@ mod document;
 mod form_tests;
 mod graph;
 mod later;
+mod lines;
 mod load;
 mod loaded;
 mod normalize;
@@ -17,6 +18,7 @@ mod problem;
 mod report;
 #[cfg(test)]
 mod report_tests;
+mod sarif;
 mod shorthand;
 mod spans;
 #[cfg(test)]
@@ -32,11 +34,12 @@ pub use document::{
     PoolDoc, PriorityDoc, RepeatDoc, RetryDoc, SecretSourceDoc, ServiceDoc, SeverityDoc, SleepDoc,
     SpanDoc, StepDoc, TierDoc, ValidationCheckDoc, ValidationDoc,
 };
-pub use graph::{Edge, EdgeKind, Graph, Node, NodeKind, Reason, codes as graph_codes};
+pub use graph::{Edge, EdgeKind, Graph, Node, NodeKind, Reason};
 pub use load::{load, read};
 pub use loaded::Runbook;
 pub use normalize::normalize;
 pub use problem::{DocPath, Level, Problem};
 pub use report::{Finding, Look, findings, page, render};
-pub use spans::{Spans, line};
+pub use sarif::{github, sarif};
+pub use spans::Spans;
 pub use undo::UndoDoc;

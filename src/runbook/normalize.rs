@@ -2,9 +2,8 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::spans::{Spans, exact};
-use super::yaml::{Kind, Shape, Shapes};
-use super::{DocPath, Document, InputType, Runbook};
+use super::yaml::{Shape, Shapes};
+use super::{DocPath, Document, InputType, Runbook, Spans};
 use crate::catalog::Catalog;
 
 /// Gives texts their source: where a plugin's schema or an input's type says text, `0644`, `1.10`
@@ -154,12 +153,9 @@ impl Normalizer<'_> {
 
     fn text(&self, value: &mut Value, at: &dyn Fn() -> DocPath) {
         if matches!(value, Value::Number(_) | Value::Bool(_))
-            && let Some(tree) = self.spans.tree()
-            && let Some(node) = exact(tree, &at())
-            && tree.kind(node) == Kind::Plain
-            && let Some(written) = tree.scalar(node)
+            && let Some(written) = self.spans.plain(&at())
         {
-            *value = Value::String(written.into_owned());
+            *value = Value::String(written);
         }
     }
 }

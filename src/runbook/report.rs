@@ -2,15 +2,18 @@ use std::fmt::{self, Write as _};
 use std::ops::Range;
 
 use miette::{
-    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource,
-    NarratableReportHandler, Severity, SourceCode,
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError,
+    MietteSpanContents, NarratableReportHandler, Severity, SourceCode, SourceSpan, SpanContents,
 };
 use serde::Serialize;
 
-use super::{DocPath, Level, Problem, Spans, line};
+use super::lines::Lines;
+use super::{DocPath, Level, Problem, Spans};
 
 /// More problems than this are counted, not shown.
 const SHOWN: usize = 200;
+/// Lines of more bytes are not shown, only where they are.
+const LONGEST_LINE: usize = 2_000;
 
 /// A problem with its place in the file: what `--format json` prints, one object each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -67,8 +70,8 @@ pub fn findings(file: &str, text: &str, problems: &[Problem]) -> Vec<Finding> {
                 help: problem.help.clone(),
                 file: file.to_owned(),
                 path: problem.at.clone(),
-                line: span.as_ref().map(|span| line(text, span.start)),
-                column: span.as_ref().map(|span| column(text, span.start)),
+                line: span.as_ref().map(|span| spans.place(span.start).0),
+                column: span.as_ref().map(|span| spans.place(span.start).1),
                 span,
                 page: page(problem.code),
             }
@@ -95,7 +98,7 @@ pub fn render(text: &str, findings: &[Finding], look: Look, width: usize) -> Str
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut out = String::new();
     let Some(first) = findings.first() else { return out };
-    let source = NamedSource::new(&first.file, text.to_owned()).with_language("yaml");
+    let source = Source { file: &first.file, text, lines: Lines::new(text) };
     for finding in findings.iter().take(SHOWN) {
         let shown = Shown { finding, source: &source };
         let done = match look {
@@ -135,25 +138,78 @@ pub fn render(text: &str, findings: &[Finding], look: Look, width: usize) -> Str
     out
 }
 
-fn column(text: &str, at: usize) -> u32 {
-    let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
-    1 + text[start..at].chars().count() as u32
+/// The file as miette sees it. Its own sources count lines from the top for every finding.
+struct Source<'a> {
+    file: &'a str,
+    text: &'a str,
+    lines: Lines<'a>,
+}
+
+impl fmt::Debug for Source<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+impl SourceCode for Source<'_> {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        before: usize,
+        after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let (first, _) = self.lines.place(span.offset());
+        let (last, _) = self.lines.place(span.offset() + span.len().saturating_sub(1));
+        let from = first.saturating_sub(before as u32).max(1);
+        let to = last.saturating_add(after as u32).min(self.lines.count());
+        // Without context only the span itself is wanted: that is how labels are placed.
+        let start = if before == 0 { span.offset() } else { self.lines.line(from).start };
+        let end = if after == 0 { span.offset() + span.len() } else { self.lines.line(to).end };
+        let bytes = self.text.as_bytes().get(start..end).ok_or(MietteError::OutOfBounds)?;
+        let column = if before == 0 { self.lines.place(span.offset()).1 as usize - 1 } else { 0 };
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.file.to_owned(),
+            bytes,
+            (start, end - start).into(),
+            from as usize - 1,
+            column,
+            (to - from) as usize + 1,
+        )))
+    }
 }
 
 /// One finding as miette draws it.
 #[derive(Debug)]
 struct Shown<'a> {
     finding: &'a Finding,
-    source: &'a NamedSource<String>,
+    source: &'a Source<'a>,
 }
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.finding.message)
+        f.write_str(&self.finding.message)?;
+        match (self.is_legible(), self.finding.line, self.finding.column) {
+            (false, Some(line), Some(column)) => {
+                write!(f, " ({}:{line}:{column})", self.finding.file)
+            }
+            _ => Ok(()),
+        }
     }
 }
 
 impl std::error::Error for Shown<'_> {}
+
+impl Shown<'_> {
+    /// Whether the lines around its place are such as people read.
+    fn is_legible(&self) -> bool {
+        let Some(span) = &self.finding.span else { return true };
+        let lines = &self.source.lines;
+        let (first, _) = lines.place(span.start);
+        let (last, _) = lines.place(span.end);
+        let mut shown = first.saturating_sub(1).max(1)..=last.saturating_add(1);
+        shown.all(|line| lines.line(line).len() <= LONGEST_LINE)
+    }
+}
 
 impl Diagnostic for Shown<'_> {
     fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
@@ -176,7 +232,8 @@ impl Diagnostic for Shown<'_> {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.finding.span.as_ref().map(|_| self.source as &dyn SourceCode)
+        let span = self.finding.span.as_ref().filter(|_| self.is_legible());
+        span.map(|_| self.source as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {

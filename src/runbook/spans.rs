@@ -1,7 +1,9 @@
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::DocPath;
+use super::lines::Lines;
 use super::yaml::{Kind, NodeId, Tree, first_line};
 
 /// Finds the bytes of the file that a [`DocPath`] means. Reads the file again, once, when first
@@ -10,13 +12,16 @@ use super::yaml::{Kind, NodeId, Tree, first_line};
 pub struct Spans<'t> {
     text: &'t str,
     tree: OnceCell<Option<Tree<'t>>>,
+    /// Items of the lists that were asked for: a list is walked once, not for every problem in it.
+    items: RefCell<HashMap<NodeId, Vec<NodeId>>>,
+    lines: OnceCell<Lines<'t>>,
 }
 
 impl<'t> Spans<'t> {
     /// For the text of a runbook.
     #[must_use]
     pub fn new(text: &'t str) -> Self {
-        Self { text, tree: OnceCell::new() }
+        Self { text, tree: OnceCell::new(), items: RefCell::default(), lines: OnceCell::new() }
     }
 
     pub(super) fn tree(&self) -> Option<&Tree<'t>> {
@@ -28,7 +33,7 @@ impl<'t> Spans<'t> {
     #[must_use]
     pub fn bytes(&self, path: &DocPath, within: Option<&Range<usize>>) -> Option<Range<usize>> {
         let tree = self.tree()?;
-        let found = find(tree, path)?;
+        let found = self.find(tree, path)?;
         let value = tree.target(found.value);
         if let (true, Some(within)) = (found.complete, within)
             && let Some(narrow) = narrow(tree, self.text, value, within)
@@ -45,10 +50,43 @@ impl<'t> Spans<'t> {
         Some(first_line(self.text, place))
     }
 
-    /// Line of `path`, from 1.
+    /// The plain text at a path, as it is written.
+    pub(super) fn plain(&self, path: &DocPath) -> Option<String> {
+        let tree = self.tree()?;
+        let found = self.find(tree, path).filter(|found| found.complete)?;
+        let node = tree.target(found.value);
+        let text = tree.scalar(node).filter(|_| tree.kind(node) == Kind::Plain)?;
+        Some(text.into_owned())
+    }
+
+    /// Line and column of a byte, both from 1; columns count characters.
     #[must_use]
-    pub fn line(&self, path: &DocPath) -> Option<u32> {
-        Some(line(self.text, self.bytes(path, None)?.start))
+    pub fn place(&self, at: usize) -> (u32, u32) {
+        self.lines.get_or_init(|| Lines::new(self.text)).place(at)
+    }
+
+    /// The node at a path, or the deepest one on the way.
+    fn find(&self, tree: &Tree<'_>, path: &DocPath) -> Option<Found> {
+        let mut found = Found { key: None, value: tree.root()?, complete: true };
+        for part in parts(&path.0) {
+            let at = tree.target(found.value);
+            let next = match &part {
+                Part::Key(name) => tree.entry(at, name).map(|(key, value)| (Some(key), value)),
+                Part::Index(index) if tree.kind(at) == Kind::List => {
+                    let mut items = self.items.borrow_mut();
+                    let items = items.entry(at).or_insert_with(|| tree.children(at).collect());
+                    items.get(*index).map(|item| (None, *item))
+                }
+                Part::Index(_) => None,
+            };
+            let Some((key, value)) = next else {
+                found.complete = false;
+                break;
+            };
+            found.key = key;
+            found.value = value;
+        }
+        Some(found)
     }
 }
 
@@ -61,43 +99,10 @@ fn item(tree: &Tree<'_>, value: NodeId) -> Range<usize> {
     }
 }
 
-/// Line of a byte, from 1.
-#[must_use]
-pub fn line(text: &str, at: usize) -> u32 {
-    1 + text[..at.min(text.len())].matches('\n').count() as u32
-}
-
-pub(super) struct Found {
-    pub(super) key: Option<NodeId>,
-    pub(super) value: NodeId,
+struct Found {
+    key: Option<NodeId>,
+    value: NodeId,
     complete: bool,
-}
-
-/// The node at a path, or the deepest one on the way.
-pub(super) fn find(tree: &Tree<'_>, path: &DocPath) -> Option<Found> {
-    let mut found = Found { key: None, value: tree.root()?, complete: true };
-    for part in parts(&path.0) {
-        let at = tree.target(found.value);
-        let next = match &part {
-            Part::Key(name) => tree.entry(at, name).map(|(key, value)| (Some(key), value)),
-            Part::Index(index) if tree.kind(at) == Kind::List => {
-                tree.children(at).nth(*index).map(|item| (None, item))
-            }
-            Part::Index(_) => None,
-        };
-        let Some((key, value)) = next else {
-            found.complete = false;
-            break;
-        };
-        found.key = key;
-        found.value = value;
-    }
-    Some(found)
-}
-
-/// The node at a path, if there is one.
-pub(super) fn exact(tree: &Tree<'_>, path: &DocPath) -> Option<NodeId> {
-    find(tree, path).filter(|found| found.complete).map(|found| tree.target(found.value))
 }
 
 fn narrow(
@@ -185,7 +190,11 @@ steps:
             let bytes = spans.bytes(&path, within.as_ref()).expect("a place");
             assert_eq!(&TEXT[bytes], expected, "{path}");
         }
-        assert_eq!(spans.line(&DocPath::step(1)), Some(10));
+        let second = spans.bytes(&DocPath::step(1), None).expect("a place");
+        assert_eq!(spans.place(second.start), (10, 5));
+        let plain = |path: DocPath| spans.plain(&path);
+        assert_eq!(plain(DocPath::key("hosts").field("a.b").field("port")).as_deref(), Some("22"));
+        assert_eq!(plain(DocPath::key("hosts").field("a.b").field("address")), None);
         assert_eq!(Spans::new("").bytes(&DocPath::step(1), None), None);
     }
 }

@@ -22,6 +22,7 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("journal", &["event"]),
         ("plugin", &["plan"]),
         ("engine", &["machine", "journal", "plugin", "plan", "event", "text"]),
+        ("rehearse", &["machine", "journal", "plan", "event", "text"]),
         ("view", &["plan", "event", "text"]),
         ("report", &["view", "plan", "event"]),
         ("evidence", &["view", "plan", "event"]),

@@ -77,3 +77,22 @@ fn plans_and_events_fit_their_schemas() {
     let evidence = std::fs::read_to_string(dr.last_run().join("evidence.json")).unwrap();
     fits(&schema("evidence.schema.json"), &serde_json::from_str(&evidence).unwrap());
 }
+
+/// Runbooks that are shipped and shown fit the schema for readers and validators of others too.
+#[test]
+fn others_read_and_validate_every_runbook() {
+    let mut paths = Vec::new();
+    files(&repository("runbooks"), &mut paths);
+    files(&repository("docs/guide"), &mut paths);
+    files(&repository("src/app/templates"), &mut paths);
+    let schema = repository("schemas/runbook.schema.json");
+    let ended = std::process::Command::new("python3")
+        .arg(repository("tests/validate.py"))
+        .arg(schema)
+        .args(&paths)
+        .output()
+        .expect("python3: tests/install brings it");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{said}");
+    assert!(!ended.stdout.starts_with(b"0 "), "runbooks were read");
+}

@@ -139,7 +139,7 @@ fn expect(
     Ok(Some((severity, message)))
 }
 
-fn at(point: &Expr, names: &Scope<'_>) -> Result<Timestamp, String> {
+pub(in crate::machine) fn at(point: &Expr, names: &Scope<'_>) -> Result<Timestamp, String> {
     let value = point.evaluate(names).map_err(|error| error.to_string())?;
     as_time(&value).ok_or_else(|| format!("`{}` gives {value}, which is no time", point.source()))
 }

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use dr_plugin::{ActionManifest, Effect};
 
+use super::ancestors::Ancestors;
 use super::arguments::Schemas;
 use crate::catalog::Catalog;
 use crate::runbook::{DocPath, Document, Graph, Problem, Runbook, StepDoc, codes, nearest};
@@ -33,6 +34,7 @@ pub fn check(runbook: &Runbook, catalog: &Catalog) -> Vec<Problem> {
         steps,
         problems,
         vocabulary: vocabulary(document),
+        ancestors: Ancestors::default(),
         schemas: Schemas::default(),
     };
     checker.names();
@@ -62,6 +64,7 @@ pub(super) struct Checker<'a> {
     pub(super) problems: Vec<Problem>,
     /// What texts and decisions can name.
     pub(super) vocabulary: Vocabulary,
+    pub(super) ancestors: Ancestors,
     pub(super) schemas: Schemas,
 }
 
@@ -111,6 +114,11 @@ impl<'a> Checker<'a> {
             None => format!("there {}", list(&known)),
         };
         self.help(code, at, message, help);
+    }
+
+    /// Whether the node `of` waits for the step `ancestor`.
+    pub(super) fn waits(&self, ancestor: &str, of: &str) -> bool {
+        self.ancestors.waits(&self.graph, ancestor, of)
     }
 
     /// The action that a step calls, if both exist.

@@ -18,6 +18,7 @@ impl Checker<'_> {
         }
         self.lint_undo();
         self.lint_proof();
+        self.lint_objectives();
     }
 
     /// A step that changes things and names nothing: forgotten, or on purpose?
@@ -89,7 +90,7 @@ impl Checker<'_> {
         }
         let id = step.id.value.as_str();
         let mut gates = self.document.steps.iter().filter(|other| other.approve.is_some());
-        if !gates.any(|gate| self.graph.is_ancestor(&gate.id.value, id)) {
+        if !gates.any(|gate| self.waits(&gate.id.value, id)) {
             self.warn(
                 codes::NO_GATE,
                 at.field("point_of_no_return"),

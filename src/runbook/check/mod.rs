@@ -1,12 +1,14 @@
 //! Every check of a runbook that needs no environment, input or run: one file per concern.
 
 mod actions;
+mod ancestors;
 mod arguments;
 mod checker;
 mod ends;
 mod environments;
 mod gates;
 mod inputs;
+mod lint_time;
 mod lints;
 mod names;
 mod numbers;

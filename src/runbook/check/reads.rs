@@ -317,7 +317,7 @@ impl Checker<'_> {
             return Err((codes::NOT_AN_ANCESTOR, format!("`{id}` reads itself"), Some(help)));
         }
         if let Some(node) = reader.node
-            && !self.graph.is_ancestor(id, node)
+            && !self.waits(id, node)
         {
             let message =
                 format!("`{node}` does not wait for `{id}`, so what it reads may not exist yet");

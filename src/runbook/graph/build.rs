@@ -3,9 +3,9 @@ use std::collections::{HashMap, HashSet};
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::cycles;
-use super::model::{Edge, EdgeKind, Graph, Node, NodeKind, Reason, codes};
+use super::model::{Edge, EdgeKind, Graph, Node, NodeKind, Reason};
 use crate::id::StepId;
-use crate::runbook::{DocPath, Document, Problem, StepDoc};
+use crate::runbook::{DocPath, Document, Problem, StepDoc, codes};
 use crate::text::nearest;
 use crate::words::Phase;
 
@@ -230,7 +230,9 @@ impl<'a> Builder<'a> {
                  on it (`depends_on`)"
             ));
         }
-        let steps = self.document.steps.iter().map(|step| step.id.value.as_str());
+        // A guess looks at every step: not for thousands of unknown names.
+        let guessed = if self.problems.len() < 1_000 { self.document.steps.len() } else { 0 };
+        let steps = self.document.steps.iter().take(guessed).map(|step| step.id.value.as_str());
         match nearest(name, steps) {
             Some(near) => problem.with_help(format!("did you mean `{near}`?")),
             None => problem,

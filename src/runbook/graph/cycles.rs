@@ -6,8 +6,8 @@ use petgraph::Direction;
 use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
-use super::model::{Edge, EdgeKind, Node, NodeKind, Reason, codes};
-use crate::runbook::{DocPath, Document, Problem};
+use super::model::{Edge, EdgeKind, Node, NodeKind, Reason};
+use crate::runbook::{DocPath, Document, Problem, codes};
 
 type Index = NodeIndex<u32>;
 

@@ -7,4 +7,4 @@ mod model;
 #[cfg(test)]
 mod tests;
 
-pub use model::{Edge, EdgeKind, Graph, Node, NodeKind, Reason, codes};
+pub use model::{Edge, EdgeKind, Graph, Node, NodeKind, Reason};

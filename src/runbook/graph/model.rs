@@ -6,11 +6,6 @@ use petgraph::visit::EdgeRef as _;
 
 use crate::id::StepId;
 
-/// Codes of the problems that building the graph finds.
-pub mod codes {
-    pub use crate::runbook::codes::{CYCLE, SERVICE_CYCLE, UNKNOWN_SERVICE, UNKNOWN_STEP};
-}
-
 /// Steps, validations and what orders them.
 #[derive(Debug, Clone)]
 pub struct Graph {

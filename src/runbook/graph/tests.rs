@@ -1,5 +1,5 @@
-use super::{EdgeKind, Graph, Reason, codes};
-use crate::runbook::Document;
+use super::{EdgeKind, Graph, Reason};
+use crate::runbook::{Document, codes};
 
 fn document(text: &str) -> Document {
     serde_yaml::from_str(text).expect("a document")
