@@ -198,7 +198,7 @@ fn explained(undefined: &Undefined) -> (String, String) {
         Trouble::NeverClosed(closing) => (
             format!("`{step}`: `{closing}` is to close it, and never runs"),
             format!(
-                "`{closing}` must be taken whenever `{step}` is: give it the same `phase`, or none"
+                "`{closing}` must be taken whenever `{step}` is: give it no `phase` and no `when` of its own"
             ),
         ),
         Trouble::NoCommand(stands) => (

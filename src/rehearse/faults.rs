@@ -213,7 +213,8 @@ impl Sweep<'_> {
         }
         let mut found = Vec::new();
         let mut end = simulation.session(Vec::new())?;
-        if matches!(end, End::Hangs(_)) {
+        let stopped = matches!(end, End::Hangs(_));
+        if stopped {
             end = simulation.stop()?;
         }
         let gate = matches!(fault, Fault::Rejected | Fault::Unanswered);
@@ -221,7 +222,10 @@ impl Sweep<'_> {
             if !gate {
                 found.extend(self.no_way_forward(&simulation, step));
             }
-            found.extend(self.never_closed(&simulation));
+            // Who stops everything at once leaves closing steps to the resume.
+            if !stopped {
+                found.extend(self.never_closed(&simulation));
+            }
         }
         // What was wrong is mended, and people do what the run tells them to do.
         simulation.world.fault = None;
@@ -303,9 +307,9 @@ impl Sweep<'_> {
             let was_opened = simulation.records.iter().any(|record| {
                 matches!(&record.event.kind, EventKind::AttemptStarted { step, .. } if step == *opened)
             });
-            let by_phase = step.skip == Some(SkipReason::Phase);
+            let by_plan = matches!(step.skip, Some(SkipReason::Phase | SkipReason::When));
             let never_ran = match simulation.state(step.id.as_str()) {
-                Some(StepState::Skipped) => by_phase,
+                Some(StepState::Skipped) => by_plan,
                 Some(state) => matches!(state, StepState::Pending | StepState::Blocked),
                 None => false,
             };
@@ -359,7 +363,8 @@ fn go_on(simulation: &mut Simulation<'_>, mut end: End) -> Result<Option<String>
             }
         };
         end = simulation.session(requests)?;
-        if matches!(end, End::Hangs(_)) {
+        let stopped = matches!(end, End::Hangs(_));
+        if stopped {
             end = simulation.stop()?;
         }
     }

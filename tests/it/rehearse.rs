@@ -124,7 +124,7 @@ const NEVER_CLOSED: &str = "runbook: open
 steps:
   - { id: mute, needs: [], phase: failover, uses: sim.action, effect: idempotent, timeout: 1m, with: {} }
   - { id: work, needs: [mute], phase: failover, uses: sim.action, effect: idempotent, timeout: 1m, with: {} }
-  - { id: unmute, closes: mute, after: [work], phase: cleanup, uses: sim.action, effect: idempotent, timeout: 1m, with: {} }
+  - { id: unmute, closes: mute, after: [work], when: 'run.mode == \"drill\"', uses: sim.action, effect: idempotent, timeout: 1m, with: {} }
 ";
 const NO_COMMAND: &str = "runbook: endless
 steps:
