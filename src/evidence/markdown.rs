@@ -282,10 +282,9 @@ fn decisions(out: &mut String, evidence: &Evidence) {
     for Decision { step, asked, asked_at, decided, by, reason, inputs, waited_ms } in
         &evidence.decisions
     {
-        let told: String = inputs
-            .iter()
-            .map(|(name, value)| format!(", {} = {}", escape(name), escape(&value_text(value))))
-            .collect();
+        let told = inputs.iter().fold(String::new(), |told, (name, value)| {
+            told + ", " + &escape(name) + " = " + &escape(&value_text(value))
+        });
         let who = match (by, decided) {
             (Some(by), _) => format!("{} on {}", escape(&by.user), escape(&by.host)),
             (None, Some(_)) => "its deadline".to_owned(),

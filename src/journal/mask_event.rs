@@ -42,7 +42,9 @@ impl Masker {
             }
             EventKind::ApprovalAnswered { reason, inputs, .. } => {
                 self.optional(reason);
-                inputs.values_mut().for_each(|value| self.value(value));
+                for value in inputs.values_mut() {
+                    self.value(value);
+                }
             }
             EventKind::RequestAccepted { request } => self.request(request),
             EventKind::RequestRefused { request, why } => {

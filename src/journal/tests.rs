@@ -134,6 +134,7 @@ fn it_goes_on_where_it_ended() {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the count is what is asked for")]
 fn every_changed_byte_is_found() {
     let bytes = hundred();
     let mut changed = bytes.clone();
@@ -162,6 +163,7 @@ fn every_changed_byte_is_found() {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the count is what is asked for")]
 fn every_cut_is_a_torn_line_or_a_shorter_journal() {
     let bytes = small();
     let whole = decode(&bytes, false).unwrap().records;

@@ -232,8 +232,8 @@ impl Machine {
         match plan.expect_error.as_ref().map(|expected| (expected, expected.decide(&scope))) {
             None | Some((_, Ok(false))) => {}
             Some((_, Ok(true))) => {
-                let plain = Scope::new(&self.graph, &self.state, self.now, step);
-                let finish = finish::failed_as_expected(plan, &error, &plain);
+                let afterwards = Scope::new(&self.graph, &self.state, self.now, step);
+                let finish = finish::failed_as_expected(plan, &error, &afterwards);
                 let next = match &finish.error {
                     Some(_) => self.failed(step),
                     None => Next::Proceed,

@@ -73,18 +73,15 @@ impl Span {
             achieved.reason = Some(format!("`{}` has not begun", self.from));
             return achieved;
         };
-        match to.filter(|to| to.state.is_met()).and_then(|to| to.over_ms) {
-            Some(closed) => {
-                let took = closed.saturating_sub(opened);
-                achieved.took_ms = Some(took);
-                achieved.met = self.objective_ms.map(|objective| took <= objective);
-            }
-            None => {
-                achieved.met = self.objective_ms.map(|_| false);
-                let state = to.map_or(StepState::Pending, |to| to.state);
-                let state = state.as_str().replace('_', " ");
-                achieved.reason = Some(format!("it was never closed: `{}` is {state}", self.to));
-            }
+        if let Some(closed) = to.filter(|to| to.state.is_met()).and_then(|to| to.over_ms) {
+            let took = closed.saturating_sub(opened);
+            achieved.took_ms = Some(took);
+            achieved.met = self.objective_ms.map(|objective| took <= objective);
+        } else {
+            achieved.met = self.objective_ms.map(|_| false);
+            let state = to.map_or(StepState::Pending, |to| to.state);
+            let state = state.as_str().replace('_', " ");
+            achieved.reason = Some(format!("it was never closed: `{}` is {state}", self.to));
         }
         achieved
     }

@@ -220,7 +220,7 @@ fn open(view: &View, run: &str) -> Vec<Advice> {
 #[must_use]
 pub fn input_options(gate: &Gate) -> String {
     let asked = gate.inputs.iter().filter(|asked| asked.default.is_none());
-    asked.map(|asked| format!(" --input {}=VALUE", asked.name)).collect()
+    asked.fold(String::new(), |options, asked| options + " --input " + &asked.name + "=VALUE")
 }
 
 fn gate_advice(

@@ -30,6 +30,7 @@ async fn nothing_is_launched_before_it_is_durable() {
     assert_eq!(seen, (1..=192).collect::<Vec<_>>(), "everything is told, in order");
 }
 
+#[expect(clippy::print_stdout, reason = "the count is what is asked for")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_any_failure_of_the_journal_nothing_new_is_started() {
     let faults = [

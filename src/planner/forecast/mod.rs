@@ -50,9 +50,9 @@ pub fn forecast(plan: &mut Plan, past: &[PastRun], samples: usize) {
             takes_time.then(|| spread.typical(&step.id, step.estimate_ms))
         })
         .collect();
-    let sampled = sample(&instance, &ranks, &typical, &spread, samples, seed(&plan.digest));
+    let sampling = sample(&instance, &ranks, &typical, &spread, samples, seed(&plan.digest));
     let mut chances = BTreeMap::new();
-    for (service, reached) in plan.services.iter_mut().zip(&sampled.goals) {
+    for (service, reached) in plan.services.iter_mut().zip(&sampling.goals) {
         service.p50_ms = quantile(reached, 0.5);
         service.p90_ms = quantile(reached, 0.9);
         service.p95_ms = quantile(reached, 0.95);
@@ -63,7 +63,7 @@ pub fn forecast(plan: &mut Plan, past: &[PastRun], samples: usize) {
             chances.insert(service.name.clone(), rounded(met as f64 / reached.len() as f64));
         }
     }
-    let all = |share| quantile(&sampled.makespans, share).unwrap_or(0);
+    let all = |share| quantile(&sampling.makespans, share).unwrap_or(0);
     plan.forecast = Some(Forecast {
         samples: samples as u32,
         past_runs: spread.runs as u32,
@@ -76,7 +76,7 @@ pub fn forecast(plan: &mut Plan, past: &[PastRun], samples: usize) {
         criticality: plan
             .steps
             .iter()
-            .zip(&sampled.criticality)
+            .zip(&sampling.criticality)
             .filter(|(_, share)| **share > 0.0)
             .map(|(step, share)| (step.id.clone(), rounded(*share)))
             .collect(),

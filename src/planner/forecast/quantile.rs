@@ -75,7 +75,7 @@ pub(super) fn normal(share: f64) -> f64 {
     ];
     const LOW: f64 = 0.024_25;
     let polynomial = |factors: &[f64], at: f64| factors.iter().fold(0.0, |sum, it| sum * at + it);
-    if share < LOW || share > 1.0 - LOW {
+    if !(LOW..=1.0 - LOW).contains(&share) {
         let tail = share.min(1.0 - share);
         let root = (-2.0 * ln(tail)).sqrt();
         let value = polynomial(&C, root) / (polynomial(&D, root) * root + 1.0);

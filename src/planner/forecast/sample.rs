@@ -67,7 +67,9 @@ pub fn sample(
         }
     }
     makespans.sort_unstable();
-    goals.iter_mut().for_each(|reached| reached.sort_unstable());
+    for reached in &mut goals {
+        reached.sort_unstable();
+    }
     let share = |count: u32| f64::from(count) / f64::from(chains.max(1));
     Sampled { makespans, goals, criticality: on_chain.into_iter().map(share).collect() }
 }

@@ -25,7 +25,7 @@ type Member = (Value, Vec<u32>);
 /// than the worst one kept, so that the search can wander over plateaus.
 pub(super) fn search<P: Profile>(
     generator: &mut Generator<'_, P>,
-    best: &mut Vec<u64>,
+    best: &mut [u64],
     candidates: &[Vec<u64>],
     bound: &Value,
     budget: usize,
@@ -81,7 +81,7 @@ impl Search {
     fn run<P: Profile>(
         &mut self,
         generator: &mut Generator<'_, P>,
-        best: &mut Vec<u64>,
+        best: &mut [u64],
         bound: &Value,
         budget: usize,
         random: &mut Random,
@@ -90,12 +90,12 @@ impl Search {
         let wide = first + budget.saturating_sub(first) * WIDE / 100;
         let (mut from, mut to) = (LEFT, RIGHT);
         while generator.made() + 2 <= budget && self.value > *bound {
-            let size = if generator.made() < wide { MANY } else { FEW };
+            let most = if generator.made() < wide { MANY } else { FEW };
             for side in &mut self.sides {
-                side.truncate(size);
+                side.truncate(most);
             }
             self.breed(generator, from, random);
-            let worst = self.sides[to].last().filter(|_| self.sides[to].len() >= size);
+            let worst = self.sides[to].last().filter(|_| self.sides[to].len() >= most);
             let worst = worst.map(|member| member.0);
             // Lateness is not seen from the makespan: with late services every schedule is made.
             let limit = worst.filter(|worst| worst.lateness == [0; 4]);
@@ -113,7 +113,7 @@ impl Search {
                     generator.bind(best);
                 }
                 if worst.is_none_or(|worst| found <= worst) {
-                    self.keep(generator, to, size);
+                    self.keep(generator, to, most);
                 }
             }
             std::mem::swap(&mut from, &mut to);
@@ -127,7 +127,7 @@ impl Search {
     }
 
     /// Keeps the schedule at hand on a side.
-    fn keep<P: Profile>(&mut self, generator: &mut Generator<'_, P>, to: usize, size: usize) {
+    fn keep<P: Profile>(&mut self, generator: &mut Generator<'_, P>, to: usize, most: usize) {
         let value = generator.value(&self.starts);
         if to == LEFT {
             generator.list_by_end(&self.starts, &mut self.child);
@@ -141,7 +141,7 @@ impl Search {
             return;
         }
         side.insert(first, (value, self.child.clone()));
-        side.truncate(size);
+        side.truncate(most);
     }
 
     /// A new list from one or two of those kept.

@@ -375,8 +375,7 @@ impl Pipe {
             move || {
                 let mut from = BufReader::new(from);
                 let mut line = Vec::new();
-                loop {
-                    let Ok(bytes @ [_, ..]) = from.fill_buf() else { break };
+                while let Ok(bytes @ [_, ..]) = from.fill_buf() {
                     // A terminal that is redrawn goes back to the start of its lines.
                     let end = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
                     let count = end.map_or(bytes.len(), |end| end + 1);
