@@ -70,7 +70,7 @@ fn script_of_the_guide() -> String {
     let step = page.split("- name: Plan and compare").nth(1).unwrap();
     let lines = step.split("run: |\n").nth(1).unwrap().lines();
     let lines = lines.take_while(|line| line.starts_with("          "));
-    lines.map(|line| format!("{}\n", &line[10..])).collect()
+    lines.fold(String::new(), |script, line| script + &line[10..] + "\n")
 }
 
 #[test]

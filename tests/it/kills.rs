@@ -109,7 +109,7 @@ fn killed_at_any_time_it_does_everything_once() {
         let mut random = Random::new(seed);
         let dr = site.dr(&steps);
         runs += 1;
-        for _ in 0..1 + random.below(5) {
+        for _ in 0..=random.below(5) {
             let running = go_on(&dr).spawn();
             sleep(Duration::from_millis(random.below(whole)));
             let ended = running.kill();

@@ -2,9 +2,11 @@
 
 #![expect(
     clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "tests start processes and threads and look at the clock; a failing helper is a \
-              failing test"
+    reason = "tests start processes and threads, look at the clock and print their counts; a \
+              failing helper is a failing test"
 )]
 
 mod bad_input;

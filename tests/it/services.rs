@@ -144,8 +144,7 @@ impl Plan {
             changed = false;
             for step in 0..steps {
                 for &before in &self.before[step] {
-                    for class in 0..4 {
-                        let at = due[step][class];
+                    for (class, at) in due[step].into_iter().enumerate() {
                         let latest =
                             if at == i64::MAX { at } else { at - self.durations[step] as i64 };
                         if latest < due[before][class] {

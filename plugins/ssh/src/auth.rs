@@ -33,7 +33,19 @@ pub(crate) fn log_in(session: &Session, target: &Target) -> Result<(), CallError
             && with_agent(session, target, &mut tried, |blob| {
                 !named.iter().any(|file| is_public_half(file, blob))
             }));
-    if accepted { Ok(()) } else { Err(refused(target, &tried)) }
+    match accepted {
+        true => Ok(()),
+        false if tried.is_cut_off() => Err(cut_off(target, &tried)),
+        false => Err(refused(target, &tried)),
+    }
+}
+
+/// A connection that broke while the host was to answer says nothing about the login.
+fn cut_off(target: &Target, tried: &Tried) -> CallError {
+    let message = format!("the connection to {} broke during the login", target.host);
+    let mut error = CallError::transient("unreachable", message);
+    error.causes.clone_from(&tried.notes);
+    error
 }
 
 /// What was tried in vain.
@@ -45,6 +57,11 @@ struct Tried {
 }
 
 impl Tried {
+    /// What libssh2 says when an answer never came, and only then.
+    fn is_cut_off(&self) -> bool {
+        self.notes.iter().any(|note| note.contains("USERAUTH response"))
+    }
+
     fn note(&mut self, note: String) {
         if !self.notes.contains(&note) {
             self.notes.push(note);

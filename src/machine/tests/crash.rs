@@ -4,13 +4,13 @@ use super::play::{Played, check_played, play, play_on};
 use super::random::{Family, random_plan};
 use crate::event::Verdict;
 
-/// How much is tried: `DR_TEST_SIZE` is `small` (default), `full` or `huge`.
+/// How much is tried: `DR_TEST_CASES` is `few` (default), `ci` or `full`.
 #[expect(clippy::disallowed_methods, reason = "the size of a test is chosen from outside")]
-pub(super) fn size(small: u64, full: u64) -> u64 {
-    match std::env::var("DR_TEST_SIZE").as_deref() {
-        Ok("full") => full,
-        Ok("huge") => full * 10,
-        _ => small,
+pub(super) fn size(few: u64, many: u64) -> u64 {
+    match std::env::var("DR_TEST_CASES").as_deref() {
+        Ok("ci") => many,
+        Ok("full") => many * 10,
+        _ => few,
     }
 }
 
