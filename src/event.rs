@@ -199,6 +199,14 @@ pub enum EventKind {
     /// An attempt came back, and what follows from it. Everything decided is in this one event, so
     /// that no prefix of a batch loses a decision.
     AttemptFinished(AttemptFinished),
+    /// A loop goes over what a step gave: its steps are those of the plan's template, once for each
+    /// element, in this order.
+    Expanded {
+        /// The loop.
+        step: StepId,
+        /// The elements: a list or a map.
+        items: Value,
+    },
     /// A step is over.
     StepFinished(StepFinished),
     /// A person put a finished, failed or unknown step back (`--retry`, `--redo`).

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::state::{dir_to_name, spoken};
-use crate::event::Record;
+use crate::event::{EventKind, Record};
 use crate::journal::{self, JournalError, Replay, RunDir};
 use crate::plan::Plan;
 use crate::view::View;
@@ -51,7 +51,7 @@ impl Past {
             Err(_) if !dir.journal().exists() => journal::decode(b"", accept_loss)?,
             Err(error) => return Err(error.into()),
         };
-        Ok(Self { dir, plan, replay })
+        Ok(Self { dir, plan: expanded(plan, &replay.records), replay })
     }
 
     /// What a screen needs of it.
@@ -87,6 +87,16 @@ impl Past {
     pub fn is_live(&self) -> bool {
         self.dir.is_live()
     }
+}
+
+/// The plan with what its loops turned out to go over.
+fn expanded(plan: Arc<Plan>, records: &[Record]) -> Arc<Plan> {
+    records.iter().fold(plan, |plan, record| match &record.event.kind {
+        EventKind::Expanded { step, items } => {
+            crate::plan::expand(&plan, step, items).map_or(plan, Arc::new)
+        }
+        _ => plan,
+    })
 }
 
 /// The plan that a run carries out.

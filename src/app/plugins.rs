@@ -11,7 +11,7 @@ use crate::engine::EngineError;
 use crate::id::Digest;
 use crate::plan::Plan;
 use crate::plugin::{self, FindError, ProcessPlugin, Registry};
-use crate::runbook::{Document, Runbook};
+use crate::runbook::{Document, Outline, Runbook};
 
 fn linked() -> [Arc<dyn Plugin>; 4] {
     [
@@ -73,10 +73,14 @@ pub fn everything() -> (Catalog, Vec<FindError>) {
 
 /// Names of the plugins that a runbook uses or sets.
 fn named(document: &Document) -> BTreeSet<&str> {
-    let steps = document.steps.iter();
-    let of_steps = steps.flat_map(|step| {
-        let check = step.check.as_ref().map(|check| check.uses.as_str());
-        step.uses.as_deref().into_iter().chain(check)
+    let outline = Outline::new(document);
+    let of_steps = outline.steps().flat_map(|declared| {
+        let step = declared.doc;
+        let undo = step.undo.as_deref();
+        let checks = step.check.iter().chain(undo.and_then(|undo| undo.check.as_ref()));
+        let checks = checks.map(|check| check.uses.as_str());
+        let undo = undo.and_then(|undo| undo.uses.as_deref());
+        step.uses.as_deref().into_iter().chain(undo).chain(checks)
     });
     let validations = document.services.values().flat_map(|service| &service.validation);
     let of_checks = validations.flat_map(|it| &it.checks).map(|check| check.uses.as_str());

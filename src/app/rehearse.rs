@@ -27,6 +27,16 @@ pub fn results(plan: &Plan, catalog: &Catalog) -> BTreeMap<Uses, Value> {
 /// Whether the runbook says what follows when nobody knows what became of a step.
 #[must_use]
 pub fn says_unknown(document: &Document, step: &StepId) -> bool {
-    let written = document.steps.iter().find(|it| it.id.value == step.as_str());
-    written.is_some_and(|it| it.on_unknown.is_some())
+    // Elements of loops are not written.
+    let names = step.as_str().split('/').map(|name| name.split('@').next().unwrap_or(name));
+    let mut steps = &document.steps;
+    let mut found = None;
+    for name in names {
+        found = steps.iter().find(|it| it.id.value == name);
+        steps = match found.and_then(|it| it.steps.as_ref()) {
+            Some(inner) => inner,
+            None => break,
+        };
+    }
+    found.is_some_and(|it| it.on_unknown.is_some())
 }

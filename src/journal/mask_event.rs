@@ -51,6 +51,7 @@ impl Masker {
                 self.request(request);
                 self.string(why);
             }
+            EventKind::Expanded { step: _, items } => self.value(items),
             EventKind::AttemptStarted { input, .. } => {
                 if let Some(input) = input {
                     self.value(input);

@@ -5,6 +5,7 @@ use dr_plugin::CallError;
 use serde_json::Value;
 
 use super::graph::{Index, Role};
+use super::groups;
 use super::io::{Effect, Timer};
 use super::machine::Machine;
 use super::names::Scope;
@@ -15,7 +16,7 @@ use crate::event::{
     Actor, EventKind, Outcome, Purpose, Question, SkipReason, StepFinished, StepState,
 };
 use crate::id::RequestId;
-use crate::plan::OnReject;
+use crate::plan::{OnReject, Step, WINDOW};
 use crate::words::OnFailure;
 
 impl Machine {
@@ -37,7 +38,12 @@ impl Machine {
             return;
         }
         match self.state.stage(step) {
-            Stage::Idle if self.session.live[step as usize].holds => self.begin(step),
+            Stage::Idle
+                if self.session.live[step as usize].holds
+                    && self.graph.step(step).uses.is_some() =>
+            {
+                self.begin(step);
+            }
             Stage::Idle => self.consider(step),
             Stage::Gate => self.watch_gate(step),
             Stage::Sleep(until) => self.sleep_on(step, until),
@@ -124,7 +130,7 @@ impl Machine {
             self.carry_out(step);
             return;
         }
-        if let Some(reason) = plan.skip {
+        if let Some(reason) = plan.skip.or_else(|| self.passed_over(step)) {
             let step = plan.id.clone();
             self.emit(EventKind::StepSkipped { step, reason, by: None, note: None });
             return;
@@ -157,10 +163,15 @@ impl Machine {
         }
         if plan.approve.is_some() && gate.is_none() {
             self.ask_approval(step);
-        } else if plan.sleep.is_some() {
-            self.fall_asleep(step);
         } else if plan.uses.is_none() {
-            self.compute(step);
+            if in_a_window(plan) && !self.has_slots(step) {
+                return;
+            }
+            if plan.sleep.is_some() {
+                self.fall_asleep(step);
+            } else {
+                self.compute(step);
+            }
         } else if self.has_slots(step) {
             self.begin(step);
         }
@@ -174,8 +185,13 @@ impl Machine {
             record.stage.is_over() && !self.state.is_met(&graph, need)
         };
         let mut by: Vec<Index> = graph.node(step).needs.iter().copied().filter(unmet).collect();
-        if by.is_empty() && graph.role(step) == Role::Forward {
+        // What has begun inside a group comes to its end, and the group tells how.
+        let sums_up = self.has_begun(step) && !self.state.is_unwinding();
+        if by.is_empty() && graph.role(step) == Role::Forward && !sums_up {
             by.extend(self.halted(step));
+        }
+        if by.is_empty() {
+            by.extend(self.stopped_by_failures(step).into_iter().flatten());
         }
         if by.is_empty() {
             return false;
@@ -189,6 +205,13 @@ impl Machine {
     pub(super) fn compute(&mut self, step: Index) {
         let graph = Arc::clone(&self.graph);
         let plan = graph.step(step);
+        if plan.group.is_some() {
+            self.sum_up(step);
+            return;
+        }
+        if plan.opens.is_some() && !self.expand(step) {
+            return;
+        }
         if let Some(counted) = &plan.tally
             && let Err(error) = tally::tally(&graph, &self.state, counted)
         {
@@ -217,7 +240,7 @@ impl Machine {
         self.finish(step, finish);
     }
 
-    fn finish(&mut self, step: Index, finish: Finish) {
+    pub(super) fn finish(&mut self, step: Index, finish: Finish) {
         match finish.error {
             Some(error) => self.fail_with(step, error, finish.outputs, finish.warnings),
             None => self.over_with(step, Outcome::Succeeded, finish),
@@ -236,7 +259,9 @@ impl Machine {
         outputs: BTreeMap<String, Value>,
         warnings: Vec<String>,
     ) {
-        if self.graph.step(step).on_failure == OnFailure::Ask {
+        if self.graph.step(step).on_failure == OnFailure::Ask
+            && groups::answers(&self.graph, &self.state, step)
+        {
             self.ask_people(step, Question::Failed, error.message);
             return;
         }
@@ -381,4 +406,10 @@ impl Machine {
         }
         self.remind_later(step);
     }
+}
+
+/// Whether the step is where an element enters the window of its loop. Nothing else that calls no
+/// action takes slots.
+fn in_a_window(step: &Step) -> bool {
+    step.takes.keys().any(|pool| pool.starts_with(WINDOW))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use dr_plugin::Host;
 
 use crate::id::{ServiceId, StepId};
-use crate::plan::{Plan, Step};
+use crate::plan::{Plan, Step, begin_of};
 use crate::words::Phase;
 
 /// Position of a step in the machine's tables.
@@ -84,11 +84,27 @@ pub(super) struct Graph {
     pub(super) by_rank: Vec<Index>,
     /// Closing and cleanup steps.
     pub(super) closings: Vec<Index>,
-    /// Steps that take others back, behind those of the plan.
+    /// Steps that take others back.
     undos: Vec<Step>,
+    /// Which step stands at each position: those of the plan, then what takes them back; behind
+    /// them the same for each loop that was expanded, so that no position ever changes.
+    places: Vec<Place>,
+    /// How many steps the plan had at first, and after each expansion.
+    layers: Vec<usize>,
     /// Hosts as expressions see them.
     pub(super) hosts: BTreeMap<String, serde_json::Value>,
     index: HashMap<StepId, Index>,
+    /// What is directly inside each group, element or loop, by its end.
+    groups: HashMap<Index, Vec<Index>>,
+}
+
+/// What stands at a position.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// A step of the plan.
+    Own(usize),
+    /// What takes steps back: a position in [`Graph::undos`].
+    Undo(usize),
 }
 
 /// Why a step is there.
@@ -124,6 +140,32 @@ pub(super) struct Node {
     pub(super) service: Option<u32>,
     /// Whether the recovery of its service waits for it.
     pub(super) counts: bool,
+    /// The end of the group, element or loop that it is inside.
+    pub(super) inside: Option<Index>,
+    /// Where what it is inside, or what it ends, begins.
+    pub(super) begin: Option<Index>,
+    /// The end of what begins with it.
+    pub(super) opened: Option<Index>,
+}
+
+impl Node {
+    /// A step that stands beside all others.
+    fn aside(role: Role, demand: u32) -> Self {
+        Self {
+            role,
+            undo: None,
+            needs: Vec::new(),
+            waits: Vec::new(),
+            dependents: Vec::new(),
+            rank: 0,
+            demand,
+            service: None,
+            counts: false,
+            inside: None,
+            begin: None,
+            opened: None,
+        }
+    }
 }
 
 /// One service.
@@ -139,8 +181,24 @@ pub(super) struct ServiceNode {
 
 impl Graph {
     pub(super) fn new(plan: Arc<Plan>) -> Result<Self, PlanFault> {
-        let mut index = HashMap::with_capacity(plan.steps.len());
-        for (position, step) in plan.steps.iter().enumerate() {
+        Self::layered(plan, Vec::new())
+    }
+
+    /// The same with the steps that an expanded loop has added to the plan.
+    pub(super) fn grown(&self, plan: Arc<Plan>) -> Result<Self, PlanFault> {
+        Self::layered(plan, self.layers.clone())
+    }
+
+    fn layered(plan: Arc<Plan>, mut layers: Vec<usize>) -> Result<Self, PlanFault> {
+        layers.push(plan.steps.len());
+        let Layout { places, undos, taken_back } = layout(&plan, &layers);
+        let at = |place: &Place| match place {
+            Place::Own(position) => &plan.steps[*position],
+            Place::Undo(position) => &undos[*position],
+        };
+        let mut index = HashMap::with_capacity(places.len());
+        for (position, place) in places.iter().enumerate() {
+            let step = at(place);
             if index.insert(step.id.clone(), position as Index).is_some() {
                 return Err(PlanFault::Duplicate(step.id.clone()));
             }
@@ -162,8 +220,10 @@ impl Graph {
 
         let mut demands = Demands::default();
         let mut closings = Vec::new();
+        let mut groups: HashMap<Index, Vec<Index>> = HashMap::new();
         let mut nodes: Vec<Node> = Vec::with_capacity(plan.steps.len());
-        for (position, step) in plan.steps.iter().enumerate() {
+        for (position, place) in places.iter().enumerate() {
+            let step = at(place);
             let find = |name: &StepId| {
                 index.get(name).copied().ok_or_else(|| PlanFault::UnknownStep {
                     step: step.id.clone(),
@@ -174,6 +234,12 @@ impl Graph {
                 find(counted)?;
             }
             check(&plan, step)?;
+            if let Place::Undo(undo) = place {
+                let of = taken_back[*undo];
+                nodes[of as usize].undo = Some(position as Index);
+                nodes.push(Node::aside(Role::Undo(of), demands.of(step, &pool_index, &pools)?));
+                continue;
+            }
             let mut needs = step.needs.iter().map(find).collect::<Result<Vec<_>, _>>()?;
             needs.sort_unstable();
             needs.dedup();
@@ -222,7 +288,18 @@ impl Graph {
                 demand,
                 service,
                 counts,
+                inside: step.inside.as_ref().map(find).transpose()?,
+                begin: None,
+                opened: step.opens.as_ref().map(find).transpose()?,
             });
+            if let Some(group) = &step.group {
+                let of = group.of.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+                groups.insert(position as Index, of);
+            }
+            let around = step.group.as_ref().map(|_| &step.id).or(step.inside.as_ref());
+            if let Some(begin) = around.map(begin_of) {
+                nodes[position].begin = Some(find(&begin)?);
+            }
         }
         for position in 0..nodes.len() {
             let waits = std::mem::take(&mut nodes[position].waits);
@@ -232,37 +309,15 @@ impl Graph {
             }
             nodes[position].waits = waits;
         }
-        let undos = undos(&plan);
-        for (step, of) in &undos {
-            let position = nodes.len() as Index;
-            if index.insert(step.id.clone(), position).is_some() {
-                return Err(PlanFault::Duplicate(step.id.clone()));
-            }
-            check(&plan, step)?;
-            nodes[*of as usize].undo = Some(position);
-            nodes.push(Node {
-                role: Role::Undo(*of),
-                undo: None,
-                needs: Vec::new(),
-                waits: Vec::new(),
-                dependents: Vec::new(),
-                rank: 0,
-                demand: demands.of(step, &pool_index, &pools)?,
-                service: None,
-                counts: false,
-            });
-        }
-        let undos: Vec<Step> = undos.into_iter().map(|(step, _)| step).collect();
-        let step = |position: Index| {
-            let position = position as usize;
-            plan.steps.get(position).unwrap_or_else(|| &undos[position - plan.steps.len()])
-        };
         let mut by_rank: Vec<Index> = (0..nodes.len() as Index).collect();
-        by_rank.sort_by_key(|&position| (step(position).urgency, position));
+        by_rank.sort_by_key(|&position| (at(&places[position as usize]).urgency, position));
         for (rank, &position) in by_rank.iter().enumerate() {
             nodes[position as usize].rank = rank as u32;
         }
-        let order = order(&plan, &nodes)?;
+        let order = order(&nodes).map_err(|cycle| {
+            let id = |position: Index| at(&places[position as usize]).id.clone();
+            PlanFault::Cycle(cycle.into_iter().map(id).collect())
+        })?;
         let hosts = plan
             .hosts
             .iter()
@@ -279,8 +334,11 @@ impl Graph {
             by_rank,
             closings,
             undos,
+            places,
+            layers,
             hosts,
             index,
+            groups,
         })
     }
 
@@ -288,15 +346,17 @@ impl Graph {
         self.nodes.len()
     }
 
-    /// Number of the plan's own steps.
-    pub(super) fn planned(&self) -> usize {
-        self.plan.steps.len()
+    /// Positions of the plan's own steps: all but those that take others back.
+    pub(super) fn own(&self) -> impl Iterator<Item = Index> + '_ {
+        let places = (0..).zip(&self.places);
+        places.filter(|(_, place)| matches!(place, Place::Own(_))).map(|(position, _)| position)
     }
 
     pub(super) fn step(&self, position: Index) -> &Step {
-        let position = position as usize;
-        let own = self.plan.steps.get(position);
-        own.unwrap_or_else(|| &self.undos[position - self.plan.steps.len()])
+        match self.places[position as usize] {
+            Place::Own(position) => &self.plan.steps[position],
+            Place::Undo(position) => &self.undos[position],
+        }
     }
 
     pub(super) fn role(&self, position: Index) -> Role {
@@ -338,6 +398,21 @@ impl Graph {
         self.index.get(id).copied()
     }
 
+    /// What is directly inside the group, element or loop that a step ends; nothing for others.
+    pub(super) fn inside(&self, end: Index) -> &[Index] {
+        self.groups.get(&end).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether `begin` is where what `end` ends begins.
+    pub(super) fn opens(&self, begin: Index, end: Index) -> bool {
+        self.node(begin).opened == Some(end)
+    }
+
+    /// Where the group, element or loop begins that a step ends.
+    pub(super) fn begin_of_end(&self, end: Index) -> Option<Index> {
+        self.groups.get(&end).and(self.node(end).begin)
+    }
+
     pub(super) fn host(&self, name: Option<&String>) -> Option<Host> {
         name.and_then(|name| self.plan.hosts.get(name)).cloned()
     }
@@ -358,14 +433,34 @@ impl Graph {
     }
 }
 
-/// The steps that take others back, each with the one it takes back.
-fn undos(plan: &Plan) -> Vec<(Step, Index)> {
-    let steps = plan.steps.iter().enumerate();
-    let undos = steps.filter_map(|(position, step)| {
-        let undo = step.undo.as_deref()?.clone();
-        Some((Step { urgency: step.urgency, ..undo }, position as Index))
-    });
-    undos.collect()
+/// Where each step stands, and the steps that take others back, each with the position of the one
+/// that it takes back.
+struct Layout {
+    places: Vec<Place>,
+    undos: Vec<Step>,
+    taken_back: Vec<Index>,
+}
+
+fn layout(plan: &Plan, layers: &[usize]) -> Layout {
+    let mut layout = Layout {
+        places: Vec::with_capacity(plan.steps.len()),
+        undos: Vec::new(),
+        taken_back: Vec::new(),
+    };
+    let mut from = 0;
+    for &to in layers {
+        let first = layout.places.len();
+        layout.places.extend((from..to).map(Place::Own));
+        for (number, step) in plan.steps[from..to].iter().enumerate() {
+            if let Some(undo) = step.undo.as_deref() {
+                layout.places.push(Place::Undo(layout.undos.len()));
+                layout.undos.push(Step { urgency: step.urgency, ..undo.clone() });
+                layout.taken_back.push((first + number) as Index);
+            }
+        }
+        from = to;
+    }
+    layout
 }
 
 fn check(plan: &Plan, step: &Step) -> Result<(), PlanFault> {
@@ -425,7 +520,8 @@ impl Demands {
     }
 }
 
-fn order(plan: &Plan, nodes: &[Node]) -> Result<Vec<Index>, PlanFault> {
+/// Positions so that each follows what it waits for; or a cycle.
+fn order(nodes: &[Node]) -> Result<Vec<Index>, Vec<Index>> {
     let mut left: Vec<usize> = nodes.iter().map(|node| node.waits.len()).collect();
     let mut ready: VecDeque<Index> =
         (0..nodes.len() as Index).filter(|&i| left[i as usize] == 0).collect();
@@ -456,5 +552,5 @@ fn order(plan: &Plan, nodes: &[Node]) -> Result<Vec<Index>, PlanFault> {
         }
         path.push(next);
     }
-    Err(PlanFault::Cycle(path.iter().map(|&i| plan.steps[i as usize].id.clone()).collect()))
+    Err(path)
 }

@@ -152,6 +152,7 @@ impl Machine {
         self.now = now;
         match (self.session.stand, input) {
             (Stand::Replaying, Input::Replayed(event)) => {
+                self.grow(&event.kind);
                 self.state.fold(&self.graph, &event);
                 return Vec::new();
             }
@@ -186,6 +187,7 @@ impl Machine {
     /// Adds a fact: it becomes part of the state and of the journal.
     pub(super) fn emit(&mut self, kind: EventKind) {
         let event = Event { at: self.now.at, elapsed_ms: self.now.elapsed_ms, kind };
+        self.grow(&event.kind);
         let about = step_of(&event.kind).and_then(|step| self.graph.find(step.as_str()));
         let was = about.map(|step| self.state.stage(step));
         let reopened = self.state.fold(&self.graph, &event);
@@ -248,7 +250,7 @@ impl Machine {
         }
     }
 
-    fn count_open(&mut self, step: Index) {
+    pub(super) fn count_open(&mut self, step: Index) {
         let node = self.graph.node(step);
         if matches!(node.role, Role::Undo(_)) {
             return;
@@ -261,7 +263,7 @@ impl Machine {
         }
     }
 
-    fn unfinished(&self, step: Index) -> u32 {
+    pub(super) fn unfinished(&self, step: Index) -> u32 {
         let waits = self.graph.node(step).waits.iter();
         waits.filter(|&&on| !self.state.stage(on).is_over()).count() as u32
     }
@@ -365,7 +367,12 @@ impl Machine {
     fn over(&mut self, step: Index) {
         let graph = Arc::clone(&self.graph);
         let node = graph.node(step);
-        self.free_slots(step);
+        if !self.holds_on(step) {
+            self.free_slots(step);
+        }
+        if let Some(begin) = graph.begin_of_end(step) {
+            self.free_slots(begin);
+        }
         self.session.polls.remove(&step);
         if let Role::Undo(of) = node.role {
             self.taken_back(of, step);
@@ -388,6 +395,7 @@ impl Machine {
                 self.later(dependent);
             }
         }
+        self.stop_elements(step);
         if self.note_halt(step) {
             for other in self.halted_by(step) {
                 if matches!(self.state.stage(other), Stage::Idle | Stage::Gate | Stage::Sleep(_)) {
@@ -419,7 +427,7 @@ impl Machine {
                 let of = |service: &u32| self.graph.services[*service as usize].steps.clone();
                 services.iter().flat_map(of).collect()
             }
-            _ => (0..self.graph.planned() as Index).collect(),
+            _ => self.graph.own().collect(),
         }
     }
 
@@ -552,6 +560,13 @@ impl Machine {
 
     /// Milliseconds from when the step could start to its end, or to now.
     pub(super) fn duration(&self, step: Index) -> u64 {
+        let end = self.state.record(step).over.map_or(self.now.elapsed_ms, |(_, ms)| ms);
+        // A group has lasted since it began.
+        if let Some((_, ms)) =
+            self.graph.begin_of_end(step).and_then(|begin| self.state.record(begin).over)
+        {
+            return end.saturating_sub(ms);
+        }
         let waits = self.graph.node(step).waits.iter();
         let ready = match self.graph.role(step) {
             Role::Undo(_) => {
@@ -561,7 +576,6 @@ impl Machine {
             }
             _ => waits.filter_map(|&on| self.state.record(on).over).map(|(_, ms)| ms).max(),
         };
-        let end = self.state.record(step).over.map_or(self.now.elapsed_ms, |(_, ms)| ms);
         end.saturating_sub(ready.unwrap_or(0).max(self.state.record(step).back_ms))
     }
 

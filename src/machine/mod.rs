@@ -9,8 +9,10 @@
 mod advance;
 mod attempts;
 mod checks;
+mod expand;
 mod foresee;
 mod graph;
+mod groups;
 mod io;
 #[expect(clippy::module_inception, reason = "the machine itself")]
 mod machine;

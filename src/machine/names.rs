@@ -59,7 +59,38 @@ impl<'a> Scope<'a> {
     }
 
     fn step(&self, id: &str) -> Option<Value> {
-        let position = self.graph.find(id)?;
+        let position = self.named(id)?;
+        let mut step = self.facts(position);
+        let elements = self.graph.step(position).group.as_ref();
+        if let Some(elements) = elements.filter(|group| group.each.is_some()) {
+            let items = elements.of.iter().filter_map(|id| {
+                let name = id.as_str().rsplit('@').next()?.to_owned();
+                Some((name, Value::Object(self.facts(self.graph.find(id.as_str())?))))
+            });
+            step.insert("items".to_owned(), Value::Object(items.collect()));
+        }
+        Some(Value::Object(step))
+    }
+
+    /// The step that a name means here: one of the same group, else of those around it.
+    fn named(&self, name: &str) -> Option<Index> {
+        let own = self.graph.step(self.step);
+        if own.inside.is_none() && own.group.is_none() {
+            return self.graph.find(name);
+        }
+        let mut around = own.id.as_str();
+        loop {
+            if let Some(found) = self.graph.find(&format!("{around}/{name}")) {
+                return Some(found);
+            }
+            match around.rfind(['/', '@']) {
+                Some(end) => around = &around[..end],
+                None => return self.graph.find(name),
+            }
+        }
+    }
+
+    fn facts(&self, position: Index) -> Map<String, Value> {
         let record = self.state.record(position);
         let mut step = Map::new();
         step.insert("outputs".to_owned(), json!(record.outputs));
@@ -72,7 +103,7 @@ impl<'a> Scope<'a> {
             step.insert("finished_at".to_owned(), time(at));
             step.insert("duration_ms".to_owned(), json!(to.saturating_sub(from)));
         }
-        Some(Value::Object(step))
+        step
     }
 
     fn member(&self, root: &str, member: &str) -> Option<Value> {
@@ -89,6 +120,9 @@ impl<'a> Scope<'a> {
 
 impl Names for Scope<'_> {
     fn get(&self, root: &str, member: Option<&str>) -> Option<Value> {
+        if let Some(element) = self.graph.step(self.step).bound.get(root) {
+            return Some(element.clone());
+        }
         if let ("run" | "values" | "inputs" | "hosts" | "steps", Some(member)) = (root, member) {
             return self.member(root, member);
         }

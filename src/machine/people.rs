@@ -51,6 +51,12 @@ impl Machine {
             self.emit(EventKind::RequestRefused { request, why });
             return;
         };
+        if let Some(requests) = self.about_group(step, &request) {
+            for request in requests {
+                self.request(request);
+            }
+            return;
+        }
         let busy = self.session.live[step as usize].ticket.is_some();
         if let Some(why) = refuse(&self.graph, &self.state, step, busy, &request) {
             self.emit(EventKind::RequestRefused { request, why });

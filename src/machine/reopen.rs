@@ -33,10 +33,13 @@ impl State {
     /// asked or decided did so before that, and does it again.
     fn taken_back_to_run(&self, graph: &Graph) -> Vec<Index> {
         let undone = Stage::Over(StepState::Undone);
-        let (planned, undos) = self.records.split_at(graph.planned());
+        let any = |takes_back: bool, is: fn(&Record) -> bool| {
+            let of = |step: &Index| matches!(graph.role(*step), Role::Undo(_)) == takes_back;
+            (0..graph.len() as Index).filter(of).any(|step| is(self.record(step)))
+        };
         if self.unwinding.is_some()
-            || planned.iter().any(Record::is_failed)
-            || !undos.iter().any(|record| record.stage.is_over())
+            || any(false, Record::is_failed)
+            || !any(true, |record| record.stage.is_over())
         {
             return Vec::new();
         }
@@ -48,7 +51,8 @@ impl State {
                 (_, stage) if stage == undone => true,
                 (_, stage) if !stage.is_over() => taken_back && record.begun,
                 (Role::Forward, Stage::Over(StepState::Succeeded | StepState::Warned)) => {
-                    graph.step(*step).effect == Effect::Pure && !record.assumed
+                    let plan = graph.step(*step);
+                    (plan.effect == Effect::Pure || plan.uses.is_none()) && !record.assumed
                 }
                 (Role::Forward, Stage::Over(StepState::Skipped)) => {
                     matches!(record.skip, Some(SkipReason::When | SkipReason::Rejected))
@@ -86,7 +90,7 @@ impl State {
                 }
                 Role::Cleanup => {
                     let forward = |step: &Index| graph.role(*step) == Role::Forward;
-                    let mut steps = (0..graph.planned() as Index).filter(forward);
+                    let mut steps = graph.own().filter(forward);
                     if steps.any(open) {
                         found.push(closing);
                     }
@@ -105,8 +109,7 @@ impl State {
     fn doomed(&self, graph: &Graph) -> Vec<bool> {
         let mut stopped = vec![false; graph.services.len()];
         let mut all = false;
-        for services in (0..graph.planned() as Index).filter_map(|step| self.halted_by(graph, step))
-        {
+        for services in graph.own().filter_map(|step| self.halted_by(graph, step)) {
             all |= services.is_empty();
             for service in services {
                 stopped[service as usize] = true;

@@ -30,7 +30,7 @@ impl Machine {
         let graph = Arc::clone(&self.graph);
         // What runs in the world has its slots; everything else gets in line.
         for &step in &graph.by_rank {
-            if matches!(self.state.stage(step), Stage::Running(_)) {
+            if matches!(self.state.stage(step), Stage::Running(_)) || self.holds_on(step) {
                 let holds = self.session.queue.take(&graph, step);
                 self.session.live[step as usize].holds = holds;
             }
@@ -48,7 +48,7 @@ impl Machine {
         for request in others.into_iter().chain(skips) {
             self.request(request);
         }
-        for step in 0..graph.planned() as Index {
+        for step in graph.own() {
             self.unwind_if_told(step);
         }
         self.session.reopened = true;

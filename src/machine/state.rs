@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::graph::{Graph, Index, Role};
+use super::groups;
 use super::step::{Record, Stage};
 use crate::event::{
     Actor, CancelRequest, Event, EventKind, Request, RunStarted, StepState, Verdict,
@@ -60,6 +61,11 @@ impl State {
             announced: vec![false; graph.services.len()],
             ..Self::default()
         }
+    }
+
+    /// Room for steps that were added behind those of the plan.
+    pub(super) fn grow(&mut self, graph: &Graph) {
+        self.records.resize(graph.len(), Record::default());
     }
 
     pub(super) fn record(&self, position: Index) -> &Record {
@@ -196,6 +202,7 @@ impl State {
     pub(super) fn halts(&self, graph: &Graph, step: Index) -> bool {
         self.record(step).is_failed()
             && graph.role(step) == Role::Forward
+            && groups::answers(graph, self, step)
             && matches!(
                 graph.step(step).on_failure,
                 OnFailure::Halt | OnFailure::Undo | OnFailure::Ask
@@ -219,12 +226,23 @@ impl State {
             let taken_back = [StepState::Undone, StepState::UndoFailed].map(Stage::Over);
             if !taken_back.contains(&now) {
                 self.unblock(graph, step, reopened);
+                let first = reopened.len();
+                self.regroup(graph, step, reopened);
+                self.regroup_all(graph, first, reopened);
             }
         }
     }
 
+    /// The groups around what is pending again are so too.
+    fn regroup_all(&mut self, graph: &Graph, mut first: usize, reopened: &mut Vec<Index>) {
+        while let Some(&step) = reopened.get(first) {
+            first += 1;
+            self.regroup(graph, step, reopened);
+        }
+    }
+
     /// What `cause` prevented is no longer prevented by it.
-    fn unblock(&mut self, graph: &Graph, cause: Index, reopened: &mut Vec<Index>) {
+    pub(super) fn unblock(&mut self, graph: &Graph, cause: Index, reopened: &mut Vec<Index>) {
         let mut causes = HashSet::from([cause]);
         for &step in &graph.order {
             let record = &mut self.records[step as usize];
@@ -249,6 +267,7 @@ impl State {
                 self.withdraw(graph, step);
             }
         }
+        self.regroup_all(graph, 0, reopened);
     }
 
     /// The end of the step's service, if it was announced, no longer holds.
@@ -295,6 +314,7 @@ pub(super) fn step_of(kind: &EventKind) -> Option<&StepId> {
         | E::UnwindingAsked { .. }
         | E::UnwindingAnswered { .. }
         | E::StepsReopened { .. }
+        | E::Expanded { .. }
         | E::RunFinished(_) => None,
     }
 }

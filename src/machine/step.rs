@@ -408,6 +408,19 @@ impl Record {
         self.over = None;
     }
 
+    /// What is inside the group that it ends has changed: it is open again.
+    pub(super) fn regroup(&mut self) {
+        self.fresh();
+        self.stage = Stage::Idle;
+        self.failed = false;
+        self.decision = None;
+        self.error = None;
+        self.warnings.clear();
+        self.skip = None;
+        self.blocked_by.clear();
+        self.over = None;
+    }
+
     /// A session begins: checks begin anew.
     pub(super) fn resume(&mut self) {
         self.way = 0;

@@ -35,7 +35,8 @@ impl Machine {
         }
         let cause = cause.map(|cause| self.graph.id(cause));
         self.emit(EventKind::UnwindingStarted { cause, by, reason });
-        for step in 0..self.graph.planned() as Index {
+        let graph = Arc::clone(&self.graph);
+        for step in graph.own() {
             if !self.state.stage(step).is_over() {
                 self.later(step);
             }
@@ -104,8 +105,9 @@ impl Machine {
 
     /// Has a look at all steps of a kind that are not over. Says whether there are any.
     fn call(&mut self, kind: impl Fn(Role) -> bool) -> bool {
-        let steps = 0..self.graph.planned() as Index;
-        let called: Vec<Index> = steps
+        let called: Vec<Index> = self
+            .graph
+            .own()
             .filter(|&step| kind(self.graph.role(step)) && !self.state.stage(step).is_over())
             .collect();
         for &step in &called {
@@ -138,8 +140,8 @@ impl Machine {
     }
 
     fn points_of_no_return(&self) -> Vec<Index> {
-        let steps = 0..self.graph.planned() as Index;
-        steps
+        self.graph
+            .own()
             .filter(|&step| {
                 self.graph.step(step).point_of_no_return && self.state.record(step).begun
             })
@@ -149,10 +151,9 @@ impl Machine {
     /// In reverse of the order in which they ran, and side by side otherwise.
     fn call_undos(&mut self) {
         let graph = Arc::clone(&self.graph);
-        let steps = 0..graph.planned() as Index;
         let later = |step: Index| graph.node(step).dependents.len() as u32;
-        self.session.ending.unsettled = steps.clone().map(later).collect();
-        self.settle(steps.filter(|&step| later(step) == 0).collect());
+        self.session.ending.unsettled = (0..graph.len() as Index).map(later).collect();
+        self.settle(graph.own().filter(|&step| later(step) == 0).collect());
     }
 
     /// What came after these steps is taken back: so may they be.
@@ -279,8 +280,13 @@ impl Machine {
             return false;
         }
         let record = self.state.record(opener);
+        // What calls nothing was done once it succeeded; a group was once it began.
+        let done = self.graph.begin_of_end(opener).unwrap_or(opener);
         let computed = self.graph.step(opener).uses.is_none()
-            && matches!(record.stage, Stage::Over(StepState::Succeeded | StepState::Warned));
+            && matches!(
+                self.state.stage(done),
+                Stage::Over(StepState::Succeeded | StepState::Warned)
+            );
         if record.begun || computed {
             return true;
         }

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -51,7 +53,7 @@ pub fn digest(plan: &Plan) -> Digest {
     }
     sum.update(b"][");
     for step in &plan.steps {
-        add::<Step>(&mut sum, &mut text, step, &STEP_ASIDE);
+        add_step(&mut sum, &mut text, step);
     }
     sum.update(b"]");
     Digest::from(format!("sha256:{:x}", sum.finalize()))
@@ -66,7 +68,14 @@ pub fn covered_head(plan: &Plan) -> Value {
 /// What the digest covers of a step, as JSON.
 #[must_use]
 pub fn covered_step(step: &Step) -> Value {
-    covered(step, &STEP_ASIDE)
+    let (outer, template) = bounds_only(step);
+    let mut value = covered(&*outer, &STEP_ASIDE);
+    if !template.is_empty()
+        && let Some(items) = value.pointer_mut("/group/each/items/template")
+    {
+        *items = template.iter().map(covered_step).collect();
+    }
+    value
 }
 
 fn covered<T: Serialize>(part: &T, aside: &[&str]) -> Value {
@@ -79,6 +88,32 @@ fn covered<T: Serialize>(part: &T, aside: &[&str]) -> Value {
         }
     }
     value
+}
+
+/// A loop of unknown elements without what is done for each and how many are expected; and that.
+fn bounds_only(step: &Step) -> (Cow<'_, Step>, &[Step]) {
+    let items = step.group.as_ref().and_then(|group| group.each.as_ref()?.items.as_ref());
+    let Some(items) = items else { return (Cow::Borrowed(step), &[]) };
+    let mut outer = step.clone();
+    let bounds = outer.group.as_mut().and_then(|group| group.each.as_mut()?.items.as_mut());
+    if let Some(bounds) = bounds {
+        bounds.template.clear();
+        bounds.estimate = 0;
+    }
+    (Cow::Owned(outer), &items.template)
+}
+
+fn add_step(sum: &mut Sha256, text: &mut Vec<u8>, step: &Step) {
+    let (outer, template) = bounds_only(step);
+    add(sum, text, &*outer, &STEP_ASIDE);
+    if !template.is_empty() {
+        // What is done for each element, like other steps.
+        sum.update(b"[");
+        for step in template {
+            add_step(sum, text, step);
+        }
+        sum.update(b"]");
+    }
 }
 
 /// The plan without its long lists.

@@ -2,7 +2,9 @@
 //! done. Owned, serializable, deterministic; it never refers back to the runbook's file.
 
 mod digest;
+mod expand;
 mod forward;
+mod group;
 mod model;
 mod names;
 mod project;
@@ -13,7 +15,9 @@ mod tests;
 mod typed;
 
 pub use digest::{covered_head, covered_step, digest};
+pub use expand::{ANY, WINDOW, begin_of, elements, expand, windows};
 pub use forward::{Dispatcher, Lists, Network, Stand, dispatch, list_schedule};
+pub use group::{Group, Items, Loop};
 pub use model::{
     Bound, Check, EdgeReason, EstimateSource, Executable, Expectation, FORMAT, Forecast, Gate,
     Notice, OnReject, Output, Place, Plan, PluginUse, Pool, Repeat, Retry, Rule, SecretSource,

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::span::Span;
 use super::typed::Asked;
-use super::{Seal, UsedFile};
+use super::{Group, Seal, UsedFile};
 use crate::id::{Digest, ServiceId, StepId};
 use crate::text::{Expr, Templated};
 use crate::words::{Class, Mode, OnFailure, OnUnknown, Phase, Severity, Style};
@@ -318,6 +318,22 @@ pub struct Step {
     /// over, if that step was started. Listed in `after` as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closes: Option<StepId>,
+    /// Whether what follows from its failure is decided by the group that it is inside.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fails_group: bool,
+    /// The group, element or loop that it belongs to, by the step that ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inside: Option<StepId>,
+    /// Set on the step with which a group, an element of one, or a loop begins: the one that ends
+    /// it. Passed over, everything inside is. What an element's takes is held until its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens: Option<StepId>,
+    /// Set on the step that ends a group, an element, or a loop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Box<Group>>,
+    /// Elements of the loops around it, by the names that texts and decisions have for them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub bound: BTreeMap<String, Value>,
     /// Limit of each attempt, milliseconds.
     pub timeout_ms: Option<u64>,
     /// Further attempts.
@@ -419,6 +435,8 @@ pub enum EdgeReason {
     Cleanup,
     /// A closing step waits for the step that it closes.
     Closes,
+    /// A group begins before its steps and ends after them.
+    Group,
 }
 
 /// Asks people before the action.
@@ -592,6 +610,16 @@ impl Step {
     pub fn counts_for_recovery(&self) -> bool {
         self.closes.is_none()
             && matches!(self.phase, None | Some(Phase::Failover | Phase::Restore | Phase::Validate))
+    }
+
+    /// Whether it only stands between others: nothing is asked, called, or computed.
+    #[must_use]
+    pub fn is_joint(&self) -> bool {
+        self.id.as_str().contains('!')
+            && self.uses.is_none()
+            && self.tally.is_none()
+            && self.approve.is_none()
+            && self.when.is_none()
     }
 
     /// Expected duration in milliseconds: none if it is passed over.

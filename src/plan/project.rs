@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::forward::{Lists, Network, Stand, dispatch};
-use super::{Plan, Step};
+use super::{Plan, Step, windows};
 use crate::id::{ServiceId, StepId};
 
 /// Where a run stands, as far as its future depends on it.
@@ -145,11 +145,21 @@ fn network_of(plan: &Plan, positions: &HashMap<StepId, u32>) -> Network {
         pools.insert(name, capacities.len() as u32);
         capacities.push(pool.capacity);
     }
+    let mut windowed: HashMap<u32, Vec<u32>> = HashMap::new();
+    for (end, begin) in windows(&plan.steps) {
+        if let (Some(end), Some(begin)) = (positions.get(&end), positions.get(&begin)) {
+            windowed.entry(*begin).or_default().push(*end);
+        }
+    }
     let mut before = Lists::default();
     let mut demands = Lists::default();
     let mut waits = Vec::with_capacity(plan.steps.len());
-    for step in &plan.steps {
-        let edges = || step.needs.iter().chain(&step.after).filter_map(|id| positions.get(id));
+    for (position, step) in plan.steps.iter().enumerate() {
+        let window = windowed.get(&(position as u32)).map_or(&[][..], Vec::as_slice);
+        let edges = || {
+            let written = step.needs.iter().chain(&step.after);
+            written.filter_map(|id| positions.get(id)).chain(window)
+        };
         waits.push(edges().count() as u32);
         before.push(edges().copied());
         demands.push(demands_of(step, &pools));
@@ -171,7 +181,7 @@ fn network_of(plan: &Plan, positions: &HashMap<StepId, u32>) -> Network {
 }
 
 fn demands_of(step: &Step, pools: &HashMap<&str, u32>) -> Vec<(u32, u32)> {
-    if step.skip.is_some() {
+    if step.skip.is_some() || step.opens.is_some() {
         return Vec::new();
     }
     let mut demands: Vec<(u32, u32)> = step

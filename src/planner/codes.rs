@@ -39,6 +39,9 @@ pub const VALIDATION: &str = "DR2018";
 /// A tier does not exist.
 pub const TIER: &str = "DR2019";
 
+/// What a loop goes over cannot be told, is empty, or has an element twice.
+pub const LOOP: &str = "DR2020";
+
 /// Notice: a need on a step whose phase is not taken counts as met.
 pub const NEED_NOT_TAKEN: &str = "DR2101";
 /// Notice: a step is passed over by decision of a person.

@@ -1,7 +1,9 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde_json::Value;
 
+use super::edges::Edges;
+use super::emit::Emitter;
 use super::names::Known;
 use super::request::{Estimates, PlanRequest};
 use super::resolve::{self, Environment};
@@ -12,7 +14,7 @@ use crate::catalog::Catalog;
 use crate::event::SkipReason;
 use crate::id::{Digest, StepId};
 use crate::plan::{EdgeReason, Executable, FORMAT, Plan, PluginUse, Step, digest};
-use crate::runbook::{EdgeKind, Graph, Level, NodeKind, Problem, Reason, Runbook};
+use crate::runbook::{Graph, Level, Outline, Problem, Runbook};
 use crate::text::Templated;
 use crate::words::{Mode, OnCancel, Phase};
 
@@ -27,18 +29,20 @@ pub fn plan(
     estimates: &Estimates,
 ) -> Result<Plan, Vec<Problem>> {
     let document = &runbook.document;
-    let (graph, mut problems) = Graph::build(document);
+    let outline = Outline::new(document);
+    let (graph, mut problems) = Graph::of(document, &outline);
     if problems.iter().any(|problem| problem.level == Level::Error) {
         return Err(problems);
     }
     let services = objectives::services(document, &mut problems);
-    let selection = select::select(document, &graph, request, &mut problems);
+    let selection = select::select(document, &outline, &graph, request, &mut problems);
     let Some(environment) = resolve::resolve(document, request, &mut problems) else {
         return Err(problems);
     };
     let file = runbook.file.rsplit('/').next().unwrap_or(&runbook.file);
     let mut maker = Maker {
         document,
+        outline: &outline,
         file,
         catalog,
         environment: &environment,
@@ -47,23 +51,27 @@ pub fn plan(
         plugins: BTreeSet::new(),
         reads: Vec::new(),
         reads_style: None,
+        around: Vec::new(),
+        inside: None,
+        host_unknown: false,
+        windows: BTreeMap::new(),
     };
-    let mut steps = make_steps(&mut maker, &graph, &selection);
-    check_reads(&mut maker, &graph, &steps, request);
-    let Maker { problems, plugins, .. } = maker;
+    let mut steps = Emitter { maker: &mut maker, graph: &graph, selection: &selection }.steps();
+    check_reads(&mut maker, &graph, &selection, request);
+    let Maker { problems, plugins, windows, .. } = maker;
     if problems.iter().any(|problem| problem.level == Level::Error) {
         return Err(problems);
     }
-    add_edges(&mut steps, &graph);
-    pass_over_closings(&mut steps, &graph);
+    pass_over_closings(&mut steps);
     if selection.phases.contains(&Phase::Cleanup) {
-        add_cleanup_edges(&mut steps, &graph);
+        add_cleanup_edges(&mut steps);
     }
     let plugins = used_plugins(plugins, catalog, &environment);
     let Selection { phases, notices, .. } = selection;
-    let Environment { protected, known, secrets, pools, .. } = environment;
+    let Environment { protected, known, secrets, mut pools, .. } = environment;
+    pools.extend(windows);
     let Known { mode, style, environment, inputs, values, hosts } = known;
-    sleeps::shorten(&mut steps, &graph);
+    sleeps::shorten(&mut steps);
     let mut problems = Vec::new();
     let mut plan = Plan {
         format: FORMAT,
@@ -101,37 +109,19 @@ pub fn plan(
     plan.secrets = secrets.into_iter().filter(|(name, _)| used.contains(name)).collect();
     // The digest covers nothing of the schedule, whose search takes its seed from it.
     plan.digest = digest(&plan);
-    timing::schedule_plan(&mut plan, &graph, request.effort);
+    timing::schedule_plan(&mut plan, request.effort);
     plan.notices.extend(timing::guessed(&plan));
     Ok(plan)
 }
 
-fn make_steps(maker: &mut Maker<'_>, graph: &Graph, selection: &Selection) -> Vec<Step> {
-    graph
-        .nodes()
-        .zip(&selection.skips)
-        .map(|(node, skip)| match node.kind {
-            NodeKind::Step { step } => maker.step(step, *skip),
-            NodeKind::Check { service, validation, check } => {
-                maker.validation_check(node.id.clone(), (service, validation, check), *skip)
-            }
-            NodeKind::Tally { service, validation } => {
-                maker.validation_tally(node.id.clone(), (service, validation), *skip)
-            }
-            NodeKind::Join { .. } => maker.blank(node.id.clone()),
-        })
-        .collect()
-}
-
 /// What can only be said once every step is known: reads of steps that are left out, and of the
 /// style.
-fn check_reads(maker: &mut Maker<'_>, graph: &Graph, steps: &[Step], request: &PlanRequest) {
-    for (id, at, path) in std::mem::take(&mut maker.reads) {
-        let Some(read) = graph.position(id.as_str()).map(|position| &steps[position]) else {
-            continue;
-        };
-        if read.skip == Some(SkipReason::Phase) && path.field(2) == Some("outputs") {
-            let phase = read.phase.map_or("", Phase::as_str);
+fn check_reads(maker: &mut Maker<'_>, graph: &Graph, selection: &Selection, request: &PlanRequest) {
+    for (step, at, path) in std::mem::take(&mut maker.reads) {
+        let id = maker.outline.id(step);
+        let skip = graph.position(id.as_str()).and_then(|position| selection.skips[position]);
+        if skip == Some(SkipReason::Phase) && path.field(2) == Some("outputs") {
+            let phase = maker.outline.get(step).phase.map_or("", Phase::as_str);
             maker.problems.push(
                 Problem::error(
                     codes::OUTPUTS_LEFT_OUT,
@@ -156,54 +146,33 @@ fn check_reads(maker: &mut Maker<'_>, graph: &Graph, steps: &[Step], request: &P
     }
 }
 
-fn add_edges(steps: &mut [Step], graph: &Graph) {
-    for (position, step) in steps.iter_mut().enumerate() {
-        for (before, edge) in graph.incoming(position) {
-            let id = graph.node(before).id.clone();
-            let reason = match edge.reason {
-                Reason::Written => None,
-                Reason::Order => Some(EdgeReason::Order),
-                Reason::Service { .. } => Some(EdgeReason::Service),
-                Reason::Validation | Reason::Join => Some(EdgeReason::Validation),
-                Reason::Closes => Some(EdgeReason::Closes),
-            };
-            if let Some(reason) = reason {
-                step.because.insert(id.clone(), reason);
-            }
-            match edge.kind {
-                EdgeKind::Needs => step.needs.push(id),
-                EdgeKind::After => step.after.push(id),
-            }
-        }
-    }
-}
-
 /// What is not opened need not be closed.
-fn pass_over_closings(steps: &mut [Step], graph: &Graph) {
-    for position in 0..steps.len() {
-        let opener = steps[position].closes.as_ref().and_then(|id| graph.position(id.as_str()));
-        if opener.is_some_and(|opener| steps[opener].skip.is_some()) {
-            steps[position].skip.get_or_insert(SkipReason::NotOpened);
+fn pass_over_closings(steps: &mut [Step]) {
+    let passed_over: HashSet<StepId> =
+        steps.iter().filter(|step| step.skip.is_some()).map(|step| step.id.clone()).collect();
+    for step in steps {
+        if step.closes.as_ref().is_some_and(|opener| passed_over.contains(opener)) {
+            step.skip.get_or_insert(SkipReason::NotOpened);
         }
     }
 }
 
 /// A drill's cleanup comes after everything else, however that ended.
-fn add_cleanup_edges(steps: &mut [Step], graph: &Graph) {
-    let is_cleanup = |position: usize| steps[position].phase == Some(Phase::Cleanup);
+fn add_cleanup_edges(steps: &mut [Step]) {
+    let Edges { before, order } = Edges::new(steps);
     // Cleanup steps and what waits for them.
-    let mut late: Vec<bool> = (0..steps.len()).map(is_cleanup).collect();
+    let mut late: Vec<bool> = steps.iter().map(|step| step.phase == Some(Phase::Cleanup)).collect();
     let mut followed = vec![false; steps.len()];
     let mut first = vec![true; steps.len()];
-    for position in graph.topological() {
-        for (before, _) in graph.incoming(position) {
-            late[position] |= late[before];
-            first[position] &= !late[before];
+    for position in order {
+        for before in &before[position] {
+            late[position] |= late[*before];
+            first[position] &= !late[*before];
         }
     }
     for (position, late) in late.iter().enumerate() {
-        for (before, _) in graph.incoming(position) {
-            followed[before] |= !late;
+        for before in &before[position] {
+            followed[*before] |= !late;
         }
     }
     let last: Vec<StepId> = (0..steps.len())
@@ -260,10 +229,15 @@ fn used_secrets(plan: &Plan) -> BTreeSet<String> {
         }
     };
     plan.plugins.values().for_each(|plugin| add(&plugin.settings));
-    let taken = plan.steps.iter().filter(|step| step.skip.is_none());
-    for step in taken.flat_map(|step| std::iter::once(step).chain(step.undo.as_deref())) {
-        add(&step.with);
-        step.check.iter().for_each(|check| add(&check.with));
+    let mut open: Vec<&Step> = plan.steps.iter().collect();
+    while let Some(step) = open.pop() {
+        let items = step.group.as_ref().and_then(|group| group.each.as_ref()?.items.as_ref());
+        open.extend(items.into_iter().flat_map(|items| &items.template));
+        if step.skip.is_none() {
+            open.extend(step.undo.as_deref());
+            add(&step.with);
+            step.check.iter().for_each(|check| add(&check.with));
+        }
     }
     used
 }

@@ -4,9 +4,14 @@
 mod clock;
 pub mod codes;
 mod compare;
+mod compound;
 pub mod diff;
+mod edges;
+mod emit;
 mod explain;
 pub mod forecast;
+#[cfg(test)]
+mod group_tests;
 mod make;
 mod names;
 mod objectives;

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use dr_plugin::Host;
 use serde_json::{Map, Value, json};
 
+use super::compound::Element;
 use crate::text::Names;
 use crate::words::{Mode, Style};
 
@@ -17,10 +18,11 @@ pub(super) struct Known {
     pub(super) hosts: BTreeMap<String, Host>,
 }
 
-/// The same for one step: with `host`, its own.
+/// The same for one step: with `host`, its own, and the elements of the loops around it.
 pub(super) struct KnownAt<'a> {
     pub(super) known: &'a Known,
     pub(super) host: Option<&'a Host>,
+    pub(super) around: &'a [Element],
 }
 
 fn member_of(map: &BTreeMap<String, Value>, member: Option<&str>) -> Option<Value> {
@@ -64,7 +66,10 @@ impl Names for KnownAt<'_> {
                     None => Some(value),
                 }
             }
-            _ => self.known.get(root, member),
+            _ => match self.around.iter().rev().find(|element| element.name == root) {
+                Some(element) => element.value.clone(),
+                None => self.known.get(root, member),
+            },
         }
     }
 }

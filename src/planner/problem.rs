@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use super::schedule::{Goal, Instance};
-use crate::plan::{Plan, Step};
+use crate::plan::{Plan, Step, windows};
 use crate::words::Class;
 
 /// The pools by position: `run` first, since nearly every step takes it.
@@ -33,23 +33,33 @@ pub(super) fn instance(plan: &Plan) -> Instance {
         ..Instance::default()
     };
     let counts = |step: &Step| step.counts_for_recovery() && step.skip.is_none();
+    let mut windowed: HashMap<u32, Vec<u32>> = HashMap::new();
+    for (end, begin) in windows(&plan.steps) {
+        if let (Some(end), Some(begin)) =
+            (positions.get(end.as_str()), positions.get(begin.as_str()))
+        {
+            windowed.entry(*begin).or_default().push(*end);
+        }
+    }
     // Steps that another step of their service waits for do not end it.
     let mut followed = vec![false; plan.steps.len()];
-    for step in &plan.steps {
+    for (position, step) in plan.steps.iter().enumerate() {
         instance.durations.push(step.expected_ms());
+        let window = windowed.get(&(position as u32)).map_or(&[][..], Vec::as_slice);
         let before = || {
             step.needs
                 .iter()
                 .chain(&step.after)
                 .filter_map(|id| positions.get(id.as_str()).copied())
         };
-        instance.predecessors.push(before());
+        instance.predecessors.push(before().chain(window.iter().copied()));
         if step.service.is_some() && counts(step) {
             for before in before() {
                 followed[before as usize] |= plan.steps[before as usize].service == step.service;
             }
         }
-        let mut demands: Vec<(u32, u32)> = if step.skip.is_some() {
+        // What an element holds from its beginning to its end is in its window.
+        let mut demands: Vec<(u32, u32)> = if step.skip.is_some() || step.opens.is_some() {
             Vec::new()
         } else {
             step.takes

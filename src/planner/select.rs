@@ -7,7 +7,8 @@ use super::request::PlanRequest;
 use crate::event::SkipReason;
 use crate::plan::Notice;
 use crate::runbook::{
-    DocPath, Document, EdgeKind, Graph, NodeKind, Problem, Reason, StepDoc, nearest,
+    Declared, DocPath, Document, EdgeKind, Graph, NodeKind, Outline, Problem, Reason, StepDoc,
+    nearest,
 };
 use crate::words::{Mode, Phase};
 
@@ -21,12 +22,13 @@ pub(super) struct Selection {
 
 pub(super) fn select(
     document: &Document,
+    outline: &Outline<'_>,
     graph: &Graph,
     request: &PlanRequest,
     problems: &mut Vec<Problem>,
 ) -> Selection {
-    let phases = phases(document, request);
-    let mut selector = Selector { document, graph, request, phases, taken: Vec::new() };
+    let phases = phases(document, outline, request);
+    let mut selector = Selector { document, outline, graph, request, phases, taken: Vec::new() };
     selector.take();
     selector.check_phases(problems);
     let mut notices = Vec::new();
@@ -63,17 +65,16 @@ pub(super) fn select(
 }
 
 /// The phases that a run takes, in their order.
-fn phases(document: &Document, request: &PlanRequest) -> Vec<Phase> {
-    let has = |phase: Phase| document.steps.iter().any(|step| step.phase == Some(phase));
+fn phases(document: &Document, outline: &Outline<'_>, request: &PlanRequest) -> Vec<Phase> {
+    let has = |phase: Phase| outline.steps().any(|step| step.phase == Some(phase));
     let mut phases = if !request.phases.is_empty() {
         request.phases.clone()
     } else if let Some(written) = &document.default_phases {
         written.clone()
     } else {
-        let only_backup = document
-            .steps
-            .iter()
-            .all(|step| matches!(step.phase, Some(Phase::Backup | Phase::Cleanup)));
+        let mut steps = outline.steps().filter(|step| !step.is_group() || step.phase.is_some());
+        let only_backup =
+            steps.all(|step| matches!(step.phase, Some(Phase::Backup | Phase::Cleanup)));
         if only_backup {
             vec![Phase::Backup]
         } else {
@@ -102,27 +103,73 @@ fn guards(step: &StepDoc) -> bool {
 
 struct Selector<'a> {
     document: &'a Document,
+    outline: &'a Outline<'a>,
     graph: &'a Graph,
     request: &'a PlanRequest,
     phases: Vec<Phase>,
     taken: Vec<bool>,
 }
 
-impl Selector<'_> {
+impl<'a> Selector<'a> {
     /// What closes a step is taken with it.
     fn take_closings(&mut self) {
         for position in 0..self.graph.len() {
-            let opener = self.step(position).and_then(|step| step.closes.as_deref());
-            if let Some(opener) = opener.and_then(|opener| self.graph.position(opener)) {
+            let opener = self.closes(position);
+            if let Some(opener) = opener {
                 self.taken[position] = self.taken[opener];
             }
         }
     }
 
-    fn step(&self, position: usize) -> Option<&StepDoc> {
+    /// The position of what a closing step closes.
+    fn closes(&self, position: usize) -> Option<usize> {
+        let NodeKind::Step { step } = self.graph.node(position).kind else { return None };
+        let declared = self.outline.get(step);
+        let closes = declared.doc.closes.as_deref()?;
+        let opener = self.outline.named(closes, declared.parent.map(|parent| parent as usize))?;
+        self.graph.position(self.outline.id(opener).as_str())
+    }
+
+    fn step(&self, position: usize) -> Option<&Declared<'a>> {
         match self.graph.node(position).kind {
-            NodeKind::Step { step } => Some(&self.document.steps[step]),
+            NodeKind::Step { step } | NodeKind::Begin { step } => Some(self.outline.get(step)),
             _ => None,
+        }
+    }
+
+    /// A group is taken as a whole or not at all: with it its beginning, and nothing inside it
+    /// without it. One without a phase is taken for the sake of what is inside.
+    fn take_groups(&mut self) {
+        let outline = self.outline;
+        if outline.steps().all(|step| !step.is_compound()) {
+            return;
+        }
+        let end = |step: usize| self.graph.position(outline.id(step).as_str());
+        let ends: Vec<Option<usize>> = (0..outline.len()).map(end).collect();
+        for step in (0..outline.len()).rev() {
+            let Some(parent) = outline.get(step).parent else { continue };
+            if outline.get(parent as usize).phase.is_none()
+                && let (Some(own), Some(group)) = (ends[step], ends[parent as usize])
+            {
+                self.taken[group] |= self.taken[own];
+            }
+        }
+        for position in 0..self.graph.len() {
+            if let NodeKind::Step { step } | NodeKind::Begin { step } =
+                self.graph.node(position).kind
+            {
+                let around = outline.get(step).parent.map(|parent| parent as usize);
+                let begins = matches!(self.graph.node(position).kind, NodeKind::Begin { .. });
+                if begins && let Some(end) = ends[step] {
+                    self.taken[position] = self.taken[end];
+                }
+                if let Some(group) = around.and_then(|group| ends[group]) {
+                    self.taken[position] &= self.taken[group];
+                    if begins && let Some(end) = ends[step] {
+                        self.taken[end] &= self.taken[group];
+                    }
+                }
+            }
         }
     }
 
@@ -157,8 +204,10 @@ impl Selector<'_> {
                 None => false,
             })
             .collect();
+        self.take_groups();
         if chosen {
             self.take_needed();
+            self.take_groups();
         }
         self.take_closings();
         let recovers = self
@@ -167,11 +216,11 @@ impl Selector<'_> {
             .any(|phase| matches!(phase, Phase::Failover | Phase::Restore | Phase::Validate))
             || (!chosen && self.phases.iter().all(|phase| *phase == Phase::Cleanup));
         let mut services = vec![(false, false); self.document.services.len()];
-        for (step, taken) in self.document.steps.iter().filter_map(|step| {
-            Some((step, self.taken[self.graph.position(step.id.value.as_str())?]))
-        }) {
+        for (step, taken) in (0..self.graph.len())
+            .filter_map(|position| Some((self.step(position)?, self.taken[position])))
+        {
             let counts = matches!(step.phase, None | Some(Phase::Failover | Phase::Restore));
-            if let Some(name) = &step.service
+            if let Some(name) = step.service
                 && counts
                 && let Some(service) = self.document.services.get_index_of(name)
             {
@@ -222,7 +271,7 @@ impl Selector<'_> {
                 );
                 continue;
             }
-            let steps = self.document.steps.iter().any(|step| step.phase == Some(*phase));
+            let steps = self.outline.steps().any(|step| step.phase == Some(*phase));
             let validates = *phase == Phase::Validate
                 && self.document.services.values().any(|service| !service.validation.is_empty());
             if !steps && !validates {
@@ -250,14 +299,14 @@ impl Selector<'_> {
                     else {
                         continue;
                     };
-                    if guards(step) && skips[before] == Some(SkipReason::Phase) {
+                    if guards(step.doc) && skips[before] == Some(SkipReason::Phase) {
                         let (id, needing) =
                             (&self.graph.node(before).id, &self.graph.node(position).id);
                         let phase = step.phase.map_or("", Phase::as_str);
                         problems.push(
                             Problem::error(
                                 codes::GATE_LEFT_OUT,
-                                DocPath::step(index),
+                                self.outline.path(index),
                                 format!(
                                     "`{needing}` relies on `{id}`, whose phase ({phase}) is not \
                                      taken"

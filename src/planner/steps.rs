@@ -4,6 +4,7 @@ use dr_plugin::{ActionManifest, Effect, Host, HostNeed, Keyed};
 use serde_json::{Value, json};
 
 use super::codes;
+use super::compound::Element;
 use super::names::KnownAt;
 use super::request::Estimates;
 use super::resolve::Environment;
@@ -11,14 +12,14 @@ use crate::catalog::Catalog;
 use crate::event::SkipReason;
 use crate::id::StepId;
 use crate::plan::{
-    Asked, Check, EstimateSource, Expectation, Gate, OnReject, Output, Place, Repeat, Retry, Rule,
-    Sleep, Step, Urgency, Uses,
+    Asked, Check, EstimateSource, Expectation, Gate, OnReject, Output, Place, Pool, Repeat, Retry,
+    Rule, Sleep, Step, Urgency, Uses,
 };
 use crate::runbook::{
-    CheckDoc, DocPath, Document, ExpectDoc, InputDoc, Problem, RepeatDoc, RetryDoc, SeverityDoc,
-    SleepDoc, StepDoc, nearest,
+    ApproveDoc, CheckDoc, DocPath, Document, ExpectDoc, InputDoc, Outline, Problem, RepeatDoc,
+    RetryDoc, SeverityDoc, SleepDoc, StepDoc, nearest,
 };
-use crate::text::{Expr, Path, Templated, TextError, known_at_plan_time};
+use crate::text::{Expr, Path, Templated, TextError};
 use crate::time::Millis;
 use crate::words::{Class, OnFailure, OnUnknown, Severity};
 
@@ -33,6 +34,7 @@ const CHECK_TIMEOUT: u64 = 30 * SECOND;
 /// Turns declarations into steps of a plan, and remembers what they use.
 pub(super) struct Maker<'a> {
     pub(super) document: &'a Document,
+    pub(super) outline: &'a Outline<'a>,
     pub(super) file: &'a str,
     pub(super) catalog: &'a Catalog,
     pub(super) environment: &'a Environment,
@@ -40,8 +42,17 @@ pub(super) struct Maker<'a> {
     pub(super) problems: Vec<Problem>,
     /// Plugins that steps which may run call.
     pub(super) plugins: BTreeSet<String>,
-    /// Names outside the step that it reads, with the place: for the checks that need all steps.
-    pub(super) reads: Vec<(StepId, DocPath, Path)>,
+    /// Steps that are read, as positions in the outline, with the place: for the checks that need
+    /// all steps.
+    pub(super) reads: Vec<(usize, DocPath, Path)>,
+    /// The loops around what is being made, the outermost first.
+    pub(super) around: Vec<Element>,
+    /// The group whose steps what is being made sees first.
+    pub(super) inside: Option<usize>,
+    /// Whether the host of what is being made is named by an element that is not known yet.
+    pub(super) host_unknown: bool,
+    /// Pools that loops are.
+    pub(super) windows: BTreeMap<String, Pool>,
     /// Where `run.style` is read.
     pub(super) reads_style: Option<DocPath>,
 }
@@ -50,12 +61,13 @@ impl Maker<'_> {
     /// The step that a declaration stands for. What is passed over is made as well as possible,
     /// without complaints: it may be passed over because it does not fit here.
     pub(super) fn step(&mut self, index: usize, skip: Option<SkipReason>) -> Step {
-        let doc = &self.document.steps[index];
-        let at = DocPath::step(index);
+        let declared = *self.outline.get(index);
+        let doc = declared.doc;
+        let at = self.outline.path(index);
         let before = self.remember();
-        let mut step = self.step_of(doc, &at, skip);
+        let mut step = self.step_of(index, doc, &at, skip);
         if let Some(undo) = &doc.undo {
-            step.undo = Some(Box::new(self.undo(undo, doc, &step, &at.field("undo"))));
+            step.undo = Some(Box::new(self.undo(index, undo, &step, &at.field("undo"))));
         }
         if step.skip.is_some() {
             self.forget(before);
@@ -68,60 +80,101 @@ impl Maker<'_> {
         step
     }
 
-    /// What a declaration at a place says, taken by itself.
+    /// What is written at a place, as the step that the declaration at `index` stands for.
     pub(super) fn step_of(
         &mut self,
+        index: usize,
         doc: &StepDoc,
         at: &DocPath,
         skip: Option<SkipReason>,
     ) -> Step {
-        let mut step = self.blank(StepId::from(doc.id.value.as_str()));
+        self.inside = self.outline.get(index).parent.map(|parent| parent as usize);
+        let mut step = self.outer(index, self.element_id(index));
         step.description.clone_from(&doc.description);
-        step.service = doc.service.as_deref().map(Into::into);
-        step.phase = doc.phase;
         step.point_of_no_return = doc.point_of_no_return;
         step.incident = doc.incident;
-        step.on_failure = doc.on_failure.or(self.document.on_failure).unwrap_or(OnFailure::Halt);
         step.on_unknown = doc.on_unknown.unwrap_or(OnUnknown::Ask);
-        step.closes = doc.closes.as_deref().map(Into::into);
+        step.closes = doc.closes.as_deref().and_then(|name| self.named(name));
         step.skip = skip;
-        let line = doc.id.referenced.line();
+        let asks = self.asks_here(index);
+        if skip.is_none() && asks {
+            self.decide_when(&mut step, doc, at);
+        }
+        let (host, host_written) = self.host_of(index, doc, at);
+        let action = doc
+            .uses
+            .as_deref()
+            .and_then(|uses| self.action(uses, host.as_ref(), host_written.is_some(), at));
+        let known_host = host.as_ref();
+        step.with = self.template(doc.with.as_ref(), known_host, &at.field("with"));
+        set_action(&mut step, doc.effect, doc.check.is_some(), action.as_ref());
+        step.host = match &host {
+            Some(host) => Some(host.name.clone()),
+            None if self.host_unknown => host_written.map(str::to_owned),
+            None => None,
+        };
+        step.sleep = doc.sleep.as_ref().and_then(|sleep| self.sleep(sleep, &at.field("sleep")));
+        if asks {
+            step.approve = doc.approve.as_ref().map(|gate| self.gate(gate, known_host, at));
+        }
+        self.set_results(&mut step, doc, known_host, at);
+        step.timeout_ms = self.duration(doc.timeout.as_deref(), &at.field("timeout"));
+        step.retry = self.retry(doc.retry.as_ref(), step.effect, at);
+        step.repeat = doc.repeat.as_ref().map(|repeat| self.repeat(repeat, at));
+        step.check = doc.check.as_ref().and_then(|check| self.check(check, host.as_ref(), at));
+        let around = self.outline.outwards(index).map(|declared| &declared.doc.takes);
+        let takes = std::iter::once(&doc.takes).chain(around).find(|takes| !takes.is_empty());
+        self.set_takes(&mut step, takes.into_iter().flatten(), at);
+        self.set_estimate(&mut step, doc.estimate.as_deref(), action.as_ref(), at);
+        step
+    }
+
+    /// What every step made of a declaration has.
+    pub(super) fn outer(&self, index: usize, id: StepId) -> Step {
+        let declared = self.outline.get(index);
+        let mut step = self.blank(id);
+        step.description.clone_from(&declared.doc.description);
+        step.service = declared.service.map(Into::into);
+        step.phase = declared.phase;
+        (step.on_failure, step.fails_group) = self.policy(index);
+        step.inside = self.group_of(index);
+        step.bound = self.bound();
+        let line = declared.doc.id.referenced.line();
         step.place = u32::try_from(line)
             .ok()
             .filter(|line| *line > 0)
             .map(|line| Place { file: self.file.to_owned(), line });
-        if skip.is_none() {
-            self.decide_when(&mut step, doc, at);
+        step
+    }
+
+    pub(super) fn gate(&mut self, doc: &ApproveDoc, host: Option<&Host>, at: &DocPath) -> Gate {
+        let at = at.field("approve");
+        let message = Value::String(doc.message.clone());
+        Gate {
+            message: self.template(Some(&message), host, &at.field("message")),
+            approvers: doc.approvers.unwrap_or(1),
+            from: doc.from.clone(),
+            inputs: doc.inputs.iter().map(asked).collect(),
+            remind_ms: self.duration(doc.remind.as_deref(), &at.field("remind")),
+            timeout_ms: self.duration(doc.timeout.as_deref(), &at.field("timeout")),
+            on_reject: doc.on_reject.unwrap_or(OnReject::Fail),
         }
-        let host = self.host(doc.host.as_deref(), &at.field("host"));
-        let action = doc
-            .uses
-            .as_deref()
-            .and_then(|uses| self.action(uses, host.as_ref(), doc.host.is_some(), at));
-        let known_host = host.as_ref();
-        step.with = self.template(doc.with.as_ref(), known_host, &at.field("with"));
-        set_action(&mut step, doc.effect, doc.check.is_some(), action.as_ref());
-        step.host = host.as_ref().map(|host| host.name.clone());
-        step.sleep = doc.sleep.as_ref().and_then(|sleep| self.sleep(sleep, &at.field("sleep")));
-        step.approve = doc.approve.as_ref().map(|gate| {
-            let at = at.field("approve");
-            let message = Value::String(gate.message.clone());
-            Gate {
-                message: self.template(Some(&message), known_host, &at.field("message")),
-                approvers: gate.approvers.unwrap_or(1),
-                from: gate.from.clone(),
-                inputs: gate.inputs.iter().map(asked).collect(),
-                remind_ms: self.duration(gate.remind.as_deref(), &at.field("remind")),
-                timeout_ms: self.duration(gate.timeout.as_deref(), &at.field("timeout")),
-                on_reject: gate.on_reject.unwrap_or(OnReject::Fail),
-            }
-        });
+    }
+
+    /// What follows from a result: outputs, expectations, recovery point.
+    pub(super) fn set_results(
+        &mut self,
+        step: &mut Step,
+        doc: &StepDoc,
+        host: Option<&Host>,
+        at: &DocPath,
+    ) {
         for (name, output) in &doc.outputs {
             if let Some(value) = self.expr(&output.value, &at.field("outputs").field(name)) {
                 step.outputs.push(Output { name: name.clone(), value });
             }
         }
-        step.expect = self.expectations(&doc.expect, known_host, at);
+        step.expect = self.expectations(&doc.expect, host, at);
         step.expect_error = doc
             .expect_error
             .as_deref()
@@ -130,20 +183,13 @@ impl Maker<'_> {
             .recovery_point
             .as_deref()
             .and_then(|source| self.expr(source, &at.field("recovery_point")));
-        step.timeout_ms = self.duration(doc.timeout.as_deref(), &at.field("timeout"));
-        step.retry = self.retry(doc.retry.as_ref(), step.effect, at);
-        step.repeat = doc.repeat.as_ref().map(|repeat| self.repeat(repeat, at));
-        step.check = doc.check.as_ref().and_then(|check| self.check(check, host.as_ref(), at));
-        self.set_takes(&mut step, &doc.takes, at);
-        self.set_estimate(&mut step, doc.estimate.as_deref(), action.as_ref(), at);
-        step
     }
 
-    fn remember(&self) -> (usize, usize, Option<DocPath>) {
+    pub(super) fn remember(&self) -> (usize, usize, Option<DocPath>) {
         (self.problems.len(), self.reads.len(), self.reads_style.clone())
     }
 
-    fn forget(&mut self, (problems, reads, style): (usize, usize, Option<DocPath>)) {
+    pub(super) fn forget(&mut self, (problems, reads, style): (usize, usize, Option<DocPath>)) {
         self.problems.truncate(problems);
         self.reads.truncate(reads);
         self.reads_style = style;
@@ -184,6 +230,11 @@ impl Maker<'_> {
             undo: None,
             own_undo: false,
             closes: None,
+            fails_group: false,
+            inside: None,
+            opens: None,
+            group: None,
+            bound: BTreeMap::new(),
             timeout_ms: None,
             retry: Retry {
                 attempts: 1,
@@ -207,18 +258,27 @@ impl Maker<'_> {
 
     fn sleep(&mut self, doc: &SleepDoc, at: &DocPath) -> Option<Sleep> {
         let for_ms = self.duration(Some(&doc.lasts), &at.field("for"))?;
-        Some(Sleep { for_ms, since: doc.since.as_deref().map(StepId::from) })
+        let since = doc.since.as_deref();
+        let since = since.map(|name| self.named(name).unwrap_or_else(|| StepId::from(name)));
+        Some(Sleep { for_ms, since })
     }
 
-    fn decide_when(&mut self, step: &mut Step, doc: &StepDoc, at: &DocPath) {
+    /// The step that a name means for what is being made.
+    fn named(&self, name: &str) -> Option<StepId> {
+        let index = self.outline.named(name, self.inside)?;
+        Some(self.placed(&self.outline.id(index)))
+    }
+
+    pub(super) fn decide_when(&mut self, step: &mut Step, doc: &StepDoc, at: &DocPath) {
         let Some(source) = doc.when.as_deref() else { return };
         let at = at.field("when");
         let Some(expr) = self.expr(source, &at) else { return };
-        if !expr.paths().is_ok_and(|paths| paths.iter().all(known_at_plan_time)) {
+        if !self.is_known(&expr) {
             step.when = Some(expr);
             return;
         }
-        match expr.decide(&self.environment.known) {
+        let names = KnownAt { known: &self.environment.known, host: None, around: &self.around };
+        match expr.decide(&names) {
             Ok(true) => {}
             Ok(false) => {
                 step.skip = Some(SkipReason::When);
@@ -520,11 +580,12 @@ impl Maker<'_> {
         at: &DocPath,
     ) -> Templated {
         let Some(written) = written else { return Templated::literal(Value::Null) };
-        let names = KnownAt { known: &self.environment.known, host };
+        let names = KnownAt { known: &self.environment.known, host, around: &self.around };
+        let known = |path: &Path| self.knows(path);
         let read = Templated::parse(written).and_then(|template| {
             let looks_out = mentions(written, &["steps", "style"]);
             let paths = if looks_out { template.paths()? } else { Vec::new() };
-            Ok((template.render_known(&names, &known_at_plan_time)?, paths))
+            Ok((template.render_known(&names, &known)?, paths))
         });
         match read {
             Ok((template, paths)) => {
@@ -542,7 +603,9 @@ impl Maker<'_> {
         for path in paths {
             match (path.root(), path.field(1)) {
                 ("steps", Some(step)) => {
-                    self.reads.push((StepId::from(step), at.clone(), path));
+                    if let Some(step) = self.outline.named(step, self.inside) {
+                        self.reads.push((step, at.clone(), path));
+                    }
                 }
                 ("run", Some("style")) => {
                     self.reads_style.get_or_insert_with(|| at.clone());
@@ -552,7 +615,7 @@ impl Maker<'_> {
         }
     }
 
-    fn text_problem(&mut self, code: &'static str, at: DocPath, error: &TextError) {
+    pub(super) fn text_problem(&mut self, code: &'static str, at: DocPath, error: &TextError) {
         let mut problem = Problem::error(code, at, error.to_string()).within(error.span.clone());
         problem.help.clone_from(&error.help);
         self.problems.push(problem);

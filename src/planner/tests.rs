@@ -28,16 +28,16 @@ fn try_plan(text: &str, request: &PlanRequest) -> Result<Plan, Vec<Problem>> {
     plan(&runbook, &catalog(), request, &Estimates::default())
 }
 
-fn planned(text: &str) -> Plan {
+pub(super) fn planned(text: &str) -> Plan {
     planned_as(text, &PlanRequest::default())
 }
 
-fn planned_as(text: &str, request: &PlanRequest) -> Plan {
+pub(super) fn planned_as(text: &str, request: &PlanRequest) -> Plan {
     try_plan(text, request).unwrap_or_else(|problems| panic!("{problems:#?}"))
 }
 
 /// `code: message` of everything that is wrong.
-fn problems(text: &str, request: &PlanRequest) -> Vec<String> {
+pub(super) fn problems(text: &str, request: &PlanRequest) -> Vec<String> {
     try_plan(text, request)
         .expect_err("problems")
         .into_iter()
@@ -45,11 +45,11 @@ fn problems(text: &str, request: &PlanRequest) -> Vec<String> {
         .collect()
 }
 
-fn step<'a>(plan: &'a Plan, id: &str) -> &'a Step {
+pub(super) fn step<'a>(plan: &'a Plan, id: &str) -> &'a Step {
     plan.step(id).unwrap_or_else(|| panic!("no step `{id}`"))
 }
 
-fn ids<T: ToString>(ids: &[T]) -> Vec<String> {
+pub(super) fn ids<T: ToString>(ids: &[T]) -> Vec<String> {
     ids.iter().map(ToString::to_string).collect()
 }
 

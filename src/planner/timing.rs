@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 
+use super::emit::keep_item_order;
 use super::problem::{instance, pool_names};
 use super::schedule::{self, Chains, Effort, Instance, Keys, Proof, Value};
 use super::{clock, codes, spans};
 use crate::id::{Digest, StepId};
 use crate::plan::{Bound, Notice, Plan, Service, Span, Step, Urgency, list_schedule};
-use crate::runbook::{Graph, NodeKind};
 use crate::time::Millis;
 
 /// Everything that depends on expected durations.
-pub(super) fn schedule_plan(plan: &mut Plan, graph: &Graph, schedules: Option<usize>) {
+pub(super) fn schedule_plan(plan: &mut Plan, schedules: Option<usize>) {
     let mut instance = instance(plan);
     let incident = clock::Incident::new(plan, &instance);
     incident.shift_goals(&mut instance);
@@ -34,6 +34,7 @@ pub(super) fn schedule_plan(plan: &mut Plan, graph: &Graph, schedules: Option<us
             order: place as u32,
         };
     }
+    keep_item_order(&mut plan.steps);
     for (index, step) in plan.steps.iter_mut().enumerate() {
         if let Some(undo) = &mut step.undo {
             undo.urgency = step.urgency;
@@ -44,8 +45,7 @@ pub(super) fn schedule_plan(plan: &mut Plan, graph: &Graph, schedules: Option<us
     }
     for index in &keys.critical_path {
         let step = &mut plan.steps[*index as usize];
-        let joins = matches!(graph.node(*index as usize).kind, NodeKind::Join { .. });
-        if step.skip.is_none() && !joins {
+        if step.skip.is_none() && !step.is_joint() {
             step.critical = true;
             plan.critical_path.push(step.id.clone());
         }

@@ -1,13 +1,20 @@
-use crate::plan::Step;
-use crate::runbook::{DocPath, StepDoc, UndoDoc};
+use crate::id::StepId;
+use crate::plan::{Step, UNDO};
+use crate::runbook::{DocPath, UndoDoc};
 use crate::text::Templated;
+use crate::words::OnFailure;
 
 use super::steps::Maker;
 
 impl Maker<'_> {
     /// The step that takes another one back.
-    pub(super) fn undo(&mut self, undo: &UndoDoc, doc: &StepDoc, of: &Step, at: &DocPath) -> Step {
-        let mut step = self.step_of(&undo.as_step(doc), at, of.skip);
+    pub(super) fn undo(&mut self, index: usize, undo: &UndoDoc, of: &Step, at: &DocPath) -> Step {
+        let doc = undo.as_step(self.outline.get(index).doc);
+        let mut step = self.step_of(index, &doc, at, of.skip);
+        step.id = StepId::from(format!("{}{UNDO}", of.id));
+        // Only its own word counts: what the runbook or a group says is about steps.
+        step.on_failure = doc.on_failure.unwrap_or(OnFailure::Halt);
+        (step.fails_group, step.inside) = (false, None);
         step.skip = None;
         if undo.is_own() {
             step.own_undo = true;

@@ -273,6 +273,15 @@ pub fn facts(view: &View, event: &Event) -> Vec<Fact> {
             let why = reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
             vec![Fact::new("run", Tone::Warning, format!("{by} says: {what}{why}"))]
         }
+        EventKind::Expanded { step, items } => {
+            let names: Vec<String> = crate::plan::elements(items)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect();
+            let text = format!("goes over {}: {}", names.len(), names.join(", "));
+            vec![Fact::new(format!("step {step}"), Tone::Plain, text)]
+        }
         EventKind::ClockMoved { by_ms } => {
             let way = if *by_ms < 0 { "back" } else { "forward" };
             let by = Millis(by_ms.unsigned_abs());

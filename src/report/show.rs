@@ -261,9 +261,15 @@ fn went_wrong(out: &mut String, view: &View, screen: &Screen) {
 
 fn steps(out: &mut String, view: &View, screen: &Screen) {
     heading(out, screen, "steps");
-    let all = view.steps();
+    // Where a group begins is only worth a line while something is the matter there.
+    let quiet = [StepState::Pending, StepState::Succeeded, StepState::Skipped];
+    let all: Vec<&StepView> = view
+        .steps()
+        .iter()
+        .filter(|step| !(step.id.as_str().ends_with("!begin") && quiet.contains(&step.state)))
+        .collect();
     let shown: Vec<&StepView> = if all.len() <= WHOLE {
-        all.iter().collect()
+        all.clone()
     } else {
         all.iter()
             .filter(|step| {
@@ -273,6 +279,7 @@ fn steps(out: &mut String, view: &View, screen: &Screen) {
                 )
             })
             .take(WHOLE)
+            .copied()
             .collect()
     };
     let mut rows: Vec<Vec<Cell>> =

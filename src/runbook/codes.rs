@@ -79,6 +79,8 @@ codes! {
     SECRET_IN_ARGV = "DR1310", "a secret on a command line";
     /// `undo` of what cannot be undone, or that does nothing.
     UNDO_SHAPE = "DR1311", "an undo that cannot be carried out";
+    /// A loop whose elements cannot be used.
+    LOOP_ITEMS = "DR1312", "a loop whose elements cannot be used";
     /// A template that cannot be read.
     BAD_TEXT = "DR1401", "a text cannot be read";
     /// An expression that cannot be read.

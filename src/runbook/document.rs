@@ -331,6 +331,7 @@ pub struct PoolDoc {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Step")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the language")]
 pub struct StepDoc {
     /// Its name: lower-case letters, digits, underscores.
     #[schemars(with = "String")]
@@ -419,12 +420,47 @@ pub struct StepDoc {
     /// How long it is expected to take.
     #[serde(default)]
     pub estimate: Option<String>,
-    /// Units of pools that it holds while it runs.
+    /// Units of pools that it holds while it runs. Of a group: the default of each step inside.
     #[serde(default)]
     pub takes: Named<u32>,
     /// Takes the step back when the run unwinds.
     #[serde(default)]
     pub undo: Option<Box<UndoDoc>>,
+    /// A group: steps that belong together, with ids of their own.
+    #[serde(default)]
+    pub steps: Option<Vec<StepDoc>>,
+    /// Of a group: each step needs the one before it, unless it has `needs` or `after` of its own.
+    #[serde(default)]
+    pub in_order: bool,
+    /// Once for each element: a list, a map, or an expression that gives one.
+    #[serde(default)]
+    pub for_each: Option<ForEachDoc>,
+    /// What the steps of a loop call the element. Default `item`.
+    #[serde(default, rename = "as")]
+    pub item_name: Option<String>,
+    /// Elements at once. Default: all.
+    #[serde(default)]
+    pub max_parallel: Option<u32>,
+    /// Elements that may fail before the loop does. Default 0.
+    #[serde(default)]
+    pub max_failures: Option<u32>,
+    /// Elements that a list which is only known during the run may have. Default 100.
+    #[serde(default)]
+    pub max_items: Option<u32>,
+    /// A list without elements is no error.
+    #[serde(default)]
+    pub allow_empty: bool,
+}
+
+/// What a loop goes over.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ForEachDoc {
+    /// The elements.
+    List(Vec<Value>),
+    /// Elements with a `key` and a `value`.
+    Map(Named<Value>),
+    /// An expression that gives a list or a map.
+    Expr(String),
 }
 
 /// Waits for a time to pass.

@@ -1,4 +1,3 @@
 //! Keys of the language that this version does not carry out: said so, instead of "unknown".
 
-pub(crate) const KEYS: &[&str] =
-    &["allow_empty", "for_each", "locks", "max_failures", "max_parallel", "secret", "steps"];
+pub(crate) const KEYS: &[&str] = &["locks", "secret"];

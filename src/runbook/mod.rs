@@ -12,6 +12,7 @@ mod lines;
 mod load;
 mod loaded;
 mod normalize;
+mod outline;
 #[cfg(test)]
 mod pages_tests;
 mod problem;
@@ -30,14 +31,15 @@ pub use crate::text::nearest;
 pub use crate::words::InputType;
 pub use check::check;
 pub use document::{
-    ApproveDoc, CheckDoc, Document, EnvironmentDoc, ExpectDoc, HostDoc, InputDoc, Named, OutputDoc,
-    PoolDoc, PriorityDoc, RepeatDoc, RetryDoc, SecretSourceDoc, ServiceDoc, SeverityDoc, SleepDoc,
-    SpanDoc, StepDoc, TierDoc, ValidationCheckDoc, ValidationDoc,
+    ApproveDoc, CheckDoc, Document, EnvironmentDoc, ExpectDoc, ForEachDoc, HostDoc, InputDoc,
+    Named, OutputDoc, PoolDoc, PriorityDoc, RepeatDoc, RetryDoc, SecretSourceDoc, ServiceDoc,
+    SeverityDoc, SleepDoc, SpanDoc, StepDoc, TierDoc, ValidationCheckDoc, ValidationDoc,
 };
 pub use graph::{Edge, EdgeKind, Graph, Node, NodeKind, Reason};
 pub use load::{load, read};
 pub use loaded::Runbook;
 pub use normalize::normalize;
+pub use outline::{Declared, Outline};
 pub use problem::{DocPath, Level, Problem};
 pub use report::{Finding, Look, findings, page, render};
 pub use sarif::{github, sarif};

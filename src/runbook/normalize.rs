@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::yaml::{Shape, Shapes};
-use super::{DocPath, Document, InputType, Runbook, Spans};
+use super::{DocPath, Document, InputType, Runbook, Spans, StepDoc};
 use crate::catalog::Catalog;
 
 /// Gives texts their source: where a plugin's schema or an input's type says text, `0644`, `1.10`
@@ -57,18 +57,22 @@ impl Normalizer<'_> {
                 }
             }
         }
-        for (index, step) in document.steps.iter_mut().enumerate() {
+        self.steps(&mut document.steps, &|index| DocPath::step(index));
+    }
+
+    fn steps(&mut self, steps: &mut [StepDoc], at: &dyn Fn(usize) -> DocPath) {
+        for (index, step) in steps.iter_mut().enumerate() {
             if let (Some(uses), Some(with)) = (&step.uses, &mut step.with) {
-                self.with(uses, with, &|| DocPath::step(index).field("with"));
+                self.with(uses, with, &|| at(index).field("with"));
             }
             if let Some(check) = &mut step.check
                 && let Some(with) = &mut check.with
             {
-                let at = || DocPath::step(index).field("check").field("with");
+                let at = || at(index).field("check").field("with");
                 self.with(&check.uses, with, &at);
             }
             if let Some(undo) = &mut step.undo {
-                let at = || DocPath::step(index).field("undo");
+                let at = || at(index).field("undo");
                 if let (Some(uses), Some(with)) = (&undo.uses, &mut undo.with) {
                     self.with(uses, with, &|| at().field("with"));
                 }
@@ -77,6 +81,9 @@ impl Normalizer<'_> {
                 {
                     self.with(&check.uses, with, &|| at().field("check").field("with"));
                 }
+            }
+            if let Some(inner) = &mut step.steps {
+                self.steps(inner, &|inner| at(index).field("steps").index(inner));
             }
         }
     }

@@ -9,7 +9,7 @@ use serde::de::{
     self, Deserialize, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer,
 };
 
-use super::document::{ExpectDoc, OutputDoc, PriorityDoc, SeverityDoc};
+use super::document::{ExpectDoc, ForEachDoc, OutputDoc, PriorityDoc, SeverityDoc};
 use crate::words::{Class, Severity};
 
 impl<'de> Deserialize<'de> for PriorityDoc {
@@ -132,6 +132,46 @@ impl JsonSchema for ExpectDoc {
         json_schema!({
             "description": "What must hold",
             "anyOf": [{ "type": "string" }, long],
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for ForEachDoc {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = ForEachDoc;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list, a map, or an expression")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<ForEachDoc, E> {
+                Ok(ForEachDoc::Expr(text.to_owned()))
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, items: A) -> Result<ForEachDoc, A::Error> {
+                let items = Vec::deserialize(de::value::SeqAccessDeserializer::new(items))?;
+                Ok(ForEachDoc::List(items))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ForEachDoc, A::Error> {
+                let map = super::Named::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(ForEachDoc::Map(map))
+            }
+        }
+        deserializer.deserialize_any(Read)
+    }
+}
+
+impl JsonSchema for ForEachDoc {
+    fn schema_name() -> Cow<'static, str> {
+        "ForEach".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "The elements of a loop: a list, a map, or an expression that gives one",
+            "anyOf": [
+                { "type": "string" },
+                { "type": "array", "items": true },
+                { "type": "object", "additionalProperties": true },
+            ],
         })
     }
 }

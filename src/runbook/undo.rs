@@ -102,6 +102,14 @@ impl UndoDoc {
             estimate: None,
             takes: self.takes.clone().unwrap_or_else(|| of.takes.clone()),
             undo: None,
+            steps: None,
+            in_order: false,
+            for_each: None,
+            item_name: None,
+            max_parallel: None,
+            max_failures: None,
+            max_items: None,
+            allow_empty: false,
         }
     }
 }

@@ -45,7 +45,8 @@ impl View {
             // What was taken back lets nothing go on.
             let taken_back = [StepState::Undone, StepState::UndoFailed];
             if !taken_back.contains(&self.step_mut(&step).state) {
-                self.unblock(step, now);
+                self.unblock(step.clone(), now);
+                self.regroup(&step, now);
             }
         }
     }
@@ -278,6 +279,7 @@ impl View {
                 }
             }
             EventKind::LossAccepted(lost) => self.losses.push((now.ms, lost.clone())),
+            EventKind::Expanded { step, items } => self.expand(step, items),
             EventKind::ClockMoved { by_ms } => self.clock_moves.push((now.ms, *by_ms)),
             EventKind::RunFinished(finished) => {
                 self.phase = Phase::Finished(finished.clone());
@@ -347,6 +349,21 @@ impl View {
         }
         for step in &reopened {
             self.withdraw(step);
+            self.regroup(step, now);
+        }
+    }
+
+    /// What is inside a group is no longer as it was: neither is the group.
+    fn regroup(&mut self, changed: &StepId, now: Moment) {
+        let mut around = self.planned(changed.as_str()).and_then(|step| step.inside.clone());
+        while let Some(end) = around {
+            around = self.planned(end.as_str()).and_then(|step| step.inside.clone());
+            let step = self.step_mut(&end);
+            if step.state.is_over() && step.state != StepState::Skipped {
+                step.put_back(now);
+                self.withdraw(&end);
+                self.unblock(end, now);
+            }
         }
     }
 
@@ -371,6 +388,7 @@ impl View {
             for step in freed {
                 self.step_mut(&step).put_back(now);
                 self.withdraw(&step);
+                self.regroup(&step, now);
                 causes.push(step);
             }
         }
@@ -407,6 +425,7 @@ fn step_of(kind: &EventKind) -> Option<&StepId> {
         | EventKind::UnwindingAsked { .. }
         | EventKind::UnwindingAnswered { .. }
         | EventKind::StepsReopened { .. }
+        | EventKind::Expanded { .. }
         | EventKind::RunFinished(_) => None,
     }
 }

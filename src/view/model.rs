@@ -148,6 +148,21 @@ pub enum Open<'a> {
     Unwinding(&'a UnwindingView),
 }
 
+/// A step of the plan before anything has happened.
+fn planned(step: &crate::plan::Step) -> StepView {
+    let mut shown = StepView::of(step);
+    shown.service.clone_from(&step.service);
+    shown.host.clone_from(&step.host);
+    shown.uses = step.uses.as_ref().map(ToString::to_string);
+    shown.estimate_ms = step.estimate_ms;
+    if let Some(reason) = step.skip {
+        shown.state = StepState::Skipped;
+        shown.skipped = Some(super::SkipView { reason, by: None, note: None });
+        shown.finished_ms = Some(0);
+    }
+    shown
+}
+
 impl View {
     /// The plan before anything has happened.
     #[must_use]
@@ -175,16 +190,24 @@ impl View {
             place: String::new(),
         };
         for step in &plan.steps {
-            let mut shown = StepView::of(step);
-            if let Some(reason) = step.skip {
-                shown.state = StepState::Skipped;
-                shown.skipped = Some(super::SkipView { reason, by: None, note: None });
-                shown.finished_ms = Some(0);
-            }
             view.index.insert(step.id.clone(), view.steps.len());
-            view.steps.push(shown);
+            view.steps.push(planned(step));
         }
         view
+    }
+
+    /// A loop turns out to go over these elements: their steps come behind those of the plan.
+    pub(super) fn expand(&mut self, id: &StepId, items: &serde_json::Value) {
+        // A plan that was read together with its journal has them already.
+        let Ok(plan) = crate::plan::expand(&self.plan, id, items) else { return };
+        let before = self.plan.steps.len();
+        let made = self.steps.split_off(before);
+        self.steps.extend(plan.steps[before..].iter().map(planned));
+        self.steps.extend(made);
+        self.index =
+            self.steps.iter().enumerate().map(|(at, step)| (step.id.clone(), at)).collect();
+        self.plan = Arc::new(plan);
+        self.projector = OnceLock::new();
     }
 
     /// The plan that is carried out.

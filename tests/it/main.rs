@@ -13,6 +13,7 @@ mod bad_input;
 mod constructs;
 mod diff;
 mod going_back;
+mod groups;
 mod guide;
 mod hostile;
 mod house;

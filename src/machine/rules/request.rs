@@ -35,6 +35,13 @@ pub(in crate::machine) fn refuse(
         return Some("the run is stopping: ask again when it is resumed".to_owned());
     }
     let refused = |text: String| Some(text);
+    if !graph.inside(step).is_empty()
+        && !record.stage.is_over()
+        && !matches!(record.stage, Stage::Asked(_))
+        && matches!(request.ask, Ask::Skip | Ask::AssumeDone | Ask::Fail)
+    {
+        return refused(format!("`{id}` is under way: decide about the steps inside it"));
+    }
     match (request.ask, record.stage) {
         (Ask::Retry | Ask::Redo, Stage::Idle | Stage::Gate) => {
             refused(format!("`{id}` has not run yet"))

@@ -2,6 +2,7 @@
 
 use crate::event::{Achieved, SkipReason, SpanAchieved, StepState, Verdict};
 use crate::machine::graph::{Graph, Index, Role};
+use crate::machine::groups::is_spoken_for;
 use crate::machine::state::State;
 use crate::machine::step::{Record, Stage};
 use crate::time::{Millis, Timestamp};
@@ -68,6 +69,10 @@ pub(in crate::machine) fn of_service(graph: &Graph, state: &State, service: usiz
 fn spoiled(graph: &Graph, state: &State, service: usize, taken: &[Index]) -> Option<String> {
     let mut validated = !graph.plan.services[service].validated;
     for &position in taken {
+        if is_spoken_for(graph, state, position) {
+            validated |= graph.step(position).validates.is_some();
+            continue;
+        }
         let (step, record) = (graph.step(position), state.record(position));
         let id = &step.id;
         match record.stage {
@@ -120,7 +125,7 @@ pub(in crate::machine) fn verdict(
     if let Some(reason) = stuck(graph, state) {
         return (Verdict::Stuck, reason);
     }
-    let forward = || (0..graph.planned() as Index).map(|step| (step, state.record(step)));
+    let forward = || graph.own().map(|step| (step, state.record(step)));
     if is_unwound(graph, state) {
         let told = state.unwinding.as_ref().and_then(|unwinding| unwinding.cause);
         let cause = told.or_else(|| forward().find(|(_, r)| r.is_failed()).map(|(step, _)| step));
@@ -139,8 +144,12 @@ pub(in crate::machine) fn verdict(
         let why = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         return (Verdict::Cancelled, format!("cancelled by {by}{why}"));
     }
+    // What fails inside a group, the group answers for.
     let failed: Vec<Index> = forward()
-        .filter(|(_, record)| record.is_failed() || (record.failed && !record.is_met()))
+        .filter(|&(step, record)| {
+            let failed = record.is_failed() || (record.failed && !record.is_met());
+            failed && !graph.step(step).fails_group
+        })
         .map(|(step, _)| step)
         .collect();
     if let Some(&first) = failed.first() {
@@ -150,7 +159,8 @@ pub(in crate::machine) fn verdict(
         }
         return (Verdict::Failed, reason);
     }
-    let unmet = forward().find(|(_, record)| !record.is_met());
+    let unmet =
+        forward().find(|&(step, record)| !record.is_met() && !is_spoken_for(graph, state, step));
     if let Some((step, _)) = unmet {
         let state = state.record(step).state().as_str();
         return (Verdict::Failed, format!("`{}` is {state}", graph.step(step).id));
@@ -188,7 +198,7 @@ fn is_unwound(graph: &Graph, state: &State) -> bool {
     let undone = |record: &Record| record.stage == Stage::Over(StepState::Undone);
     let over = [StepState::Undone, StepState::Warned, StepState::Skipped].map(Stage::Over);
     (state.is_unwinding() || state.records.iter().any(undone))
-        && (0..graph.planned() as Index).all(|step| {
+        && graph.own().all(|step| {
             let undo = graph.node(step).undo.filter(|_| state.record(step).begun);
             state.stage(step).is_over() && undo.is_none_or(|undo| over.contains(&state.stage(undo)))
         })

@@ -223,6 +223,24 @@ impl Bench {
         assert_eq!(finished.count, self.journal.len() as u64);
     }
 
+    /// What the journal says last about why the step failed.
+    pub(super) fn last_error(&self, id: &str) -> String {
+        let errors = self.journal.iter().rev().filter_map(|event| match &event.kind {
+            EventKind::StepFinished(finished) if finished.step.as_str() == id => {
+                finished.error.as_ref().map(|error| error.message.clone())
+            }
+            _ => None,
+        });
+        errors.into_iter().next().unwrap_or_default()
+    }
+
+    pub(super) fn verdict(&self) -> Option<Verdict> {
+        match &self.ending {
+            Some(Ending::Verdict(verdict)) => Some(*verdict),
+            _ => None,
+        }
+    }
+
     /// Names of the events, for tests of what is written.
     pub(super) fn told(&self, from: usize) -> Vec<String> {
         self.journal[from..].iter().map(|event| tell(&event.kind)).collect()

@@ -65,6 +65,11 @@ pub(super) fn step(id: &str) -> Step {
         undo: None,
         own_undo: false,
         closes: None,
+        fails_group: false,
+        inside: None,
+        opens: None,
+        group: None,
+        bound: BTreeMap::new(),
         timeout_ms: None,
         retry: Retry {
             attempts: 1,

@@ -4,11 +4,13 @@
 mod bench;
 mod build;
 mod crash;
+mod groups;
 mod play;
 mod random;
 mod rules_attempts;
 mod rules_end;
 mod rules_flow;
+mod rules_groups;
 mod rules_people;
 mod rules_stop;
 mod rules_values;

@@ -3,7 +3,8 @@ use std::hash::{Hash, Hasher};
 
 use dr_plugin::{Effect, Keyed};
 
-use super::build::{Build, expr, plan, step};
+use super::build::{Build, expr, step};
+use super::groups::{each, plan_of};
 use crate::plan::{OnReject, Plan, Pool, Step};
 use crate::words::{Class, OnFailure, OnUnknown, Phase};
 
@@ -34,7 +35,7 @@ pub(super) fn random_plan(seed: u64, family: Family, most: u64) -> Plan {
     if family == Family::Ending {
         add_closings(seed, &mut steps);
     }
-    let mut plan = plan(steps);
+    let mut plan = plan_of(vec![steps, random_loop(seed, family)]);
     let run = 1 + dice(seed, "run", 4) as u32;
     plan.pools.insert("run".to_owned(), Pool { capacity: run });
     plan.pools.insert("api".to_owned(), Pool { capacity: 2 });
@@ -61,6 +62,32 @@ fn add_closings(seed: u64, steps: &mut Vec<Step>) {
     if dice(seed, "cleanup", 2) == 0 {
         steps.push(step("tidy").tries(3).set(|step| step.phase = Some(Phase::Cleanup)));
     }
+}
+
+/// In half of all plans a loop over groups of two steps, behind the first step.
+fn random_loop(seed: u64, family: Family) -> Vec<Step> {
+    let roll = |what: &str, sides: u64| dice(seed, ("loop", what), sides);
+    if roll("is", 2) == 0 {
+        return Vec::new();
+    }
+    // Whether too many fail before the last one begins depends on when they end.
+    let bears = if family == Family::Timeless { 9 } else { roll("bears", 3) as u32 };
+    let width = (roll("window", 2) == 0).then(|| 1 + roll("width", 2) as u32);
+    let make = || {
+        let first = step("x").effect(Effect::Idempotent).tries(1 + roll("tries", 3) as u32);
+        let second = step("y").needs(&["x"]).effect(Effect::Once).keyed(Keyed::Job);
+        vec![first, second]
+    };
+    let elements = ["a", "b", "c"];
+    let mut steps = each("l", &elements[..=roll("elements", 3) as usize], (width, bears), make);
+    if roll("behind", 2) == 0 {
+        steps[0].needs.push("s0".into());
+    }
+    if let Some(end) = steps.last_mut().filter(|_| family == Family::Timeless) {
+        end.on_failure = OnFailure::Continue;
+    }
+    steps.push(step("behind").needs(&["l"]).on_failure(OnFailure::Continue));
+    steps
 }
 
 fn random_step(seed: u64, family: Family, number: u64) -> Step {

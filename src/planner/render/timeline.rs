@@ -172,6 +172,8 @@ pub(super) fn action(step: &Step) -> String {
         None if step.approve.is_some() => "gate".to_owned(),
         None if step.sleep.is_some() => "sleep".to_owned(),
         None if step.tally.is_some() => "tally".to_owned(),
+        None if step.group.as_ref().is_some_and(|group| group.each.is_some()) => "loop".to_owned(),
+        None if step.group.is_some() => "group".to_owned(),
         None if !step.expect.is_empty() => "guard".to_owned(),
         None => "value".to_owned(),
     };

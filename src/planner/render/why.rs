@@ -102,6 +102,7 @@ fn awaited(before: &Awaited) -> String {
         Some(EdgeReason::Validation) => "validation follows",
         Some(EdgeReason::Cleanup) => "cleanup follows",
         Some(EdgeReason::Closes) => "closes",
+        Some(EdgeReason::Group) => "part of a group",
     };
     format!("{} until {} ({kind})", before.step, at(before.finish_ms))
 }

@@ -5,34 +5,50 @@ use super::checker::{Checker, texts};
 use crate::runbook::{DocPath, StepDoc, codes, nearest};
 use crate::text::Place;
 
+/// A call of an action, and where.
+pub(super) struct Call<'c> {
+    pub(super) uses: &'c str,
+    pub(super) host: Option<&'c str>,
+    /// The host of what it belongs to.
+    pub(super) inherited: Option<&'c str>,
+    /// The step, as a position in the outline.
+    pub(super) step: Option<usize>,
+}
+
 impl<'a> Checker<'a> {
     /// The action of a step and of its check: that it exists, its host, its arguments.
-    pub(super) fn step_calls(&mut self, step: &StepDoc, at: &DocPath) {
+    pub(super) fn step_calls(&mut self, index: usize, step: &StepDoc, at: &DocPath) {
         let Some(uses) = &step.uses else {
-            self.host_known(step.host.as_deref(), at);
+            self.host_known(step.host.as_deref(), index, at);
             return;
         };
         if uses.contains('/') {
             return;
         }
-        self.call(uses, step.host.as_deref(), None, step.with.as_ref(), at);
+        let inherited = self.outline.host(index).map(|(host, _)| host);
+        let call = Call { uses, host: step.host.as_deref(), inherited, step: Some(index) };
+        self.call(&call, step.with.as_ref(), at);
         if let Some(check) = &step.check {
             let at = at.field("check");
             let host = check.host.as_deref();
-            self.call(&check.uses, host, step.host.as_deref(), check.with.as_ref(), &at);
+            let call = Call { uses: &check.uses, host, inherited, step: Some(index) };
+            self.call(&call, check.with.as_ref(), &at);
         }
     }
 
     /// Checks one call; gives its action if it exists.
     pub(super) fn call(
         &mut self,
-        uses: &str,
-        host: Option<&str>,
-        inherited_host: Option<&str>,
+        call: &Call<'_>,
         with: Option<&Value>,
         at: &DocPath,
     ) -> Option<&'a ActionManifest> {
-        self.host_known(host, at);
+        let Call { uses, host, inherited, step } = *call;
+        if let Some(step) = step {
+            self.host_known(host, step, at);
+        } else {
+            self.host_named(host, at);
+        }
         let action = self.resolve(uses, &at.field("uses"))?;
         match action.host {
             HostNeed::None if host.is_some() => self.help(
@@ -41,7 +57,7 @@ impl<'a> Checker<'a> {
                 format!("`{uses}` acts on no host"),
                 "remove `host`",
             ),
-            HostNeed::Required if host.or(inherited_host).is_none() => self.help(
+            HostNeed::Required if host.or(inherited).is_none() => self.help(
                 codes::HOST_MISMATCH,
                 at.field("uses"),
                 format!("`{uses}` needs a host"),
@@ -83,7 +99,14 @@ impl<'a> Checker<'a> {
         self.catalog.action(plugin, name)
     }
 
-    fn host_known(&mut self, host: Option<&str>, at: &DocPath) {
+    fn host_known(&mut self, host: Option<&str>, step: usize, at: &DocPath) {
+        match host {
+            Some(text) if text.contains("{{") => self.host_text(step, text, &at.field("host")),
+            host => self.host_named(host, at),
+        }
+    }
+
+    fn host_named(&mut self, host: Option<&str>, at: &DocPath) {
         let Some(host) = host else { return };
         if host.contains("{{") {
             self.text(Place::StepHost, host, &at.field("host"));

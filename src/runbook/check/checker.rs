@@ -1,11 +1,11 @@
-use std::collections::HashMap;
-
 use dr_plugin::{ActionManifest, Effect};
 
 use super::ancestors::Ancestors;
 use super::arguments::Schemas;
 use crate::catalog::Catalog;
-use crate::runbook::{DocPath, Document, Graph, Problem, Runbook, StepDoc, codes, nearest};
+use crate::runbook::{
+    DocPath, Document, Graph, Outline, Problem, Runbook, StepDoc, codes, nearest,
+};
 use crate::text::Vocabulary;
 
 /// Everything that is wrong or risky about a runbook, in the order of the checks. Run
@@ -13,28 +13,22 @@ use crate::text::Vocabulary;
 #[must_use]
 pub fn check(runbook: &Runbook, catalog: &Catalog) -> Vec<Problem> {
     let document = &runbook.document;
-    let (graph, mut problems) = Graph::build(document);
+    let outline = Outline::new(document);
+    let (graph, mut problems) = Graph::of(document, &outline);
     for problem in &mut problems {
         if problem.help.is_none() {
             let section = if problem.code == codes::UNKNOWN_SERVICE { "services" } else { "steps" };
             problem.help = Some(format!("add it to `{section}`, or correct the name"));
         }
     }
-    let steps = document
-        .steps
-        .iter()
-        .enumerate()
-        .rev()
-        .map(|(index, step)| (step.id.value.as_str(), index))
-        .collect();
     let mut checker = Checker {
         document,
         catalog,
         graph,
-        steps,
         problems,
-        vocabulary: vocabulary(document),
+        vocabulary: vocabulary(document, &outline),
         ancestors: Ancestors::default(),
+        outline,
         schemas: Schemas::default(),
     };
     checker.names();
@@ -43,11 +37,13 @@ pub fn check(runbook: &Runbook, catalog: &Catalog) -> Vec<Problem> {
     checker.services();
     checker.plugins();
     checker.spans();
-    for (index, step) in document.steps.iter().enumerate() {
-        let at = DocPath::step(index);
-        checker.step_shape(step, &at);
-        checker.step_calls(step, &at);
-        checker.step_numbers(step, &at);
+    for index in 0..checker.outline.len() {
+        let step = checker.outline.get(index).doc;
+        let at = checker.outline.path(index);
+        checker.step_shape(index, step, &at);
+        checker.step_calls(index, step, &at);
+        checker.step_numbers(index, step, &at);
+        checker.step_loop(index, &at);
         checker.step_reads(index, step, &at);
         checker.step_ends(index, step, &at);
     }
@@ -59,8 +55,8 @@ pub(super) struct Checker<'a> {
     pub(super) document: &'a Document,
     pub(super) catalog: &'a Catalog,
     pub(super) graph: Graph,
-    /// Position of each step; the first of several with one id.
-    pub(super) steps: HashMap<&'a str, usize>,
+    /// Every declared step, those inside groups included.
+    pub(super) outline: Outline<'a>,
     pub(super) problems: Vec<Problem>,
     /// What texts and decisions can name.
     pub(super) vocabulary: Vocabulary,
@@ -138,7 +134,7 @@ impl<'a> Checker<'a> {
 }
 
 /// What the runbook declares, in any of its environments.
-fn vocabulary(document: &Document) -> Vocabulary {
+fn vocabulary(document: &Document, outline: &Outline<'_>) -> Vocabulary {
     let environments = || document.environments.values();
     let names = |own: &mut dyn Iterator<Item = &String>| own.cloned().collect();
     Vocabulary {
@@ -150,7 +146,7 @@ fn vocabulary(document: &Document) -> Vocabulary {
         secrets: names(
             &mut document.secrets.keys().chain(environments().flat_map(|e| e.secrets.keys())),
         ),
-        steps: document.steps.iter().map(|step| step.id.value.clone()).collect(),
+        steps: outline.steps().map(|step| step.doc.id.value.clone()).collect(),
         ..Vocabulary::default()
     }
 }

@@ -11,7 +11,7 @@ impl Checker<'_> {
     pub(super) fn step_ends(&mut self, index: usize, step: &StepDoc, at: &DocPath) {
         self.closing(index, step, at);
         if let Some(undo) = &step.undo {
-            self.undo(step, undo, &at.field("undo"));
+            self.undo(index, step, undo, &at.field("undo"));
         }
     }
 
@@ -46,8 +46,27 @@ impl Checker<'_> {
                 );
             }
         }
-        let Some(&opener) = self.steps.get(closes.as_str()) else { return };
-        let opener = &self.document.steps[opener];
+        let declared = *self.outline.get(index);
+        if declared.is_compound() {
+            let key = if step.for_each.is_some() { "for_each" } else { "steps" };
+            self.help(
+                codes::CLOSING,
+                at.field(key),
+                format!("`{id}` closes `{closes}`, and such a step can have no `{key}` here"),
+                "write a closing step for each thing that is opened",
+            );
+        }
+        let group = declared.parent.map(|group| group as usize);
+        let Some(opener) = self.outline.named(closes, group) else { return };
+        if self.outline.get(opener).parent != declared.parent {
+            self.help(
+                codes::CLOSING,
+                at.field("closes"),
+                format!("`{closes}` stands outside of the group of `{id}`"),
+                "let the closing step stand beside the step that opens",
+            );
+        }
+        let opener = self.outline.get(opener).doc;
         if opener.closes.is_some() {
             self.help(
                 codes::CLOSING,
@@ -57,7 +76,9 @@ impl Checker<'_> {
             );
         }
         let waits = step.after.as_ref().is_some_and(|after| !after.is_empty())
-            || (self.document.in_order && index > 0 && step.after.is_none());
+            || (self.outline.in_order(declared.parent)
+                && declared.sibling > 0
+                && step.after.is_none());
         if !waits && step.needs.is_none() {
             self.warn(
                 codes::CLOSES_AT_ONCE,
@@ -70,7 +91,7 @@ impl Checker<'_> {
         }
     }
 
-    fn undo(&mut self, step: &StepDoc, undo: &UndoDoc, at: &DocPath) {
+    fn undo(&mut self, index: usize, step: &StepDoc, undo: &UndoDoc, at: &DocPath) {
         let id = &step.id.value;
         if step.uses.is_none() {
             self.help(
@@ -102,10 +123,10 @@ impl Checker<'_> {
                 );
             }
         } else {
-            self.step_shape(&body, at);
-            self.step_calls(&body, at);
+            self.step_shape(index, &body, at);
+            self.step_calls(index, &body, at);
         }
-        self.step_numbers(&body, at);
+        self.step_numbers(index, &body, at);
         if let Some(policy @ (OnFailure::Undo | OnFailure::Continue)) = undo.on_failure {
             self.help(
                 codes::UNDO_SHAPE,
@@ -128,9 +149,8 @@ impl Checker<'_> {
     /// `undo` as a policy where nothing can be undone.
     pub(super) fn lint_undo(&mut self) {
         let document = self.document;
-        if document.on_cancel == Some(OnCancel::Undo)
-            && document.steps.iter().all(|step| step.undo.is_none())
-        {
+        let none = self.outline.steps().all(|step| step.doc.undo.is_none());
+        if document.on_cancel == Some(OnCancel::Undo) && none {
             self.warn(
                 codes::NOTHING_TO_UNDO,
                 DocPath::key("on_cancel"),
@@ -138,25 +158,30 @@ impl Checker<'_> {
                 "add `undo` to the steps that change something",
             );
         }
-        let runs_first = |undone: &StepDoc, id: &str| {
-            undone.undo.is_some()
-                && (undone.id.value == id || !self.graph.is_ancestor(id, &undone.id.value))
-        };
+        let undone: Vec<(usize, String)> = (0..self.outline.len())
+            .filter(|step| self.outline.get(*step).doc.undo.is_some())
+            .map(|step| (step, self.outline.id(step).to_string()))
+            .collect();
         let mut found = Vec::new();
-        for (index, step) in document.steps.iter().enumerate() {
-            let own = step.on_failure == Some(OnFailure::Undo) && step.closes.is_none();
-            let id = step.id.value.as_str();
-            if own && !document.steps.iter().any(|undone| runs_first(undone, id)) {
-                found.push((DocPath::step(index).field("on_failure"), id));
+        for index in 0..self.outline.len() {
+            let declared = self.outline.get(index);
+            let step = declared.doc;
+            if step.on_failure != Some(OnFailure::Undo) || step.closes.is_some() {
+                continue;
+            }
+            let id = self.outline.id(index).to_string();
+            let runs_first = |(position, undone): &(usize, String)| {
+                (index..declared.end as usize).contains(position) || !self.waits(&id, undone)
+            };
+            if !undone.iter().any(runs_first) {
+                let at = self.outline.path(index).field("on_failure");
+                found.push((at, format!("`{id}`")));
             }
         }
-        if document.on_failure == Some(OnFailure::Undo)
-            && document.steps.iter().all(|step| step.undo.is_none())
-        {
-            found.push((DocPath::key("on_failure"), "a step"));
+        if document.on_failure == Some(OnFailure::Undo) && none {
+            found.push((DocPath::key("on_failure"), "a step".to_owned()));
         }
-        for (at, id) in found {
-            let who = if id == "a step" { id.to_owned() } else { format!("`{id}`") };
+        for (at, who) in found {
             self.warn(
                 codes::NOTHING_TO_UNDO,
                 at,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::checker::Checker;
-use crate::runbook::{DocPath, StepDoc, codes};
+use crate::runbook::{Declared, DocPath, NodeKind, StepDoc, codes};
 use crate::time::Millis;
 
 impl Checker<'_> {
@@ -12,8 +12,6 @@ impl Checker<'_> {
     /// may be passed over counts as nothing.
     pub(super) fn lint_objectives(&mut self) {
         let document = self.document;
-        let steps: HashMap<&str, &StepDoc> =
-            document.steps.iter().map(|step| (step.id.value.as_str(), step)).collect();
         let mut ends: Vec<u64> = vec![0; self.graph.len()];
         let mut last: HashMap<&str, (u64, usize)> = HashMap::new();
         let order: Vec<usize> = self.graph.topological().collect();
@@ -25,10 +23,13 @@ impl Checker<'_> {
                 .map(|(from, _)| ends[*from])
                 .max()
                 .unwrap_or(0);
-            let step = steps.get(self.graph.node(position).id.as_str()).copied();
-            let takes = step.filter(|step| step.when.is_none()).map_or(0, declared);
-            ends[position] = start + takes;
-            let service = step.filter(|step| counts(step)).and_then(|step| step.service.as_deref());
+            let step = match self.graph.node(position).kind {
+                NodeKind::Step { step } => Some(step),
+                _ => None,
+            };
+            ends[position] = start + step.map_or(0, |step| self.takes_at_least(step));
+            let step = step.map(|step| self.outline.get(step)).filter(|step| counts(step));
+            let service = step.and_then(|step| step.service);
             if let Some(service) = service {
                 let known = last.entry(service).or_insert((0, position));
                 if ends[position] > known.0 {
@@ -62,11 +63,23 @@ impl Checker<'_> {
     }
 }
 
+impl Checker<'_> {
+    /// What a step takes in any case: nothing if it may be passed over. A loop has one element.
+    fn takes_at_least(&self, step: usize) -> u64 {
+        let may_be_nothing =
+            |declared: &Declared<'_>| declared.doc.when.is_some() || declared.doc.allow_empty;
+        if self.outline.get(step).is_group() || self.outline.outwards(step).any(may_be_nothing) {
+            return 0;
+        }
+        declared(self.outline.get(step).doc)
+    }
+}
+
 fn declared(step: &StepDoc) -> u64 {
     step.estimate.as_deref().and_then(|it| it.parse::<Millis>().ok()).map_or(0, |it| it.0)
 }
 
-fn counts(step: &StepDoc) -> bool {
+fn counts(step: &Declared<'_>) -> bool {
     use crate::words::Phase;
     matches!(step.phase, None | Some(Phase::Failover | Phase::Restore | Phase::Validate))
 }

@@ -3,17 +3,17 @@
 use dr_plugin::{Effect, HostNeed, Kind};
 
 use super::checker::Checker;
-use crate::runbook::{DocPath, StepDoc, codes};
+use crate::runbook::{Declared, DocPath, StepDoc, codes};
 use crate::words::Phase;
 
 impl Checker<'_> {
     pub(super) fn lints(&mut self) {
-        let document = self.document;
-        for (index, step) in document.steps.iter().enumerate() {
-            let at = DocPath::step(index);
-            self.lint_start(step, &at);
-            self.lint_unknown(step, &at);
-            self.lint_return(step, &at);
+        for index in 0..self.outline.len() {
+            let step = self.outline.get(index).doc;
+            let at = self.outline.path(index);
+            self.lint_start(index, step, &at);
+            self.lint_unknown(index, step, &at);
+            self.lint_return(index, step, &at);
             self.lint_check(step, &at);
         }
         self.lint_undo();
@@ -22,13 +22,22 @@ impl Checker<'_> {
     }
 
     /// A step that changes things and names nothing: forgotten, or on purpose?
-    fn lint_start(&mut self, step: &StepDoc, at: &DocPath) {
+    fn lint_start(&mut self, index: usize, step: &StepDoc, at: &DocPath) {
         let document = self.document;
         let names_nothing = step.needs.is_none() && step.after.is_none() && step.closes.is_none();
-        let changes = step.uses.is_some()
-            && self.effect_of(step).is_some_and(|effect| effect != Effect::Pure);
+        let declared = self.outline.get(index);
+        // What is inside a group starts with the group.
+        let is_outer = declared.parent.is_none();
+        let changes = || {
+            (index..declared.end as usize).any(|inner| {
+                let inner = self.outline.get(inner).doc;
+                inner.uses.is_some()
+                    && self.effect_of(inner).is_some_and(|effect| effect != Effect::Pure)
+            })
+        };
         // Alone there is nothing that it could have forgotten.
-        if names_nothing && changes && !document.in_order && document.steps.len() > 1 {
+        if names_nothing && is_outer && !document.in_order && document.steps.len() > 1 && changes()
+        {
             self.warn(
                 codes::STARTS_AT_ONCE,
                 at.field("id"),
@@ -40,7 +49,7 @@ impl Checker<'_> {
     }
 
     /// What a crash, a hang or a lost connection would leave open.
-    fn lint_unknown(&mut self, step: &StepDoc, at: &DocPath) {
+    fn lint_unknown(&mut self, index: usize, step: &StepDoc, at: &DocPath) {
         let Some(action) = self.action_of(step) else { return };
         let id = &step.id.value;
         let detached = step
@@ -61,18 +70,18 @@ impl Checker<'_> {
                  may simply run again",
             );
         }
-        self.lint_timeout(step, at);
+        self.lint_timeout(index, step, at);
         if let Some(undo) = step.undo.as_ref().filter(|undo| !undo.is_own()) {
-            self.lint_timeout(&undo.as_step(step), &at.field("undo"));
+            self.lint_timeout(index, &undo.as_step(step), &at.field("undo"));
         }
     }
 
-    fn lint_timeout(&mut self, step: &StepDoc, at: &DocPath) {
+    fn lint_timeout(&mut self, index: usize, step: &StepDoc, at: &DocPath) {
         let Some(action) = self.action_of(step) else { return };
         let id = &step.id.value;
         let is_remote = action.kind == Kind::Action
             && (action.host == HostNeed::Required
-                || (action.host == HostNeed::Optional && step.host.is_some()));
+                || (action.host == HostNeed::Optional && self.outline.host(index).is_some()));
         if is_remote && step.timeout.is_none() {
             self.warn(
                 codes::NO_TIMEOUT,
@@ -84,13 +93,16 @@ impl Checker<'_> {
     }
 
     /// No way back, and no gate before it: its own, or that of a step it waits for.
-    fn lint_return(&mut self, step: &StepDoc, at: &DocPath) {
+    fn lint_return(&mut self, index: usize, step: &StepDoc, at: &DocPath) {
         if !step.point_of_no_return || step.approve.is_some() {
             return;
         }
-        let id = step.id.value.as_str();
-        let mut gates = self.document.steps.iter().filter(|other| other.approve.is_some());
-        if !gates.any(|gate| self.waits(&gate.id.value, id)) {
+        let id = self.outline.id(index);
+        let around = self.outline.outwards(index).any(|group| group.doc.approve.is_some());
+        let mut gates = (0..self.outline.len())
+            .filter(|other| self.outline.get(*other).doc.approve.is_some())
+            .map(|other| self.outline.id(other));
+        if !around && !gates.any(|gate| self.waits(gate.as_str(), id.as_str())) {
             self.warn(
                 codes::NO_GATE,
                 at.field("point_of_no_return"),
@@ -139,10 +151,10 @@ impl Checker<'_> {
             if !has_rto || !service.validation.is_empty() {
                 continue;
             }
-            let proves = |step: &StepDoc| {
-                step.service.as_ref() == Some(name) && step.phase == Some(Phase::Validate)
+            let proves = |step: &Declared<'_>| {
+                step.service == Some(name.as_str()) && step.phase == Some(Phase::Validate)
             };
-            if !document.steps.iter().any(proves) {
+            if !self.outline.steps().any(proves) {
                 self.warn(
                     codes::RTO_WITHOUT_VALIDATION,
                     DocPath::key("services").field(name),

@@ -7,6 +7,7 @@ mod checker;
 mod ends;
 mod environments;
 mod gates;
+mod groups;
 mod inputs;
 mod lint_time;
 mod lints;

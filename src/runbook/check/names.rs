@@ -1,6 +1,6 @@
 use super::checker::Checker;
 use crate::id::check_name;
-use crate::runbook::{DocPath, codes};
+use crate::runbook::{DocPath, Problem, codes};
 
 impl Checker<'_> {
     /// Everything that has a name is named so that expressions can read it, and only once.
@@ -22,21 +22,29 @@ impl Checker<'_> {
                 self.name(name, || DocPath::key(section).field(name));
             }
         }
-        for (index, step) in document.steps.iter().enumerate() {
+        for index in 0..self.outline.len() {
+            let step = self.outline.get(index).doc;
+            let path = |checker: &Self| checker.outline.path(index);
             let id = step.id.value.as_str();
-            self.name(id, || DocPath::step(index).field("id"));
-            let first = self.steps.get(id).copied().unwrap_or(index);
+            if let Some(problem) = name_problem(id, || path(self).field("id")) {
+                self.push(problem);
+            }
+            let first = self.outline.first_named(index);
             if first != index {
-                let line = document.steps[first].id.referenced.line();
+                let line = self.outline.get(first).doc.id.referenced.line();
                 self.help(
                     codes::DUPLICATE_ID,
-                    DocPath::step(index).field("id"),
+                    path(self).field("id"),
                     format!("there is already a step `{id}`, on line {line}"),
                     "give one of them another id",
                 );
             }
             for output in step.outputs.keys() {
-                self.name(output, || DocPath::step(index).field("outputs").field(output));
+                if let Some(problem) =
+                    name_problem(output, || path(self).field("outputs").field(output))
+                {
+                    self.push(problem);
+                }
             }
         }
         if document.steps.is_empty() {
@@ -50,14 +58,19 @@ impl Checker<'_> {
     }
 
     pub(super) fn name(&mut self, name: &str, at: impl FnOnce() -> DocPath) {
-        if let Err(reason) = check_name(name) {
-            let help = match fitting(name) {
-                Some(better) => format!("write `{better}`"),
-                None => "use lower-case letters, digits and underscores".to_owned(),
-            };
-            self.help(codes::BAD_NAME, at(), format!("`{name}` {reason}"), help);
+        if let Some(problem) = name_problem(name, at) {
+            self.push(problem);
         }
     }
+}
+
+fn name_problem(name: &str, at: impl FnOnce() -> DocPath) -> Option<Problem> {
+    let reason = check_name(name).err()?;
+    let help = match fitting(name) {
+        Some(better) => format!("write `{better}`"),
+        None => "use lower-case letters, digits and underscores".to_owned(),
+    };
+    Some(Problem::error(codes::BAD_NAME, at(), format!("`{name}` {reason}")).with_help(help))
 }
 
 /// A name that is like this one and allowed.

@@ -4,7 +4,7 @@ use crate::time::Millis;
 
 impl Checker<'_> {
     /// Durations and numbers of a step.
-    pub(super) fn step_numbers(&mut self, step: &StepDoc, at: &DocPath) {
+    pub(super) fn step_numbers(&mut self, index: usize, step: &StepDoc, at: &DocPath) {
         self.duration(step.timeout.as_deref(), true, || at.field("timeout"));
         self.duration(step.estimate.as_deref(), false, || at.field("estimate"));
         if let Some(retry) = &step.retry {
@@ -28,7 +28,7 @@ impl Checker<'_> {
         if let Some(sleep) = &step.sleep {
             self.duration(Some(&sleep.lasts), true, || at.field("sleep").field("for"));
             if let Some(since) = &sleep.since {
-                self.since(&step.id.value, since, &at.field("sleep").field("since"));
+                self.since(index, since, &at.field("sleep").field("since"));
             }
         }
         if let Some(approve) = &step.approve {
@@ -51,11 +51,15 @@ impl Checker<'_> {
     }
 
     /// The step that a wait is counted from.
-    fn since(&mut self, id: &str, since: &str, at: &DocPath) {
-        let steps: Vec<&str> = self.steps.keys().copied().collect();
-        if !steps.contains(&since) {
+    fn since(&mut self, index: usize, since: &str, at: &DocPath) {
+        let group = self.outline.get(index).parent.map(|group| group as usize);
+        let id = self.outline.id(index);
+        let Some(named) = self.outline.named(since, group) else {
+            let steps = self.outline.names(group);
             self.unknown(codes::UNKNOWN_STEP, at.clone(), "step", since, steps);
-        } else if !self.graph.is_ancestor(since, id) {
+            return;
+        };
+        if !self.waits(self.outline.id(named).as_str(), id.as_str()) {
             self.help(
                 codes::NOT_AN_ANCESTOR,
                 at.clone(),

@@ -3,7 +3,8 @@ use serde_json::Value;
 use super::checker::{Checker, texts};
 use crate::plan::OnReject;
 use crate::runbook::{
-    DocPath, ExpectDoc, Problem, SeverityDoc, StepDoc, ValidationCheckDoc, codes, nearest,
+    DocPath, ExpectDoc, ForEachDoc, Problem, SeverityDoc, StepDoc, ValidationCheckDoc, codes,
+    nearest,
 };
 use crate::text::{Expr, Path, Place, Read, Segment, Templated, TextError, known_at_plan_time};
 
@@ -19,10 +20,25 @@ struct Reader<'r> {
     step: Option<&'r StepDoc>,
     /// What it calls `self`: the step that it takes back or closes.
     own: Option<&'r StepDoc>,
+    /// Its position in the outline.
+    index: Option<usize>,
+    /// The group whose steps are seen first.
+    inside: Option<usize>,
     /// How many of the step's outputs exist already.
     outputs: usize,
     place: Place,
 }
+
+/// Outside of every step.
+const NOWHERE: Reader<'static> = Reader {
+    node: None,
+    step: None,
+    own: None,
+    index: None,
+    inside: None,
+    outputs: 0,
+    place: Place::With,
+};
 
 impl Reader<'_> {
     fn at(self, place: Place) -> Self {
@@ -34,29 +50,48 @@ impl Checker<'_> {
     /// Every text and decision of a step.
     pub(super) fn step_reads(&mut self, index: usize, step: &StepDoc, at: &DocPath) {
         // A step with the id of an earlier one has no node of its own.
-        if self.steps.get(step.id.value.as_str()) != Some(&index) {
+        if self.outline.first_named(index) != index {
             return;
         }
-        let node = Some(step.id.value.as_str());
-        let closed = step.closes.as_deref().and_then(|id| self.steps.get(id));
-        let own = closed.map(|index| &self.document.steps[*index]);
-        let place = Place::With;
-        let reader = Reader { node, step: Some(step), own, outputs: step.outputs.len(), place };
-        self.all_reads(reader, step, at);
+        let declared = *self.outline.get(index);
+        let id = self.outline.id(index);
+        let parent = declared.parent.map(|parent| parent as usize);
+        let closed = step.closes.as_deref().and_then(|name| self.outline.named(name, parent));
+        // What a group gives is computed at its end, of what is inside it.
+        let reader = Reader {
+            node: Some(id.as_str()),
+            step: Some(step),
+            own: closed.map(|closed| self.outline.get(closed).doc),
+            index: Some(index),
+            inside: if declared.is_group() { Some(index) } else { parent },
+            outputs: step.outputs.len(),
+            place: Place::With,
+        };
+        let begin = format!("{id}!begin");
+        let before = if declared.is_compound() {
+            Reader { node: Some(&begin), inside: parent, ..reader }
+        } else {
+            reader
+        };
+        self.all_reads(reader, before, step, at);
         if let Some(undo) = &step.undo {
             let undo = undo.as_step(step);
             let reader = Reader { step: Some(&undo), own: Some(step), outputs: 0, ..reader };
-            self.all_reads(reader, &undo, &at.field("undo"));
+            self.all_reads(reader, reader, &undo, &at.field("undo"));
         }
     }
 
-    fn all_reads(&mut self, reader: Reader<'_>, step: &StepDoc, at: &DocPath) {
+    /// `before` reads what is decided before the step begins.
+    fn all_reads(&mut self, reader: Reader<'_>, before: Reader<'_>, step: &StepDoc, at: &DocPath) {
         if let Some(when) = &step.when {
-            self.decision(reader.at(Place::When), when, || at.field("when"));
+            self.decision(before.at(Place::When), when, || at.field("when"));
+        }
+        if let Some(ForEachDoc::Expr(source)) = &step.for_each {
+            self.decision(before.at(Place::ForEach), source, || at.field("for_each"));
         }
         if let Some(approve) = &step.approve {
             let at = at.field("approve").field("message");
-            self.template(reader.at(Place::GateMessage), &approve.message, &at);
+            self.template(before.at(Place::GateMessage), &approve.message, &at);
         }
         if let Some(with) = &step.with {
             self.with(reader, with, &at.field("with"));
@@ -105,8 +140,7 @@ impl Checker<'_> {
         node: &str,
         at: &DocPath,
     ) {
-        let (node, place) = (Some(node), Place::With);
-        let reader = Reader { node, step: None, own: None, outputs: 0, place };
+        let reader = Reader { node: Some(node), ..NOWHERE };
         if let Some(with) = &check.with {
             self.with(reader, with, &at.field("with"));
         }
@@ -118,8 +152,12 @@ impl Checker<'_> {
 
     /// A text outside the steps, or the name of a host.
     pub(super) fn text(&mut self, place: Place, text: &str, at: &DocPath) {
-        let reader = Reader { node: None, step: None, own: None, outputs: 0, place };
-        self.template(reader, text, at);
+        self.template(NOWHERE.at(place), text, at);
+    }
+
+    /// The host that a step names by a text.
+    pub(super) fn host_text(&mut self, step: usize, text: &str, at: &DocPath) {
+        self.template(Reader { index: Some(step), ..NOWHERE.at(Place::StepHost) }, text, at);
     }
 
     fn expect(&mut self, reader: Reader<'_>, expect: &ExpectDoc, at: &dyn Fn() -> DocPath) {
@@ -246,22 +284,25 @@ impl Checker<'_> {
         {
             return Ok(());
         }
-        if root == "item" {
-            let message = "there is no `item` here".to_owned();
-            let help = "loops are not available in this version of dr";
-            return Err((codes::NAME_NOT_HERE, message, Some(help.to_owned())));
-        }
         if root == "self" && reader.own.is_none() {
             let message = "there is no `self` here".to_owned();
             let help = "an `undo` calls the step that it takes back `self`, a closing step the \
                         step that it closes; elsewhere write `steps.ID`";
             return Err((codes::NAME_NOT_HERE, message, Some(help.to_owned())));
         }
+        if let Some(index) = reader.index {
+            // What a loop goes over is found before there is an element.
+            let skip = usize::from(place == Place::ForEach);
+            if self.outline.item_names(index).skip(skip).any(|item| item == root) {
+                return Ok(());
+            }
+        }
         if let Err(error) = self.vocabulary.check_path(path, place) {
             let is_somewhere = [Place::With, Place::Until, Place::Error]
                 .into_iter()
                 .any(|place| place.roots().contains(&root));
             let misplaced = is_somewhere && !place.roots().contains(&root)
+                || root == "item"
                 || (root == "run" && path.field(1) == Some("now"));
             let code = if misplaced { codes::NAME_NOT_HERE } else { codes::UNKNOWN_NAME };
             let help = error.help.unwrap_or_else(|| match (misplaced, path.field(1)) {
@@ -298,26 +339,31 @@ impl Checker<'_> {
 
     fn wrong_step(&self, reader: Reader<'_>, read: &Read) -> Result<(), Wrong> {
         let path = &read.path;
-        let document = self.document;
         let Some(id) = path.field(1) else {
             let message = "which step is read must be written, not computed".to_owned();
             let help = "write `steps.ID.outputs.NAME`".to_owned();
             return Err((codes::NOT_AN_ANCESTOR, message, Some(help)));
         };
-        let Some(step) = self.steps.get(id).map(|index| &document.steps[*index]) else {
-            return Ok(());
+        let Some(index) = self.outline.named(id, reader.inside) else {
+            let message = format!("there is no step `{id}` here");
+            let help = "a step inside a group is seen by its siblings alone: declare `outputs` on \
+                        the group, and read those";
+            return Err((codes::UNKNOWN_NAME, message, Some(help.to_owned())));
         };
-        if reader.own.is_some_and(|own| own.id.value == id) && reader.node == Some(id) {
+        let read_step = *self.outline.get(index);
+        let step = read_step.doc;
+        if reader.index == Some(index) && reader.own.is_some_and(|own| std::ptr::eq(own, step)) {
             let help = "write `self` instead of its name".to_owned();
             let message = format!("here `{id}` is called `self`");
             return Err((codes::NOT_AN_ANCESTOR, message, Some(help)));
         }
-        if reader.step.is_some_and(|own| own.id.value == id) {
+        if reader.index == Some(index) {
             let help = "its own results are `result` and `outputs`".to_owned();
             return Err((codes::NOT_AN_ANCESTOR, format!("`{id}` reads itself"), Some(help)));
         }
+        let full = self.outline.id(index);
         if let Some(node) = reader.node
-            && !self.waits(id, node)
+            && !self.waits(full.as_str(), node)
         {
             let message =
                 format!("`{node}` does not wait for `{id}`, so what it reads may not exist yet");
@@ -330,13 +376,19 @@ impl Checker<'_> {
             };
             return Err((codes::NOT_AN_ANCESTOR, message, Some(help)));
         }
-        if path.field(2) == Some("items") {
-            let message = format!("`{id}` is no loop, so it has no `items`");
-            return Err((
-                codes::UNKNOWN_NAME,
-                message,
-                Some(format!("write `steps.{id}.outputs`")),
-            ));
+        let is_loop = step.for_each.is_some();
+        match path.field(2) {
+            Some("items") if !is_loop => {
+                let message = format!("`{id}` is no loop, so it has no `items`");
+                let help = format!("write `steps.{id}.outputs`");
+                return Err((codes::UNKNOWN_NAME, message, Some(help)));
+            }
+            Some("outputs") if is_loop => {
+                let message = format!("`{id}` is a loop: each element has outputs of its own");
+                let help = format!("write `steps.{id}.items[ELEMENT].outputs`");
+                return Err((codes::UNKNOWN_NAME, message, Some(help)));
+            }
+            _ => {}
         }
         let (Some("outputs"), Some(output)) = (path.field(2), path.field(3)) else {
             return Ok(());

@@ -1,6 +1,7 @@
 use dr_plugin::Effect;
 use serde_json::Value;
 
+use super::actions::Call;
 use super::checker::Checker;
 use crate::runbook::{DocPath, ServiceDoc, ValidationCheckDoc, codes};
 
@@ -70,7 +71,9 @@ impl Checker<'_> {
     }
 
     fn validation_check(&mut self, check: &ValidationCheckDoc, id: &str, at: &DocPath) {
-        let action = self.call(&check.uses, check.host.as_deref(), None, check.with.as_ref(), at);
+        let host = check.host.as_deref();
+        let call = Call { uses: &check.uses, host, inherited: None, step: None };
+        let action = self.call(&call, check.with.as_ref(), at);
         if let Some(action) = action {
             let effect = check.effect.unwrap_or(action.effect);
             if !effect.is_repeatable() {

@@ -10,13 +10,17 @@ impl Checker<'_> {
             self.duration(span.objective.as_deref(), true, || at.field("objective"));
             let mut known = true;
             for (key, id) in [("from", &span.from), ("to", &span.to)] {
-                if !self.steps.contains_key(id.as_str()) {
-                    let steps: Vec<&str> = self.steps.keys().copied().collect();
+                if self.outline.lasting(id).is_none() {
+                    let steps = self.outline.all_lasting();
+                    let steps = steps.iter().map(crate::id::StepId::as_str);
                     self.unknown(codes::UNKNOWN_STEP, at.field(key), "step", id, steps);
                     known = false;
                 }
             }
-            let follows = span.from == span.to || self.graph.is_ancestor(&span.from, &span.to);
+            let begin = format!("{}!begin", span.from);
+            let follows = span.from == span.to
+                || self.waits(&span.from, &span.to)
+                || self.waits(&begin, &span.to);
             if known && !follows {
                 self.help(
                     codes::BAD_SPAN,

@@ -5,7 +5,7 @@ use crate::runbook::{DocPath, StepDoc, codes};
 
 impl Checker<'_> {
     /// Whether the keys of a step go together, and whether it does anything.
-    pub(super) fn step_shape(&mut self, step: &StepDoc, at: &DocPath) {
+    pub(super) fn step_shape(&mut self, index: usize, step: &StepDoc, at: &DocPath) {
         let id = &step.id.value;
         if let Some(uses) = &step.uses
             && uses.contains('/')
@@ -33,7 +33,9 @@ impl Checker<'_> {
                 "read again in a step before this one, and let this one see once that it fails",
             );
         }
-        if step.uses.is_none() {
+        if step.steps.is_some() {
+            self.group_shape(index, step, at);
+        } else if step.uses.is_none() {
             let does_something = step.approve.is_some()
                 || step.sleep.is_some()
                 || !step.expect.is_empty()
@@ -68,6 +70,14 @@ impl Checker<'_> {
                     );
                 }
             }
+        }
+        if step.in_order && step.steps.is_none() {
+            self.help(
+                codes::STEP_SHAPE,
+                at.field("in_order"),
+                format!("`in_order` means nothing here: `{id}` is no group"),
+                "give it `steps`, or remove `in_order`",
+            );
         }
         if step.effect == Some(Effect::Checkable)
             && step.check.is_none()

@@ -5,7 +5,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use super::cycles;
 use super::model::{Edge, EdgeKind, Graph, Node, NodeKind, Reason};
 use crate::id::StepId;
-use crate::runbook::{DocPath, Document, Problem, StepDoc, codes};
+use crate::runbook::{Declared, DocPath, Document, Outline, Problem, codes};
 use crate::text::nearest;
 use crate::words::Phase;
 
@@ -19,7 +19,13 @@ impl Graph {
     /// problems the graph is still fit for questions, not for planning.
     #[must_use]
     pub fn build(document: &Document) -> (Self, Vec<Problem>) {
-        let mut builder = Builder::new(document);
+        Self::of(document, &Outline::new(document))
+    }
+
+    /// The same, with an outline that is there already.
+    #[must_use]
+    pub fn of(document: &Document, outline: &Outline<'_>) -> (Self, Vec<Problem>) {
+        let mut builder = Builder::new(document, outline);
         builder.add_nodes();
         builder.add_written_edges();
         builder.add_service_edges();
@@ -36,9 +42,9 @@ enum Part {
     Aside,
 }
 
-fn part(step: &StepDoc) -> Part {
+fn part(step: &Declared<'_>) -> Part {
     match step.phase {
-        _ if step.closes.is_some() => Part::Aside,
+        _ if step.doc.closes.is_some() => Part::Aside,
         None | Some(Phase::Failover | Phase::Restore | Phase::Validate) => Part::Recover,
         Some(Phase::Failback) => Part::Failback,
         Some(Phase::Backup | Phase::Cleanup) => Part::Aside,
@@ -47,10 +53,13 @@ fn part(step: &StepDoc) -> Part {
 
 struct Builder<'a> {
     document: &'a Document,
+    outline: &'a Outline<'a>,
     graph: DiGraph<Node, Edge, u32>,
     by_id: HashMap<StepId, Index>,
-    /// Node of each declared step.
+    /// Node of each declared step; of a group, its end.
     steps: Vec<Index>,
+    /// Where each group or loop begins.
+    begins: HashMap<usize, Index>,
     /// Service of each declared step.
     service_of: Vec<Option<usize>>,
     services: Vec<ServiceNodes>,
@@ -59,8 +68,10 @@ struct Builder<'a> {
 
 #[derive(Default)]
 struct ServiceNodes {
-    /// Its declared steps.
-    steps: Vec<usize>,
+    /// Nodes of its declared steps.
+    steps: Vec<Index>,
+    /// The last of its declared steps.
+    last: Option<usize>,
     /// Nodes that its validation consists of.
     checks: Vec<Index>,
     /// Nodes that decide its validation: single checks and tallies.
@@ -73,13 +84,16 @@ struct ServiceNodes {
 }
 
 impl<'a> Builder<'a> {
-    fn new(document: &'a Document) -> Self {
+    fn new(document: &'a Document, outline: &'a Outline<'a>) -> Self {
+        let steps = outline.len();
         let mut builder = Self {
             document,
-            graph: DiGraph::with_capacity(document.steps.len(), document.steps.len() * 3),
-            by_id: HashMap::with_capacity(document.steps.len()),
-            steps: Vec::with_capacity(document.steps.len()),
-            service_of: Vec::with_capacity(document.steps.len()),
+            outline,
+            graph: DiGraph::with_capacity(steps, steps * 3),
+            by_id: HashMap::with_capacity(steps),
+            steps: Vec::with_capacity(steps),
+            begins: HashMap::new(),
+            service_of: Vec::with_capacity(steps),
             services: Vec::new(),
             problems: Vec::new(),
         };
@@ -104,36 +118,68 @@ impl<'a> Builder<'a> {
     }
 
     fn add_nodes(&mut self) {
-        let document = self.document;
-        for (position, step) in document.steps.iter().enumerate() {
-            let service = step.service.as_deref().and_then(|name| {
-                self.service_named(name, || DocPath::step(position).field("service"))
-            });
+        let outline = self.outline;
+        for (position, step) in outline.steps().enumerate() {
+            // What is inherited was already complained about.
+            let service = match step.doc.service.as_deref() {
+                Some(name) => self.service_named(name, || outline.path(position).field("service")),
+                None => step.service.and_then(|name| self.document.services.get_index_of(name)),
+            };
             self.service_of.push(service);
             if let Some(service) = service {
-                self.services[service].steps.push(position);
+                self.services[service].last = Some(position);
             }
         }
         // Node order is plan order: a service's validation follows the last of its steps.
         let mut validated_after: HashMap<usize, Vec<usize>> = HashMap::new();
         let mut without_steps = Vec::new();
         for (service, nodes) in self.services.iter().enumerate() {
-            match nodes.steps.last() {
-                Some(last) => validated_after.entry(*last).or_default().push(service),
+            match nodes.last {
+                // Never inside a group: after the one that it ends with.
+                Some(last) => {
+                    let mut last = last;
+                    while let Some(group) = outline.get(last).parent {
+                        last = group as usize;
+                    }
+                    validated_after.entry(last).or_default().push(service);
+                }
                 None => without_steps.push(service),
             }
         }
-        for (position, step) in document.steps.iter().enumerate() {
-            let node = self
-                .add_node(StepId::from(step.id.value.as_str()), NodeKind::Step { step: position });
-            self.steps.push(node);
-            for service in validated_after.remove(&position).unwrap_or_default() {
-                self.add_validation(service);
-            }
-        }
+        self.steps.resize(outline.len(), Index::default());
+        self.add_steps(None, &mut validated_after);
         for service in without_steps {
             self.add_validation(service);
         }
+    }
+
+    fn add_steps(
+        &mut self,
+        group: Option<usize>,
+        validated_after: &mut HashMap<usize, Vec<usize>>,
+    ) {
+        let outline = self.outline;
+        for step in outline.inside(group) {
+            let id = outline.id(step);
+            if outline.get(step).is_compound() {
+                let begin = StepId::from(format!("{id}!begin"));
+                let begin = self.add_step(begin, NodeKind::Begin { step }, step);
+                self.begins.insert(step, begin);
+                self.add_steps(Some(step), validated_after);
+            }
+            self.steps[step] = self.add_step(id, NodeKind::Step { step }, step);
+            for service in validated_after.remove(&step).unwrap_or_default() {
+                self.add_validation(service);
+            }
+        }
+    }
+
+    fn add_step(&mut self, id: StepId, kind: NodeKind, step: usize) -> Index {
+        let node = self.add_node(id, kind);
+        if let Some(service) = self.service_of[step] {
+            self.services[service].steps.push(node);
+        }
+        node
     }
 
     fn add_node(&mut self, id: StepId, kind: NodeKind) -> Index {
@@ -174,55 +220,91 @@ impl<'a> Builder<'a> {
     }
 
     fn add_written_edges(&mut self) {
-        let document = self.document;
-        for (position, step) in document.steps.iter().enumerate() {
-            let to = self.steps[position];
+        let outline = self.outline;
+        for (position, declared) in outline.steps().enumerate() {
+            let step = declared.doc;
+            let parent = declared.parent.map(|parent| parent as usize);
+            let to = self.begins.get(&position).copied().unwrap_or(self.steps[position]);
             let mut named = HashSet::new();
+            let mut follows_sibling = false;
             for (names, kind, field) in
                 [(&step.needs, EdgeKind::Needs, "needs"), (&step.after, EdgeKind::After, "after")]
             {
                 for (item, name) in names.iter().flatten().enumerate() {
-                    if let Some(from) = self.step_named(name) {
-                        // Written in both lists: the stricter one counts, and it comes first.
-                        if named.insert(from) {
-                            self.add_edge(from, to, kind, Reason::Written);
+                    let at = || outline.path(position).field(field).index(item);
+                    match outline.named(name, parent) {
+                        Some(before) if around(outline, before, position) => {
+                            let problem = self.own_group(name, position, at());
+                            self.problems.push(problem);
                         }
-                    } else {
-                        let at = DocPath::step(position).field(field).index(item);
-                        self.problems.push(self.unknown_step(name, at));
+                        // Written in both lists: the stricter one counts, and it comes first.
+                        Some(before) => {
+                            if named.insert(before) {
+                                let sibling = outline.get(before).parent == declared.parent;
+                                follows_sibling |= sibling && kind == EdgeKind::Needs;
+                                self.add_edge(self.steps[before], to, kind, Reason::Written);
+                            }
+                        }
+                        None => {
+                            let problem = self.unknown_step(name, parent, at());
+                            self.problems.push(problem);
+                        }
                     }
                 }
             }
             let names_nothing = step.needs.is_none() && step.after.is_none();
-            if document.in_order && names_nothing && position > 0 {
-                let before = self.steps[position - 1];
+            if outline.in_order(declared.parent) && names_nothing && declared.sibling > 0 {
+                let mut before = position - 1;
+                while outline.get(before).parent != declared.parent {
+                    before = outline.get(before).parent.map_or(0, |group| group as usize);
+                }
                 named.insert(before);
                 // A closing step runs however the one before it ended.
                 let closes = step.closes.is_some();
                 let kind = if closes { EdgeKind::After } else { EdgeKind::Needs };
-                self.add_edge(before, to, kind, Reason::Order);
+                self.add_edge(self.steps[before], to, kind, Reason::Order);
+                follows_sibling = true;
             }
             if let Some(name) = &step.closes {
-                match self.step_named(name) {
+                match outline.named(name, parent) {
                     Some(from) if named.insert(from) => {
-                        self.add_edge(from, to, EdgeKind::After, Reason::Closes);
+                        self.add_edge(self.steps[from], to, EdgeKind::After, Reason::Closes);
                     }
                     Some(_) => {}
                     None => {
-                        let at = DocPath::step(position).field("closes");
-                        self.problems.push(self.unknown_step(name, at));
+                        let at = outline.path(position).field("closes");
+                        let problem = self.unknown_step(name, parent, at);
+                        self.problems.push(problem);
                     }
                 }
+                // It may only come after others, and what it closes stands beside it.
+                follows_sibling = true;
+            }
+            if let Some(parent) = parent {
+                if !follows_sibling {
+                    self.add_edge(self.begins[&parent], to, EdgeKind::Needs, Reason::Group);
+                }
+                let end = self.steps[parent];
+                self.add_edge(self.steps[position], end, EdgeKind::After, Reason::Group);
+            }
+            if let Some(begin) = self.begins.get(&position) {
+                self.add_edge(*begin, self.steps[position], EdgeKind::Needs, Reason::Group);
             }
         }
     }
 
-    fn step_named(&self, name: &str) -> Option<Index> {
-        let known = self.by_id.get(name).copied();
-        known.filter(|node| matches!(self.graph[*node].kind, NodeKind::Step { .. }))
+    fn own_group(&self, name: &str, step: usize, at: DocPath) -> Problem {
+        let id = self.outline.id(step);
+        Problem::error(
+            codes::CYCLE,
+            at,
+            format!("`{id}` is inside `{name}` and waits for it: neither could ever start"),
+        )
+        .with_help("a group is over when all its steps are: name one of its steps, or remove this")
     }
 
-    fn unknown_step(&self, name: &str, at: DocPath) -> Problem {
+    fn unknown_step(&self, name: &str, group: Option<usize>, at: DocPath) -> Problem {
+        let outline = self.outline;
         let problem = Problem::error(codes::UNKNOWN_STEP, at, format!("there is no step `{name}`"));
         if self.document.services.contains_key(name) {
             return problem.with_help(format!(
@@ -231,9 +313,24 @@ impl<'a> Builder<'a> {
             ));
         }
         // A guess looks at every step: not for thousands of unknown names.
-        let guessed = if self.problems.len() < 1_000 { self.document.steps.len() } else { 0 };
-        let steps = self.document.steps.iter().take(guessed).map(|step| step.id.value.as_str());
-        match nearest(name, steps) {
+        if self.problems.len() >= 1_000 {
+            return problem;
+        }
+        let elsewhere = (0..outline.len()).find(|step| {
+            let declared = outline.get(*step);
+            declared.parent.is_some()
+                && (declared.doc.id.value == name || outline.id(*step).as_str() == name)
+        });
+        if let Some(step) = elsewhere
+            && let Some(parent) = outline.get(step).parent
+        {
+            let group = outline.id(parent as usize);
+            return problem.with_help(format!(
+                "there is one inside `{group}`, which cannot be seen from here: name `{group}` \
+                 itself, or a step of the same group"
+            ));
+        }
+        match nearest(name, outline.names(group)) {
             Some(near) => problem.with_help(format!("did you mean `{near}`?")),
             None => problem,
         }
@@ -288,7 +385,7 @@ impl<'a> Builder<'a> {
     /// directly. Without any: its validation.
     fn first_nodes(&self, service: usize, wanted: Part) -> Vec<Index> {
         let first = self.edge_steps(service, wanted, petgraph::Direction::Incoming, |step| {
-            !self.document.steps[step].early
+            !self.outline.get(step).doc.early
         });
         if first.is_empty() && wanted == Part::Recover {
             return self.services[service].checks.clone();
@@ -303,21 +400,20 @@ impl<'a> Builder<'a> {
         direction: petgraph::Direction,
         counts: impl Fn(usize) -> bool,
     ) -> Vec<Index> {
-        let belongs = |step: usize| {
-            self.service_of[step] == Some(service)
-                && part(&self.document.steps[step]) == wanted
-                && counts(step)
+        let belongs = |node: Index| match self.graph[node].kind {
+            NodeKind::Step { step } | NodeKind::Begin { step } => {
+                self.service_of[step] == Some(service)
+                    && part(self.outline.get(step)) == wanted
+                    && counts(step)
+            }
+            _ => false,
         };
         self.services[service]
             .steps
             .iter()
-            .filter(|step| belongs(**step))
-            .map(|step| self.steps[*step])
-            .filter(|node| {
-                !self.graph.neighbors_directed(*node, direction).any(|other| {
-                    matches!(self.graph[other].kind, NodeKind::Step { step } if belongs(step))
-                })
-            })
+            .copied()
+            .filter(|node| belongs(*node))
+            .filter(|node| !self.graph.neighbors_directed(*node, direction).any(belongs))
             .collect()
     }
 
@@ -402,7 +498,7 @@ impl<'a> Builder<'a> {
     fn finish(mut self) -> (Graph, Vec<Problem>) {
         let order = cycles::topological(&self.graph);
         if order.len() < self.graph.node_count() {
-            let found = cycles::among_steps(self.document, &self.graph, &self.steps);
+            let found = cycles::among_steps(self.document, self.outline, &self.graph, &self.steps);
             self.problems.extend(found);
         }
         let mut rank = vec![u32::MAX; self.graph.node_count()];
@@ -412,4 +508,9 @@ impl<'a> Builder<'a> {
         let graph = Graph { inner: self.graph, by_id: self.by_id, rank, order };
         (graph, self.problems)
     }
+}
+
+/// Whether `group` is around `step`, or is the step itself.
+fn around(outline: &Outline<'_>, group: usize, step: usize) -> bool {
+    group < step && step < outline.get(group).end as usize
 }

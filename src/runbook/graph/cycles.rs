@@ -7,7 +7,7 @@ use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::model::{Edge, EdgeKind, Node, NodeKind, Reason};
-use crate::runbook::{DocPath, Document, Problem, codes};
+use crate::runbook::{DocPath, Document, Outline, Problem, codes};
 
 type Index = NodeIndex<u32>;
 
@@ -39,6 +39,7 @@ pub(super) fn topological(graph: &DiGraph<Node, Edge, u32>) -> Vec<Index> {
 /// One problem for each knot of steps that wait for each other: its shortest cycle.
 pub(super) fn among_steps(
     document: &Document,
+    outline: &Outline<'_>,
     graph: &DiGraph<Node, Edge, u32>,
     steps: &[Index],
 ) -> Vec<Problem> {
@@ -51,11 +52,12 @@ pub(super) fn among_steps(
     }
     knots.sort();
     let all_steps: HashSet<Index> = steps.iter().copied().collect();
-    knots.iter().map(|knot| describe(document, graph, knot, &all_steps)).collect()
+    knots.iter().map(|knot| describe(document, outline, graph, knot, &all_steps)).collect()
 }
 
 fn describe(
     document: &Document,
+    outline: &Outline<'_>,
     graph: &DiGraph<Node, Edge, u32>,
     knot: &[Index],
     steps: &HashSet<Index>,
@@ -69,11 +71,11 @@ fn describe(
         .windows(2)
         .filter_map(|pair| {
             let edge = graph.find_edge(pair[1], pair[0])?;
-            Some(explain(document, &graph[pair[0]], &graph[pair[1]], graph[edge]))
+            Some(explain(document, outline, &graph[pair[0]], &graph[pair[1]], graph[edge]))
         })
         .collect();
     let at = match graph[start].kind {
-        NodeKind::Step { step } => DocPath::step(step),
+        NodeKind::Step { step } | NodeKind::Begin { step } => outline.path(step),
         NodeKind::Check { service, .. }
         | NodeKind::Tally { service, .. }
         | NodeKind::Join { service } => {
@@ -136,7 +138,13 @@ fn service_name(document: &Document, service: usize) -> &str {
 }
 
 /// Where the edge comes from, in words.
-fn explain(document: &Document, waiting: &Node, before: &Node, edge: Edge) -> String {
+fn explain(
+    document: &Document,
+    outline: &Outline<'_>,
+    waiting: &Node,
+    before: &Node,
+    edge: Edge,
+) -> String {
     let (waiting_id, before_id) = (&waiting.id, &before.id);
     match (edge.reason, edge.kind) {
         (Reason::Written, EdgeKind::Needs) => format!("`{waiting_id}` needs `{before_id}`"),
@@ -146,7 +154,9 @@ fn explain(document: &Document, waiting: &Node, before: &Node, edge: Edge) -> St
         (Reason::Order, _) => format!("`{waiting_id}` follows `{before_id}` by `in_order`"),
         (Reason::Service { on }, _) => {
             let own = match waiting.kind {
-                NodeKind::Step { step } => document.steps[step].service.as_deref().unwrap_or(""),
+                NodeKind::Step { step } | NodeKind::Begin { step } => {
+                    outline.get(step).service.unwrap_or("")
+                }
                 NodeKind::Check { service, .. }
                 | NodeKind::Tally { service, .. }
                 | NodeKind::Join { service } => service_name(document, service),
@@ -160,6 +170,10 @@ fn explain(document: &Document, waiting: &Node, before: &Node, edge: Edge) -> St
             format!("`{waiting_id}` waits for `{before_id}` because validation comes last")
         }
         (Reason::Closes, _) => format!("`{waiting_id}` closes `{before_id}`"),
+        (Reason::Group, EdgeKind::Needs) => {
+            format!("`{waiting_id}` begins with `{before_id}`")
+        }
+        (Reason::Group, EdgeKind::After) => format!("`{waiting_id}` ends with `{before_id}`"),
         (Reason::Join, _) => format!("`{waiting_id}` stands for `{before_id}` and others"),
     }
 }

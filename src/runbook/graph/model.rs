@@ -28,9 +28,14 @@ pub struct Node {
 /// What a node stands for. Numbers are positions in the document, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NodeKind {
-    /// A declared step.
+    /// A declared step; of a group or loop, its end.
     Step {
-        /// Position in `steps`.
+        /// Position in the [`Outline`](crate::runbook::Outline).
+        step: usize,
+    },
+    /// Where a group or loop begins: `STEP!begin`.
+    Begin {
+        /// Position in the [`Outline`](crate::runbook::Outline).
         step: usize,
     },
     /// One check of a validation: `SERVICE!validation/N` or `SERVICE!validation/N/M`.
@@ -93,6 +98,8 @@ pub enum Reason {
     Join,
     /// It is what the waiting step closes.
     Closes,
+    /// A group begins before its steps and ends after them.
+    Group,
 }
 
 impl Graph {

@@ -1,0 +1,78 @@
+//! Loops over what is only known during the run.
+
+use std::sync::Arc;
+
+use dr_plugin::CallError;
+
+use super::graph::Index;
+use super::machine::{Live, Machine, Stand};
+use super::names::Scope;
+use super::queue::Queue;
+use super::rules::finish::not_evaluated;
+use super::step::Stage;
+use crate::event::EventKind;
+use crate::plan;
+
+impl Machine {
+    /// Finds the elements of the loop that begins with this step, if they are not known yet. False:
+    /// that failed, and with it the step.
+    pub(super) fn expand(&mut self, step: Index) -> bool {
+        let graph = Arc::clone(&self.graph);
+        let Some(end) = graph.node(step).opened else { return true };
+        let each = graph.step(end).group.as_ref().and_then(|group| group.each.as_ref());
+        let Some(items) = each.and_then(|each| each.items.as_ref()) else { return true };
+        let scope = Scope::new(&graph, &self.state, self.now, step);
+        let found = match items.from.evaluate(&scope) {
+            Ok(found) => found,
+            Err(error) => {
+                self.fail(step, not_evaluated("`for_each`", items.from.source(), &error));
+                return false;
+            }
+        };
+        let id = graph.id(end);
+        if let Err(why) = plan::expand(&graph.plan, &id, &found) {
+            self.fail(step, CallError::permanent("elements", why));
+            return false;
+        }
+        self.emit(EventKind::Expanded { step: id, items: found });
+        true
+    }
+
+    /// The plan and all tables with the steps of a loop's elements.
+    pub(super) fn grow(&mut self, event: &EventKind) {
+        let EventKind::Expanded { step, items } = event else { return };
+        // A plan that was read together with its journal has them already.
+        let Ok(plan) = plan::expand(&self.graph.plan, step, items) else { return };
+        let Ok(graph) = self.graph.grown(Arc::new(plan)) else { return };
+        let before = self.graph.len();
+        let graph = Arc::new(graph);
+        self.graph = Arc::clone(&graph);
+        self.state.grow(&graph);
+        let session = &mut self.session;
+        session.live.resize(graph.len(), Live::default());
+        session.queue = Queue::new(&graph);
+        if session.stand != Stand::Running {
+            return;
+        }
+        for (step, live) in session.live.iter().enumerate() {
+            if live.holds {
+                session.queue.take(&graph, step as Index);
+            } else if live.queued {
+                session.queue.push(&graph, step as Index);
+            }
+        }
+        let added = before as Index..graph.len() as Index;
+        for step in added.clone() {
+            self.count_open(step);
+            self.session.live[step as usize].waiting = self.unfinished(step);
+        }
+        if let Some(end) = graph.find(step.as_str()) {
+            self.session.live[end as usize].waiting = self.unfinished(end);
+        }
+        for step in added {
+            if self.state.stage(step) == Stage::Idle {
+                self.later(step);
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Groups and loops for plans of tests.
+
+use serde_json::json;
+
+use super::build::{Build, plan, step};
+use crate::id::StepId;
+use crate::plan::{Group, Loop, Plan, Pool, Step, begin_of};
+use crate::words::OnFailure;
+
+/// The beginning and the end of a group around these steps.
+pub(super) fn group(id: &str, inside: Vec<Step>) -> Vec<Step> {
+    enclose(id, inside, None)
+}
+
+/// A loop over elements that each consist of these steps; `{}` in an id stands for the element.
+pub(super) fn each(
+    id: &str,
+    elements: &[&str],
+    (max_parallel, max_failures): (Option<u32>, u32),
+    make: impl Fn() -> Vec<Step>,
+) -> Vec<Step> {
+    let mut all = Vec::new();
+    let mut of = Vec::new();
+    for element in elements {
+        let name = format!("{id}@{element}");
+        let mut steps = group(&name, make());
+        for step in &mut steps {
+            step.bound.insert("item".to_owned(), json!(element));
+        }
+        if max_parallel.is_some() {
+            steps[0].takes.insert(format!("items:{id}"), 1);
+        }
+        of.push(StepId::from(name));
+        all.extend(steps);
+    }
+    let ends: Vec<&StepId> = of.iter().collect();
+    let ends: Vec<StepId> = ends.into_iter().cloned().collect();
+    enclose(id, all, Some((ends, Loop { max_parallel, max_failures, items: None })))
+}
+
+fn enclose(id: &str, inside: Vec<Step>, each: Option<(Vec<StepId>, Loop)>) -> Vec<Step> {
+    let end_id = StepId::from(id);
+    let begin_id = begin_of(&end_id);
+    let is_direct = |step: &Step| step.inside.is_none();
+    let mut steps = vec![step(begin_id.as_str()).without_action()];
+    steps[0].takes.clear();
+    steps[0].opens = Some(end_id.clone());
+    let mut of = Vec::new();
+    for mut step in inside {
+        if each.is_none() && is_direct(&step) {
+            let rename = |other: &mut StepId| *other = StepId::from(format!("{id}/{other}"));
+            step.needs.iter_mut().for_each(rename);
+            rename(&mut step.id);
+        }
+        if is_direct(&step) {
+            step.inside = Some(end_id.clone());
+            if step.needs.is_empty() {
+                step.needs.push(begin_id.clone());
+            }
+            if step.opens.is_none() {
+                of.push(step.id.clone());
+            }
+            if step.on_failure == OnFailure::Halt {
+                step.fails_group = true;
+                step.on_failure = OnFailure::Continue;
+            }
+        }
+        steps.push(step);
+    }
+    let (of, each) = match each {
+        Some((ends, each)) => (ends, Some(each)),
+        None => (of, None),
+    };
+    let mut end = step(id).without_action();
+    end.takes.clear();
+    end.needs.push(begin_id);
+    end.after.clone_from(&of);
+    end.group = Some(Box::new(Group { of, each }));
+    steps.push(end);
+    steps
+}
+
+/// A plan with the windows of its loops as pools.
+pub(super) fn plan_of(steps: Vec<Vec<Step>>) -> Plan {
+    let mut plan = plan(steps.into_iter().flatten().collect());
+    let windows: Vec<(String, u32)> = plan
+        .steps
+        .iter()
+        .filter_map(|step| {
+            let width = step.group.as_ref()?.each.as_ref()?.max_parallel?;
+            Some((format!("items:{}", step.id), width))
+        })
+        .collect();
+    for (name, capacity) in windows {
+        plan.pools.insert(name, Pool { capacity });
+    }
+    plan
+}

@@ -1,0 +1,251 @@
+use dr_plugin::CallError;
+use serde_json::json;
+
+use super::bench::Bench;
+use super::build::{Build, expr, nothing, step};
+use super::groups::{each, group, plan_of};
+use crate::event::{RequestKind, Verdict};
+use crate::plan::{Items, Plan};
+use crate::words::OnFailure;
+
+fn no() -> CallError {
+    CallError::permanent("exit_1", "no")
+}
+
+/// States of the steps that do something or end something, in order.
+fn states(bench: &Bench) -> String {
+    let all = bench.states();
+    let shown: Vec<&str> = all.split(", ").filter(|part| !part.contains("!begin")).collect();
+    shown.join(", ")
+}
+
+#[test]
+fn a_group_is_over_when_all_its_steps_are() {
+    let mut bench = Bench::start(plan_of(vec![
+        vec![step("a")],
+        group("g", vec![step("x").output("n", "result.n"), step("y").needs(&["x"])])
+            .into_iter()
+            .map(|step| match step.id.as_str() {
+                "g!begin" => step.needs(&["a"]),
+                "g" => step.output("n", "steps.x.outputs.n + 1"),
+                _ => step,
+            })
+            .collect(),
+        vec![step("b").needs(&["g"]).set(|step| step.when = Some(expr("steps.g.outputs.n == 2")))],
+    ]));
+    assert_eq!(bench.flies(), ["a"]);
+    bench.ok("a", nothing());
+    assert_eq!(bench.flies(), ["g/x"]);
+    bench.ok("g/x", json!({ "n": 1 }));
+    assert_eq!(bench.flies(), ["g/y"]);
+    bench.ok("g/y", nothing());
+    assert_eq!(bench.flies(), ["b"]);
+    bench.ok("b", nothing());
+    bench.ends(
+        Verdict::Succeeded,
+        "a succeeded, g!begin succeeded, g/x succeeded, g/y succeeded, g succeeded, b succeeded",
+    );
+}
+
+#[test]
+fn a_failure_inside_is_the_groups_to_answer() {
+    let play = |policy: OnFailure| {
+        let mut steps = group("g", vec![step("x"), step("y").needs(&["x"]), step("z")]);
+        let end = steps.last_mut().expect("an end");
+        end.on_failure = policy;
+        let mut bench = Bench::start(plan_of(vec![
+            steps,
+            vec![step("b").needs(&["g"]), step("slow"), step("c").needs(&["slow"])],
+        ]));
+        bench.err("g/x", no());
+        bench.ok("g/z", nothing());
+        while let Some(&id) = bench.flies().first() {
+            let id = id.to_owned();
+            bench.ok(&id, nothing());
+        }
+        (bench.verdict(), states(&bench))
+    };
+    assert_eq!(
+        play(OnFailure::Warn),
+        (
+            Some(Verdict::Succeeded),
+            "g/x failed, g/y blocked, g/z succeeded, g warned, b succeeded, slow succeeded, c succeeded"
+                .to_owned()
+        )
+    );
+    assert_eq!(
+        play(OnFailure::Continue),
+        (
+            Some(Verdict::Failed),
+            "g/x failed, g/y blocked, g/z succeeded, g failed, b blocked, slow succeeded, c succeeded"
+                .to_owned()
+        )
+    );
+    assert_eq!(
+        play(OnFailure::Halt),
+        (
+            Some(Verdict::Failed),
+            "g/x failed, g/y blocked, g/z succeeded, g failed, b blocked, slow succeeded, c blocked"
+                .to_owned()
+        )
+    );
+}
+
+#[test]
+fn a_group_that_is_passed_over_passes_over_what_is_inside() {
+    let mut steps = group("g", vec![step("x"), step("y").needs(&["x"])]);
+    steps[0].when = Some(expr("1 == 2"));
+    let mut bench = Bench::start(plan_of(vec![steps, vec![step("b").needs(&["g"])]]));
+    assert_eq!(bench.flies(), ["b"]);
+    bench.ok("b", nothing());
+    bench.ends(
+        Verdict::Succeeded,
+        "g!begin skipped, g/x skipped, g/y skipped, g skipped, b succeeded",
+    );
+}
+
+#[test]
+fn elements_enter_the_window_in_order_and_leave_it_when_they_are_over() {
+    let make = || vec![step("stop"), step("start").needs(&["stop"])];
+    let mut bench = Bench::start(plan_of(vec![each("l", &["c", "a", "b"], (Some(2), 0), make)]));
+    assert_eq!(bench.flies(), ["l@c/stop", "l@a/stop"]);
+    bench.ok("l@a/stop", nothing());
+    assert_eq!(bench.flies(), ["l@c/stop", "l@a/start"]);
+    bench.ok("l@a/start", nothing());
+    assert_eq!(bench.flies(), ["l@c/stop", "l@b/stop"]);
+    for id in ["l@c/stop", "l@c/start", "l@b/stop", "l@b/start"] {
+        bench.ok(id, nothing());
+    }
+    assert_eq!(bench.verdict(), Some(Verdict::Succeeded));
+}
+
+#[test]
+fn a_loop_bears_as_many_failures_as_it_says() {
+    let make = || vec![step("stop"), step("start").needs(&["stop"])];
+    let play = |bears: u32| {
+        let mut bench = Bench::start(plan_of(vec![
+            each("l", &["a", "b", "c", "d"], (Some(2), bears), make),
+            vec![step("after").needs(&["l"])],
+        ]));
+        bench.err("l@a/stop", no());
+        while let Some(&id) = bench.flies().first() {
+            let id = id.to_owned();
+            bench.ok(&id, nothing());
+        }
+        (bench.verdict(), states(&bench))
+    };
+    assert_eq!(
+        play(1),
+        (
+            Some(Verdict::Succeeded),
+            "l@a/stop failed, l@a/start blocked, l@a failed, l@b/stop succeeded, l@b/start \
+             succeeded, l@b succeeded, l@c/stop succeeded, l@c/start succeeded, l@c succeeded, \
+             l@d/stop succeeded, l@d/start succeeded, l@d succeeded, l warned, after succeeded"
+                .to_owned()
+        )
+    );
+    // What runs goes on to its end; what has not begun does not.
+    assert_eq!(
+        play(0),
+        (
+            Some(Verdict::Failed),
+            "l@a/stop failed, l@a/start blocked, l@a failed, l@b/stop succeeded, l@b/start \
+             succeeded, l@b succeeded, l@c/stop blocked, l@c/start blocked, l@c blocked, \
+             l@d/stop blocked, l@d/start blocked, l@d blocked, l failed, after blocked"
+                .to_owned()
+        )
+    );
+}
+
+#[test]
+fn retrying_a_group_retries_what_failed_inside_and_lets_the_rest_go_on() {
+    let make = || vec![step("stop"), step("start").needs(&["stop"])];
+    let mut bench = Bench::start(plan_of(vec![
+        each("l", &["a", "b"], (Some(1), 0), make),
+        vec![step("after").needs(&["l"])],
+    ]));
+    bench.err("l@a/stop", no());
+    assert_eq!(bench.verdict(), Some(Verdict::Failed));
+    let request = bench.request("alice", RequestKind::Retry, "l");
+    let mut bench = bench.crash(vec![request]);
+    assert_eq!(bench.flies(), ["l@a/stop"]);
+    for id in ["l@a/stop", "l@a/start", "l@b/stop", "l@b/start", "after"] {
+        bench.ok(id, nothing());
+    }
+    assert_eq!(bench.verdict(), Some(Verdict::Succeeded));
+}
+
+#[test]
+fn an_element_keeps_its_place_in_the_window_over_a_crash() {
+    let make = || vec![step("stop"), step("start").needs(&["stop"])];
+    let mut bench = Bench::start(plan_of(vec![each("l", &["a", "b"], (Some(1), 0), make)]));
+    bench.ok("l@a/stop", nothing());
+    let bench = bench.crash(Vec::new());
+    assert_eq!(bench.flies(), ["l@a/start"]);
+}
+
+/// A loop over what `list` gives, of two steps for each element.
+fn unknown(max_items: u32) -> Plan {
+    let template =
+        each("l", &["*"], (Some(1), 0), || vec![step("stop"), step("start").needs(&["stop"])]);
+    let end = template.last().expect("an end").clone();
+    let begin = template[0].clone().needs(&["list"]);
+    let template: Vec<_> = template[1..template.len() - 1]
+        .iter()
+        .cloned()
+        .map(|step| step.set(|step| step.bound.clear()))
+        .collect();
+    let end = end.set(|end| {
+        end.after.clear();
+        let group = end.group.as_mut().expect("a loop");
+        group.of.clear();
+        group.each.as_mut().expect("a loop").items = Some(Items {
+            from: expr("steps.list.outputs.names"),
+            name: "item".to_owned(),
+            estimate: 1,
+            max_items,
+            allow_empty: false,
+            template,
+        });
+    });
+    plan_of(vec![
+        vec![step("list").output("names", "result.names"), begin, end],
+        vec![step("after").needs(&["l"]).set(|step| {
+            step.when = Some(expr("steps.l.items['b'].status == 'succeeded'"));
+        })],
+    ])
+}
+
+#[test]
+fn a_loop_over_what_a_step_gave_is_expanded_when_it_begins() {
+    let mut bench = Bench::start(unknown(5));
+    assert_eq!(bench.flies(), ["list"]);
+    bench.ok("list", json!({ "names": ["b", "a"] }));
+    assert_eq!(bench.flies(), ["l@b/stop"]);
+    bench.ok("l@b/stop", nothing());
+    // The elements are remembered, not asked for again.
+    let mut bench = bench.crash(Vec::new());
+    assert_eq!(bench.flies(), ["l@b/start"]);
+    for id in ["l@b/start", "l@a/stop", "l@a/start", "after"] {
+        bench.ok(id, nothing());
+    }
+    assert_eq!(bench.verdict(), Some(Verdict::Succeeded));
+    let expanded = bench.told(0).iter().filter(|event| event.starts_with("expanded")).count();
+    assert_eq!(expanded, 1);
+}
+
+#[test]
+fn elements_that_do_not_fit_fail_the_loop() {
+    for (names, why) in [
+        (json!(["a", "b"]), "more than the 1"),
+        (json!([]), "nothing to do"),
+        (json!("a"), "neither a list nor a map"),
+    ] {
+        let mut bench = Bench::start(unknown(1));
+        bench.ok("list", json!({ "names": names }));
+        assert_eq!(bench.verdict(), Some(Verdict::Failed));
+        assert_eq!(states(&bench), "list succeeded, l blocked, after blocked");
+        let told = bench.last_error("l!begin");
+        assert!(told.contains(why), "{told}");
+    }
+}

@@ -1,0 +1,102 @@
+use super::checker::Checker;
+use crate::id::check_name;
+use crate::runbook::{DocPath, ForEachDoc, StepDoc, codes};
+use crate::text::is_reserved_name;
+
+impl Checker<'_> {
+    /// Whether the keys of a group go together.
+    pub(super) fn group_shape(&mut self, index: usize, step: &StepDoc, at: &DocPath) {
+        let id = &step.id.value;
+        if self.outline.inside(Some(index)).next().is_none() {
+            self.help(
+                codes::STEP_SHAPE,
+                at.field("steps"),
+                format!("the group `{id}` has no steps"),
+                "add a step, or remove the group",
+            );
+        }
+        for (key, is_there, help) in [
+            ("uses", step.uses.is_some(), "move it into a step of the group"),
+            ("with", step.with.is_some(), "move it to the steps that call something"),
+            ("timeout", step.timeout.is_some(), "a timeout is for one attempt of one step"),
+            ("retry", step.retry.is_some(), "say it on the steps inside"),
+            ("repeat", step.repeat.is_some(), "say it on a step inside that only reads"),
+            ("effect", step.effect.is_some(), "say it on the steps inside"),
+            ("check", step.check.is_some(), "say it on the steps inside"),
+            ("on_unknown", step.on_unknown.is_some(), "say it on the steps inside"),
+            (
+                "estimate",
+                step.estimate.is_some() && step.for_each.is_none(),
+                "it takes as long as the steps inside",
+            ),
+            ("incident", step.incident, "say it on the step that is the incident"),
+        ] {
+            if is_there {
+                self.help(
+                    codes::STEP_SHAPE,
+                    at.field(key),
+                    format!("`{key}` means nothing here: `{id}` is a group"),
+                    help,
+                );
+            }
+        }
+    }
+
+    /// Everything about a loop but what it reads.
+    pub(super) fn step_loop(&mut self, index: usize, at: &DocPath) {
+        let step = self.outline.get(index).doc;
+        let id = &step.id.value;
+        let Some(for_each) = &step.for_each else {
+            for (key, is_there) in [
+                ("as", step.item_name.is_some()),
+                ("max_parallel", step.max_parallel.is_some()),
+                ("max_failures", step.max_failures.is_some()),
+                ("max_items", step.max_items.is_some()),
+                ("allow_empty", step.allow_empty),
+            ] {
+                if is_there {
+                    self.help(
+                        codes::STEP_SHAPE,
+                        at.field(key),
+                        format!("`{key}` means nothing here: `{id}` is no loop"),
+                        format!("add `for_each`, or remove `{key}`"),
+                    );
+                }
+            }
+            return;
+        };
+        self.least(step.max_parallel, 1, || at.field("max_parallel"));
+        self.least(step.max_items, 1, || at.field("max_items"));
+        let length = match for_each {
+            ForEachDoc::List(items) => Some(items.len()),
+            ForEachDoc::Map(items) => Some(items.len()),
+            ForEachDoc::Expr(_) => None,
+        };
+        if length == Some(0) && !step.allow_empty {
+            self.help(
+                codes::LOOP_ITEMS,
+                at.field("for_each"),
+                format!("`{id}` goes over nothing"),
+                "add elements; if none is fine, say `allow_empty: true`",
+            );
+        }
+        let item = self.outline.get(index).item();
+        if check_name(item).is_err() || (step.item_name.is_some() && is_reserved_name(item)) {
+            self.help(
+                codes::BAD_NAME,
+                at.field("as"),
+                format!("an element cannot be called `{item}`"),
+                "use lower-case letters, digits and underscores, and no word that means something \
+                 else in expressions",
+            );
+        }
+        if self.outline.item_names(index).skip(1).any(|outer| outer == item) {
+            self.help(
+                codes::LOOP_ITEMS,
+                at.field(if step.item_name.is_some() { "as" } else { "for_each" }),
+                format!("two loops, one inside the other, call their element `{item}`"),
+                "give the inner one another name: `as: NAME`",
+            );
+        }
+    }
+}
