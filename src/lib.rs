@@ -16,6 +16,7 @@ pub mod markup;
 pub mod plan;
 pub mod planner;
 pub mod plugin;
+pub mod reference;
 pub mod rehearse;
 pub mod report;
 pub mod runbook;

@@ -538,6 +538,9 @@ pub struct Schema {
     /// Write all of them, and the plugins' manifests, into this folder instead.
     #[arg(long, value_name = "DIR")]
     pub all: Option<PathBuf>,
+    /// Write the reference pages of the language and of every action into this folder instead.
+    #[arg(long, value_name = "DIR")]
+    pub reference: Option<PathBuf>,
 }
 
 /// `dr plugins`

@@ -10,21 +10,36 @@ use super::exit::Exit;
 use super::out::Out;
 use crate::app::plugins;
 use crate::planner::diff;
-use crate::{evidence, schemas};
+use crate::{evidence, reference, schemas};
 
 pub(super) fn run(args: &Schema, out: &Out) -> Exit {
-    let Some(folder) = &args.all else {
+    let mut wanted = Vec::new();
+    if let Some(folder) = &args.all {
+        wanted.push((folder, all()));
+    }
+    if let Some(folder) = &args.reference {
+        wanted.push((folder, reference()));
+    }
+    if wanted.is_empty() {
         out.result(&pretty(&schema(args.name)));
-        return Exit::Done;
-    };
-    for (name, text) in all() {
-        let path = folder.join(&name);
-        if let Err(error) = write(&path, &text) {
-            let message = format!("cannot write {}: {error}", path.display());
-            return out.refuse(&message, "name a folder that can be written", Exit::NotReady);
+    }
+    for (folder, files) in wanted {
+        if let Err(exit) = write_all(folder, files, out) {
+            return exit;
         }
     }
     Exit::Done
+}
+
+fn write_all(folder: &Path, files: Vec<(String, String)>, out: &Out) -> Result<(), Exit> {
+    for (name, text) in files {
+        let path = folder.join(&name);
+        if let Err(error) = write(&path, &text) {
+            let message = format!("cannot write {}: {error}", path.display());
+            return Err(out.refuse(&message, "name a folder that can be written", Exit::NotReady));
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn completions(shell: clap_complete::Shell, out: &Out) -> Exit {
@@ -32,6 +47,15 @@ pub(super) fn completions(shell: clap_complete::Shell, out: &Out) -> Exit {
     clap_complete::generate(shell, &mut Cli::command(), "dr", &mut script);
     out.result(&String::from_utf8_lossy(&script));
     Exit::Done
+}
+
+/// Every page of the reference by its path below the folder.
+fn reference() -> Vec<(String, String)> {
+    let manifests: Vec<Value> = plugins::catalog()
+        .plugins()
+        .map(|manifest| serde_json::to_value(manifest).unwrap_or_default())
+        .collect();
+    reference::pages(&schema(SchemaName::Runbook), &manifests)
 }
 
 /// Every generated file by its path below `schemas/`.

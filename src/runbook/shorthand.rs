@@ -85,7 +85,7 @@ impl JsonSchema for OutputDoc {
     }
 }
 
-/// The long form of [`ExpectDoc`].
+/// A condition with what is said when it does not hold.
 #[derive(serde::Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ExpectLong {

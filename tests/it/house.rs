@@ -28,6 +28,7 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("evidence", &["view", "plan", "event"]),
         ("bundle", &["evidence"]),
         ("history", &["view", "plan", "event"]),
+        ("reference", &[]),
         ("schemas", &["catalog", "runbook", "plan", "event", "evidence"]),
     ];
     let all: BTreeSet<&str> = rows.iter().map(|(name, _)| *name).chain(["error"]).collect();

@@ -24,18 +24,19 @@ fn tree(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn schemas_are_fresh() {
+fn schemas_and_reference_are_fresh() {
+    let cure = "run `cargo run -- schema --all schemas --reference docs/reference`";
     let dr = dr();
-    dr.args(["schema", "--all", "made"]).run().code(0);
-    let (made, kept) = (dr.path("made"), repository("schemas"));
-    assert_eq!(tree(&made), tree(&kept), "run `cargo run -- schema --all schemas`");
-    for file in tree(&made) {
-        let read = |folder: &Path| std::fs::read_to_string(folder.join(&file)).unwrap();
-        assert!(
-            read(&made) == read(&kept),
-            "schemas/{} is stale: run `cargo run -- schema --all schemas`",
-            file.display()
-        );
+    dr.args(["schema", "--all", "made/schemas", "--reference", "made/docs/reference"])
+        .run()
+        .code(0);
+    for folder in ["schemas", "docs/reference/language", "docs/reference/actions"] {
+        let (made, kept) = (dr.path(&format!("made/{folder}")), repository(folder));
+        assert_eq!(tree(&made), tree(&kept), "{cure}");
+        for file in tree(&made) {
+            let read = |folder: &Path| std::fs::read_to_string(folder.join(&file)).unwrap();
+            assert!(read(&made) == read(&kept), "{folder}/{} is stale: {cure}", file.display());
+        }
     }
 }
 
