@@ -181,7 +181,7 @@ fn order(
             &args.runbook,
             &args.selection,
             &skips,
-            Effort::default(),
+            Effort::NO_FORECAST,
             Some(state.path()),
             out,
         )?;

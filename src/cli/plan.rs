@@ -194,6 +194,12 @@ pub(super) struct Effort {
     samples: Option<usize>,
 }
 
+impl Effort {
+    /// The same schedule as by default, without a forecast: for who is about to run the plan,
+    /// and looks at the projection of the run from then on.
+    pub(super) const NO_FORECAST: Self = Self { schedules: None, samples: Some(0) };
+}
+
 /// Reads, checks and plans a runbook. What is wrong is shown.
 pub(super) fn make(
     runbook: &Path,

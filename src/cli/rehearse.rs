@@ -23,7 +23,7 @@ use crate::view::{View, quote};
 pub(super) fn run(args: &Rehearse, out: &Out) -> Exit {
     // Estimates of earlier runs would make a rehearsal differ from one day to the next.
     let (plan, examined) =
-        match make(&args.runbook, &args.selection, &[], Effort::default(), None, out) {
+        match make(&args.runbook, &args.selection, &[], Effort::NO_FORECAST, None, out) {
             Ok(made) => made,
             Err(exit) => return exit,
         };

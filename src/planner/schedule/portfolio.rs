@@ -68,10 +68,16 @@ pub fn optimise(
 }
 
 /// What no schedule beats: reaching it ends the search.
+///
+/// In the best schedules no step can start earlier by itself, so each starts with the project or at
+/// the end of another: all times are multiples of what divides every duration.
 fn bound(instance: &Instance, bounds: &Bounds) -> Value {
-    let mut value = Value { lateness: [0; 4], makespan: bounds.makespan_ms, recovery: 0 };
+    let unit = instance.durations.iter().copied().fold(0, gcd).max(1);
+    let whole = |least: u64| least.next_multiple_of(unit);
+    let mut value = Value { lateness: [0; 4], makespan: whole(bounds.makespan_ms), recovery: 0 };
     for (goal, bound) in instance.goals.iter().zip(&bounds.goals) {
         if let Some((least, _)) = bound {
+            let least = whole(*least);
             if let Some(due) = goal.due_ms {
                 value.lateness[goal.class as usize] += least.saturating_sub(due);
             }
@@ -79,6 +85,10 @@ fn bound(instance: &Instance, bounds: &Bounds) -> Value {
         }
     }
     value
+}
+
+fn gcd(one: u64, other: u64) -> u64 {
+    if other == 0 { one } else { gcd(other, one % other) }
 }
 
 fn improve<P: Profile>(
