@@ -105,19 +105,10 @@ pub fn expand(plan: &Plan, id: &StepId, of: &Value) -> Result<Plan, String> {
     }
     let mut steps = Vec::with_capacity(elements.len() * items.template.len());
     let mut ends = Vec::with_capacity(elements.len());
-    // As many at a time as may be; the times of a template count from the start of its element.
-    let each = plan.steps[position].group.as_ref().and_then(|group| group.each.as_ref());
-    let width = each.and_then(|each| each.max_parallel).unwrap_or(u32::MAX).max(1) as usize;
-    let lasts = items.template.iter().map(|step| step.finish_ms).max().unwrap_or(0);
-    let begins = plan.step(begin_of(id).as_str()).map_or(0, |begin| begin.start_ms);
-    for (number, (name, value)) in elements.iter().enumerate() {
+    for (name, value) in &elements {
         ends.push(StepId::from(format!("{id}@{name}")));
-        let start = begins + (number / width) as u64 * lasts;
         for template in &items.template {
-            let mut step = instance(plan, id, items, template, (name, value))?;
-            step.start_ms += start;
-            step.finish_ms += start;
-            steps.push(step);
+            steps.push(instance(plan, id, items, template, (name, value))?);
         }
     }
     let mut expanded = plan.clone();
