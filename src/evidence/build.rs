@@ -177,6 +177,7 @@ fn step(view: &View, shown: &StepView) -> StepEvidence {
     StepEvidence {
         id: shown.id.clone(),
         description: planned.and_then(|step| step.description.clone()),
+        source: planned.map(|step| step.source.clone()).unwrap_or_default(),
         service: shown.service.clone(),
         phase: planned.and_then(|step| step.phase),
         uses: shown.uses.clone(),

@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 
 use super::model::{Evidence, Objective, RunResult, ServiceEvidence, StepEvidence};
+use super::procedure::places;
 use crate::event::{Purpose, StepState};
 use crate::markup::{
     Lane, clean_line, escape_html as text, lanes_svg, page, section, table, value_text,
@@ -23,6 +24,7 @@ pub fn html(evidence: &Evidence) -> String {
     body.push_str(&section("Decisions of people", &decisions(evidence)));
     body.push_str(&section("Timeline", &timeline(evidence)));
     body.push_str(&section("Steps", &steps(evidence)));
+    body.push_str(&section("By the procedure", &procedure(evidence)));
     body.push_str(&section("Errors", &errors(evidence)));
     body.push_str(&section("Captured values", &outputs(evidence)));
     body.push_str(&section("Found before the start", &preflight(evidence)));
@@ -293,6 +295,27 @@ fn steps(evidence: &Evidence) -> String {
         "Known",
     ];
     table(&heads, &rows)
+}
+
+fn procedure(evidence: &Evidence) -> String {
+    let places = places(evidence);
+    if places.is_empty() {
+        return String::new();
+    }
+    let rows: Vec<Vec<String>> = places
+        .into_iter()
+        .map(|(source, steps)| {
+            let steps: Vec<String> = steps
+                .iter()
+                .map(|step| {
+                    let state = step.state.as_str().replace('_', " ");
+                    format!("<code>{}</code> {state}", text(step.id.as_str()))
+                })
+                .collect();
+            vec![text(source), steps.join(", ")]
+        })
+        .collect();
+    table(&["Place", "Steps"], &rows)
 }
 
 fn errors(evidence: &Evidence) -> String {

@@ -3,6 +3,7 @@ use std::fmt::Write as _;
 use super::model::{
     Assurance, Decision, Deviation, Evidence, RunResult, ServiceEvidence, StepEvidence,
 };
+use super::procedure::places;
 use crate::event::{Outcome, Purpose, StepState};
 use crate::markup::{escape_markdown as escape, value_text};
 use crate::time::{Millis, Timestamp};
@@ -21,6 +22,7 @@ pub fn markdown(evidence: &Evidence) -> String {
     deviations(&mut out, evidence);
     decisions(&mut out, evidence);
     timeline(&mut out, evidence);
+    procedure(&mut out, evidence);
     errors(&mut out, evidence);
     outputs(&mut out, evidence);
     preflight(&mut out, evidence);
@@ -370,6 +372,22 @@ fn outcome(step: &StepEvidence) -> String {
         }
         _ => format!("{word}{}", who.unwrap_or_default()),
     }
+}
+
+fn procedure(out: &mut String, evidence: &Evidence) {
+    let places = places(evidence);
+    if places.is_empty() {
+        return;
+    }
+    out.push_str("## By the procedure\n\n| Place | Steps |\n|---|---|\n");
+    for (source, steps) in places {
+        let steps: Vec<String> = steps
+            .iter()
+            .map(|step| format!("{}: {}", escape(step.id.as_str()), outcome(step)))
+            .collect();
+        row(out, &[&escape(source), &steps.join("; ")]);
+    }
+    out.push('\n');
 }
 
 fn errors(out: &mut String, evidence: &Evidence) {

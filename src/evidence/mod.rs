@@ -9,6 +9,7 @@ mod html;
 mod junit;
 mod markdown;
 mod model;
+mod procedure;
 mod services;
 
 pub use build::{JournalHead, build};

@@ -8,7 +8,7 @@ use super::{Plan, PluginUse, Service, Span, Step};
 use crate::id::Digest;
 
 /// What of a plan, a service or a step says nothing about what would be done: descriptions,
-/// places, estimates and what follows from them. Everything else is covered, so that a field
+/// places, references, estimates and what follows from them. Everything else is covered, so that a field
 /// added later cannot be forgotten.
 const PLAN_ASIDE: [&str; 11] = [
     "critical_path",
@@ -25,7 +25,7 @@ const PLAN_ASIDE: [&str; 11] = [
 ];
 const SERVICE_ASIDE: [&str; 8] =
     ["bound", "kind", "lower_bound_ms", "meets_rto", "p50_ms", "p90_ms", "p95_ms", "predicted_ms"];
-const STEP_ASIDE: [&str; 10] = [
+const STEP_ASIDE: [&str; 11] = [
     "because",
     "critical",
     "description",
@@ -34,6 +34,7 @@ const STEP_ASIDE: [&str; 10] = [
     "finish_ms",
     "place",
     "slack_ms",
+    "source",
     "start_ms",
     "urgency",
 ];

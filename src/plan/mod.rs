@@ -7,6 +7,7 @@ mod forward;
 mod group;
 mod model;
 mod names;
+mod procedure;
 mod project;
 mod seal;
 mod span;
@@ -24,6 +25,7 @@ pub use model::{
     Service, Sleep, Step, Tally, UNDO, Urgency, Uses,
 };
 pub use names::PlanNames;
+pub use procedure::by_source;
 pub use project::{Progress, Projection, Projector, project};
 pub use seal::{Seal, SealedSource, UsedFile};
 pub use span::{Passed, Span};

@@ -234,6 +234,9 @@ pub struct Step {
     /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// Where it comes from in a written procedure.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub source: Vec<String>,
     /// The service it belongs to.
     pub service: Option<ServiceId>,
     /// Its phase.

@@ -91,6 +91,7 @@ impl Maker<'_> {
         self.inside = self.outline.get(index).parent.map(|parent| parent as usize);
         let mut step = self.outer(index, self.element_id(index));
         step.description.clone_from(&doc.description);
+        step.source.clone_from(&doc.source);
         step.point_of_no_return = doc.point_of_no_return;
         step.incident = doc.incident;
         step.on_unknown = doc.on_unknown.unwrap_or(OnUnknown::Ask);
@@ -200,6 +201,7 @@ impl Maker<'_> {
         Step {
             id,
             description: None,
+            source: Vec::new(),
             service: None,
             phase: None,
             validates: None,

@@ -421,6 +421,9 @@ fn step_rows(
 ) -> Vec<(&'static str, String)> {
     let mut rows: Vec<(&'static str, String)> = Vec::new();
     let planned = view.planned(step.id.as_str());
+    if let Some(planned) = planned.filter(|planned| !planned.source.is_empty()) {
+        rows.push(("source", clean_line(&planned.source.join(", "))));
+    }
     if let Some(service) = &step.service {
         let phase = planned.and_then(|planned| planned.phase);
         let phase = phase.map(|phase| format!(", {phase}")).unwrap_or_default();

@@ -339,6 +339,9 @@ pub struct StepDoc {
     /// What it is for, for people.
     #[serde(default)]
     pub description: Option<String>,
+    /// Where it comes from in a written procedure, as `[R-5.4]`: places that people can look up.
+    #[serde(default)]
+    pub source: Vec<String>,
     /// The service it belongs to.
     #[serde(default)]
     pub service: Option<String>,

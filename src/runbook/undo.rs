@@ -73,6 +73,7 @@ impl UndoDoc {
         StepDoc {
             id,
             description: self.description.clone(),
+            source: Vec::new(),
             service: of.service.clone(),
             phase: of.phase,
             needs: None,

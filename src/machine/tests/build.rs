@@ -35,6 +35,7 @@ pub(super) fn step(id: &str) -> Step {
     Step {
         id: StepId::from(id),
         description: None,
+        source: Vec::new(),
         service: None,
         phase: None,
         validates: None,

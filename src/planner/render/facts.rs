@@ -5,7 +5,7 @@ use dr_plugin::Effect;
 use super::paint::{count, list};
 use super::pools;
 use crate::event::SkipReason;
-use crate::plan::{Plan, Step};
+use crate::plan::{Plan, Step, by_source};
 use crate::planner::codes;
 use crate::time::Millis;
 
@@ -103,6 +103,7 @@ pub(super) fn lists(plan: &Plan) -> Vec<(&'static str, Vec<String>)> {
     let impossible = |code: &str| code == codes::IMPOSSIBLE;
     let all = [
         ("Critical path", path),
+        ("By the procedure", procedure(&taken)),
         ("No way back after", ids(&|step| step.point_of_no_return)),
         ("Asks people, whose time is not counted", gates.collect()),
         ("Decided during the run", ids(&|step| step.when.is_some())),
@@ -127,6 +128,12 @@ pub(super) fn lists(plan: &Plan) -> Vec<(&'static str, Vec<String>)> {
         ),
     ];
     all.into_iter().filter(|(_, lines): &(_, Vec<String>)| !lines.is_empty()).collect()
+}
+
+/// Which steps come from each place of the written procedure.
+fn procedure(taken: &[&Step]) -> Vec<String> {
+    let places = by_source(taken.iter().map(|step| (&step.source[..], step.id.as_str())));
+    places.iter().map(|(source, steps)| format!("{source}: {}", list(steps, NAMES))).collect()
 }
 
 /// A chain of names whose middle is only counted.
