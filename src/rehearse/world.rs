@@ -122,7 +122,7 @@ impl<'a> World<'a> {
             let ends = job.ends_ms.max(ms + CHECK_MS);
             return (Some(ends), AttemptResult::Applied(job.result.clone()));
         }
-        let (ends, error) = self.fate(step, launch, ms);
+        let (ends, error) = self.fate(launch, ms, self.takes(step, launch));
         let how = self.failure(launch).map(|failure| failure.how);
         let is_job = step.keyed == Keyed::Job;
         let Some(error) = error else {
@@ -162,7 +162,8 @@ impl<'a> World<'a> {
             *entry
         };
         let each = takes.clamp(1, READING_MS);
-        let (ends, error) = self.fate(step, launch, ms);
+        // The estimate is that of all readings, a limit that of each.
+        let (ends, error) = self.fate(launch, ms, each);
         if let Some(error) = error {
             let ends = ends.map(|ends| ends.min(ms + each.max(CHECK_MS)).max(ms + 1));
             return (ends, AttemptResult::Applied(Err(error)));
@@ -214,9 +215,8 @@ impl<'a> World<'a> {
         scripted.and_then(|scripted| scripted.takes).map_or(step.estimate_ms, |takes| takes.0)
     }
 
-    /// When the attempt ends, and its error if it fails.
-    fn fate(&self, step: &Step, launch: &Launch, ms: u64) -> (Option<u64>, Option<CallError>) {
-        let takes = self.takes(step, launch);
+    /// When an attempt that takes so long ends, and its error if it fails.
+    fn fate(&self, launch: &Launch, ms: u64, takes: u64) -> (Option<u64>, Option<CallError>) {
         let Some(failure) = self.failure(launch) else {
             return match launch.timeout_ms {
                 Some(limit) if limit < takes => {

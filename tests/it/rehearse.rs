@@ -9,6 +9,16 @@ fn the_quickstart_runs_through_and_every_fault_has_a_way_on() {
     assert!(!dr.path(".dr").exists(), "a rehearsal leaves nothing behind");
 }
 
+#[test]
+fn the_failover_has_a_way_on_after_every_fault() {
+    let dr = dr().copy(repository("runbooks/postgres-failover.yaml"));
+    let args = ["rehearse", "postgres-failover.yaml", "--faults"];
+    for inputs in [&[][..], &["--input", "ask=false"][..]] {
+        let args = args.into_iter().chain(inputs.iter().copied());
+        dr.args(args).run().code(0).prints("after each of them there is a defined way on");
+    }
+}
+
 const LAG: &str = "runbook: lag
 inputs: { max_lag: { type: duration, default: 30s } }
 services: { shop: { rto: 10m } }
@@ -52,6 +62,32 @@ steps:
 fn hours_pass_in_milliseconds() {
     let dr = dr().runbook(LAG);
     insta::assert_snapshot!(dr.args(["rehearse", "runbook.yaml"]).run().code(0));
+}
+
+/// The estimate of what is read until it is so is that of all readings; the limit is that of each.
+#[test]
+fn readings_may_last_longer_than_the_limit_of_one() {
+    let dr = dr().runbook(
+        "runbook: restore
+steps:
+  - id: finished
+    needs: []
+    uses: local.command
+    effect: pure
+    timeout: 1m
+    estimate: 40m
+    with: { argv: [restore, status], exit_codes: [0, 1] }
+    repeat: { until: \"result.exit_code == 0 && json(result.stdout).status.phase in ['Completed', 'Failed']\", every: 10s, timeout: 80m }
+    outputs: { phase: json(result.stdout).status.phase }
+    expect: [\"outputs.phase == 'Completed'\"]
+",
+    );
+    dr.args(["rehearse", "runbook.yaml"]).run().code(0).prints("finished: succeeded in 40m");
+    let failed = r#"finished.result={exit_code: 0, stdout: '{"status": {"phase": "Failed"}}'}"#;
+    dr.args(["rehearse", "runbook.yaml", "--set", failed])
+        .run()
+        .code(5)
+        .prints("finished: failed in 1.0s");
 }
 
 #[test]
