@@ -28,6 +28,7 @@ mod plans;
 mod plugins;
 mod postgres_failover;
 mod postgres_pair;
+mod procedures;
 mod processes;
 mod quickstart;
 mod quiet;

@@ -48,7 +48,9 @@ fn every_shipped_runbook_is_without_a_remark_and_has_a_plan() {
         let path = folder.join(&file);
         let path = path.to_str().unwrap();
         dr.args(["check", "--strict", path]).run().code(0);
-        dr.args(["plan", "--history", "none", path]).run().code(0);
+        let inputs = crate::procedures::inputs_of(file.to_str().unwrap());
+        let args = ["plan", "--history", "none", path];
+        dr.args(args.into_iter().chain(inputs)).run().code(0);
     }
 }
 
