@@ -11,6 +11,12 @@ use crate::view::quote;
 pub struct StateDir(PathBuf);
 
 impl StateDir {
+    /// The directory, if a command typed in the current folder has to name it.
+    #[must_use]
+    pub fn to_name(&self) -> Option<PathBuf> {
+        to_name(self.path().canonicalize().unwrap_or_else(|_| self.path().to_owned()))
+    }
+
     /// The folder given, else `.dr` at the top of the git repository that holds `near`, else `.dr`
     /// beside it.
     ///
@@ -123,6 +129,10 @@ pub enum NoRun {
 pub fn dir_to_name(run: &RunDir) -> Option<PathBuf> {
     let folder = run.path().parent()?.parent()?;
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    to_name(folder)
+}
+
+fn to_name(folder: PathBuf) -> Option<PathBuf> {
     (StateDir::resolve(None, Path::new(".")).path() != folder).then_some(folder)
 }
 

@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::event::Record;
@@ -53,11 +54,14 @@ impl Past {
 }
 
 /// The runs for a list, the latest first, and those that could not be read: one damaged run does
-/// not hide the others.
+/// not hide the others. `place`: the state directory, if a command has to name it.
 ///
 /// # Errors
 /// The folder of runs cannot be read.
-pub fn list(reader: &dyn Reader) -> Result<(Vec<RunSummary>, Vec<Unreadable>), String> {
+pub fn list(
+    reader: &dyn Reader,
+    place: Option<&Path>,
+) -> Result<(Vec<RunSummary>, Vec<Unreadable>), String> {
     let mut runs = reader.runs()?;
     // Ids begin with the moment of the start.
     runs.sort_by(|one, other| other.cmp(one));
@@ -66,8 +70,10 @@ pub fn list(reader: &dyn Reader) -> Result<(Vec<RunSummary>, Vec<Unreadable>), S
     for run in runs {
         match reader.load(&run) {
             Ok(past) => {
-                let mut summary = past.view().summary(past.alive);
+                let view = past.view().kept_in(place);
+                let mut summary = view.summary(past.alive);
                 // A run that was killed before its first record has no id of its own.
+                summary.attention = view.attention(past.alive, &run);
                 summary.run = run;
                 summaries.push(summary);
             }

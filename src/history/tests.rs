@@ -44,11 +44,21 @@ fn runs_are_listed_latest_first_and_damage_hides_nothing() {
         ("20260102T000000Z-a-0002", Ok(past(Vec::new()))),
         ("20260104T000000Z-a-0004", Ok(past(fixture::paused()))),
     ]);
-    let (runs, unreadable) = list(&shelf).expect("a list");
+    let (runs, unreadable) = list(&shelf, None).expect("a list");
     let shown: Vec<_> = runs.iter().map(crate::view::RunSummary::state).collect();
     assert_eq!(shown, ["paused", "interrupted", "succeeded"]);
     assert_eq!(runs[0].run.as_str(), "20260104T000000Z-a-0004");
     assert!(runs[0].resumable() && runs[1].resumable() && !runs[2].resumable());
+    let commands = |at: usize| {
+        let attention = runs[at].attention.as_ref();
+        attention.map(|it| it.commands.join("; ")).unwrap_or_default()
+    };
+    assert_eq!(
+        commands(0),
+        "dr approve 20260104T000000Z-a-0004 promote; dr resume 20260104T000000Z-a-0004"
+    );
+    assert_eq!(commands(1), "dr resume 20260102T000000Z-a-0002");
+    assert_eq!(commands(2), "");
     assert_eq!(unreadable.len(), 1);
     assert_eq!(unreadable[0].why, "record 3 is damaged");
 }

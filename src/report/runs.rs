@@ -1,8 +1,11 @@
+use std::fmt::Write as _;
+
 use super::facts::verdict_tone;
 use super::screen::Cell;
+use super::screen::wrap;
 use super::{Screen, Tone, table};
 use crate::time::Millis;
-use crate::view::RunSummary;
+use crate::view::{RunSummary, clean_line};
 
 /// The text of `dr runs`: one line a run, in the order given.
 #[must_use]
@@ -28,14 +31,41 @@ pub fn runs(runs: &[RunSummary], screen: &Screen) -> String {
             run.run.as_str().into(),
             run.environment.as_str().into(),
             run.mode.as_str().into(),
-            Cell::new(tone, run.state().replace('_', " ")),
+            Cell::new(tone, state(run)),
             Millis(run.elapsed_ms).short().into(),
             recovered.into(),
             run.by.as_ref().map(ToString::to_string).unwrap_or_default().into(),
             notes(run).into(),
         ]);
     }
-    table(screen, &rows)
+    let mut out = table(screen, &rows);
+    attention(&mut out, runs, screen);
+    out
+}
+
+/// Where it stands; marked if somebody should look at it, also without colour.
+fn state(run: &RunSummary) -> String {
+    let mark = if run.attention.is_some() { " !" } else { "" };
+    format!("{}{mark}", run.state().replace('_', " "))
+}
+
+/// What of which run waits for somebody, and the commands that go on. These are not wrapped, so
+/// that they can be pasted.
+fn attention(out: &mut String, runs: &[RunSummary], screen: &Screen) {
+    let waiting = runs.iter().filter_map(|run| Some((run, run.attention.as_ref()?)));
+    for (position, (run, attention)) in waiting.enumerate() {
+        if position == 0 {
+            let _ = write!(out, "\n{}\n", screen.paint(Tone::Asks, "! needs attention"));
+        }
+        let why: Vec<String> = attention.why.iter().map(|why| clean_line(why)).collect();
+        let text = format!("{}: {}", clean_line(run.run.as_str()), why.join("; "));
+        for line in wrap(&text, screen.width.saturating_sub(2)) {
+            let _ = writeln!(out, "  {line}");
+        }
+        for command in &attention.commands {
+            let _ = writeln!(out, "    {}", clean_line(command));
+        }
+    }
 }
 
 fn notes(run: &RunSummary) -> String {

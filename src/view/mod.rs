@@ -4,6 +4,7 @@
 //! that joins late catches up by folding the journal; see [`View`] for what it tolerates.
 
 mod advice;
+mod attention;
 mod fold;
 mod model;
 mod progress;
@@ -13,8 +14,9 @@ mod waiting;
 
 pub use crate::markup::{clean, clean_line, value_text};
 pub use advice::{Advice, input_options, quote, what_now};
+pub use attention::Attention;
 pub use model::{CancelView, Open, PauseView, Phase, SessionView, UnwindingView, View};
-pub use progress::{Counts, RunSummary, ServiceState, ServiceView};
+pub use progress::{Counts, RiskView, RunSummary, ServiceState, ServiceView};
 pub use spans::SpanView;
 pub use step::{Answered, AttemptView, GateView, QuestionView, ResetView, SkipView, StepView};
 pub use waiting::{PoolWait, WaitingFor};

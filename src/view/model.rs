@@ -33,6 +33,7 @@ pub struct View {
     pub(super) refused: Vec<(Request, String)>,
     pub(super) findings: Vec<Finding>,
     pub(super) clock_moves: Vec<(u64, i64)>,
+    pub(super) risks: Vec<super::RiskView>,
     pub(super) losses: Vec<(u64, LossAccepted)>,
     pub(super) last_seq: u64,
     pub(super) missed: u64,
@@ -181,6 +182,7 @@ impl View {
             refused: Vec::new(),
             findings: Vec::new(),
             clock_moves: Vec::new(),
+            risks: Vec::new(),
             losses: Vec::new(),
             last_seq: 0,
             missed: 0,
@@ -246,7 +248,12 @@ impl View {
     /// The run as a command of a shell names it.
     #[must_use]
     pub fn spoken(&self) -> String {
-        format!("{}{}", self.place, quote(self.run().as_str()))
+        self.spoken_as(&self.run())
+    }
+
+    /// The same under its id, which the journal does not know before its first record.
+    pub(super) fn spoken_as(&self, run: &RunId) -> String {
+        format!("{}{}", self.place, quote(run.as_str()))
     }
 
     /// What the journal says about the run as a whole.
@@ -311,6 +318,12 @@ impl View {
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
         &self.findings
+    }
+
+    /// When services were expected to be late, and in time again, oldest first.
+    #[must_use]
+    pub fn risks(&self) -> &[super::RiskView] {
+        &self.risks
     }
 
     /// Jumps of the wall clock: when (milliseconds since the start) and by how much.

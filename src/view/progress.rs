@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Phase, StepView, View};
+use super::{Attention, Phase, StepView, View};
 use crate::event::{Achieved, Actor, SkipReason, StepState, Verdict};
 use crate::id::{RunId, ServiceId, StepId};
 use crate::plan::{Progress, Projection, Projector};
@@ -45,6 +45,22 @@ pub struct ServiceState {
     pub rta_ms: Option<u64>,
     /// When it was over, in milliseconds since the start of the run.
     pub finished_ms: Option<u64>,
+    /// Set while it is told that it will be late: when it was expected then, in milliseconds from
+    /// the declaration.
+    pub at_risk_ms: Option<u64>,
+}
+
+/// A change of what is expected of a service's objective.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RiskView {
+    /// The service.
+    pub service: ServiceId,
+    /// When it was told, in milliseconds since the start of the run.
+    pub at_ms: u64,
+    /// When the service was expected then, in milliseconds from the declaration.
+    pub expected_ms: u64,
+    /// Whether that is too late; otherwise it is in time again.
+    pub late: bool,
 }
 
 /// A service, its objectives and where it stands.
@@ -103,6 +119,8 @@ pub struct RunSummary {
     pub open: Vec<StepId>,
     /// How many services recovered, of how many.
     pub recovered: (usize, usize),
+    /// Set if somebody should look at it now.
+    pub attention: Option<Attention>,
 }
 
 impl RunSummary {
@@ -231,7 +249,7 @@ impl View {
                 } else {
                     progress.dropped.push(step.id.clone());
                 }
-            } else if let Some(started) = step.started_ms {
+            } else if let Some(started) = step.started_ms.filter(|_| step.open_gate().is_none()) {
                 progress.started.insert(step.id.clone(), started);
             }
         }
@@ -273,6 +291,7 @@ impl View {
             sessions: self.sessions().len(),
             open,
             recovered: (recovered.count(), services.len()),
+            attention: self.attention(alive, &self.run()),
         }
     }
 }
