@@ -231,6 +231,25 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rta_ms: Option<u64>,
     },
+    /// What is left of a service is expected to end later than its objective allows. Told when that
+    /// comes about, and again after it was not so for a while.
+    RtoAtRisk {
+        /// The service.
+        service: ServiceId,
+        /// Its objective, milliseconds from the declaration.
+        rto_ms: u64,
+        /// When it is expected to have recovered, milliseconds from the declaration.
+        expected_ms: u64,
+    },
+    /// A service that was at risk is expected in time again.
+    RtoOnTrack {
+        /// The service.
+        service: ServiceId,
+        /// Its objective, milliseconds from the declaration.
+        rto_ms: u64,
+        /// When it is expected to have recovered, milliseconds from the declaration.
+        expected_ms: u64,
+    },
     /// Somebody asked the run to stop.
     CancelRequested {
         /// Who.

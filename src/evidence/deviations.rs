@@ -49,6 +49,29 @@ impl Found {
     }
 }
 
+/// When a service was expected too late, and in time again.
+fn of_risks(view: &View, found: &mut Found) {
+    for risk in view.risks() {
+        let expected = Millis(risk.expected_ms).short();
+        let planned = view.plan().service(risk.service.as_str());
+        let rto = planned.and_then(|service| service.rto_ms).unwrap_or(0);
+        let text = if risk.late {
+            let late = Millis(risk.expected_ms.saturating_sub(rto)).short();
+            format!("expected {expected} after the declaration, {late} later than its RTO allows")
+        } else {
+            format!("expected in time again, {expected} after the declaration")
+        };
+        found.0.push(Deviation {
+            at_ms: Some(risk.at_ms),
+            kind: DeviationKind::RtoAtRisk,
+            step: None,
+            service: Some(risk.service.clone()),
+            text,
+            by: None,
+        });
+    }
+}
+
 fn of_run(view: &View, found: &mut Found) {
     if let Some(started) = view.started()
         && started.plan_digest != view.plan().digest
@@ -122,6 +145,7 @@ fn of_run(view: &View, found: &mut Found) {
             );
         }
     }
+    of_risks(view, found);
     for (at_ms, lost) in view.losses() {
         found.run(
             Some(*at_ms),

@@ -437,6 +437,8 @@ pub enum DeviationKind {
     Warned,
     /// A step took much longer than planned.
     Overran,
+    /// A service was expected later than its RTO allows, or in time again.
+    RtoAtRisk,
     /// A step was repeated or looked up on the strength of a laxer effect than its action's.
     LaxerEffect,
     /// A sealed plan was executed although it had been executed before.
@@ -475,6 +477,7 @@ impl DeviationKind {
             Self::SelfApproved => "approved by its operator alone",
             Self::Warned => "warning",
             Self::Overran => "took longer than planned",
+            Self::RtoAtRisk => "objective at risk",
             Self::LaxerEffect => "laxer effect than its action",
             Self::ExecutedAgain => "executed again",
             Self::Resumed => "resumed",

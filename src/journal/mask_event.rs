@@ -19,6 +19,8 @@ impl Masker {
             | EventKind::StepSleeping { step: _, until: _ }
             | EventKind::ApprovalReminded { step: _, request: _, number: _ }
             | EventKind::ServiceFinished { service: _, recovered: _, rta_ms: _ }
+            | EventKind::RtoAtRisk { service: _, rto_ms: _, expected_ms: _ }
+            | EventKind::RtoOnTrack { service: _, rto_ms: _, expected_ms: _ }
             | EventKind::ClockMoved { by_ms: _ }
             | EventKind::StepsReopened { steps: _, because: _ }
             | EventKind::UnwindingAsked { past: _ } => {}

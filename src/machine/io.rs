@@ -100,6 +100,8 @@ pub enum Timer {
     Remind(StepId),
     /// The time of a step's `repeat` is up.
     Repeat(StepId),
+    /// Objectives are to be looked at again.
+    Objectives,
 }
 
 /// An attempt as the driver is to perform it.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use super::graph::{Graph, Index, PlanFault, Role};
 use super::io::{Effect, Ending, Input, Ticket, Timer};
 use super::queue::Queue;
+use super::risk::Watch;
 use super::rules::repeat::Poll;
 use super::rules::{spans, verdict};
 use super::state::{State, step_of};
@@ -52,6 +53,8 @@ pub(super) struct Session {
     pub(super) timed: BTreeSet<Index>,
     /// Steps that wait for people, without a deadline.
     pub(super) people: BTreeSet<Index>,
+    /// Objectives that are watched.
+    pub(super) watch: Watch,
     tickets: u64,
     todo: VecDeque<Index>,
 }
@@ -139,6 +142,7 @@ impl Machine {
             halting: BTreeMap::new(),
             timed: BTreeSet::new(),
             people: BTreeSet::new(),
+            watch: Watch::default(),
             tickets: 0,
             todo: VecDeque::new(),
         };
@@ -174,6 +178,7 @@ impl Machine {
                 break;
             }
         }
+        self.watch_objectives();
         self.end_if_over();
         std::mem::take(&mut self.effects)
     }
@@ -519,7 +524,10 @@ impl Machine {
     }
 
     fn timer_fired(&mut self, timer: &Timer) {
-        let (Timer::Next(id) | Timer::Gate(id) | Timer::Remind(id) | Timer::Repeat(id)) = timer;
+        let id = match timer {
+            Timer::Next(id) | Timer::Gate(id) | Timer::Remind(id) | Timer::Repeat(id) => id,
+            Timer::Objectives => return self.look_is_due(),
+        };
         let Some(step) = self.graph.find(id.as_str()) else { return };
         match (timer, self.state.stage(step)) {
             (Timer::Next(_), Stage::Wait(..) | Stage::Relaunch { .. })

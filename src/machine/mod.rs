@@ -21,6 +21,7 @@ mod people;
 mod queue;
 mod readings;
 mod reopen;
+mod risk;
 mod rules;
 mod sleep;
 mod start;

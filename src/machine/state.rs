@@ -41,6 +41,8 @@ pub(super) struct State {
     pub(super) records: Vec<Record>,
     /// Services whose end was announced, with the time of it.
     pub(super) announced: Vec<bool>,
+    /// Services of which it was told that they will be late.
+    pub(super) at_risk: Vec<bool>,
 }
 
 /// Taking back what was done. It goes on over sessions until it is finished or refused.
@@ -59,6 +61,7 @@ impl State {
         Self {
             records: vec![Record::default(); graph.len()],
             announced: vec![false; graph.services.len()],
+            at_risk: vec![false; graph.services.len()],
             ..Self::default()
         }
     }
@@ -147,6 +150,11 @@ impl State {
             EventKind::ServiceFinished { service, .. } => {
                 if let Some(service) = service_position(graph, service) {
                     self.announced[service] = true;
+                }
+            }
+            EventKind::RtoAtRisk { service, .. } | EventKind::RtoOnTrack { service, .. } => {
+                if let Some(service) = service_position(graph, service) {
+                    self.at_risk[service] = matches!(event.kind, EventKind::RtoAtRisk { .. });
                 }
             }
             EventKind::RequestAccepted { request } | EventKind::RequestRefused { request, .. } => {
@@ -307,6 +315,8 @@ pub(super) fn step_of(kind: &EventKind) -> Option<&StepId> {
         | E::PreflightFinished { .. }
         | E::RequestRefused { .. }
         | E::ServiceFinished { .. }
+        | E::RtoAtRisk { .. }
+        | E::RtoOnTrack { .. }
         | E::CancelRequested { .. }
         | E::PauseRequested { .. }
         | E::ClockMoved { .. }

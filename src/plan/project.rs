@@ -30,6 +30,19 @@ pub struct Projection {
     pub clock_start_ms: Option<u64>,
 }
 
+impl Projection {
+    /// What the RTA clock shows at a moment of the run, in milliseconds from the declaration: nothing
+    /// before the incident that a step of the run still has to bring about. `offset_ms`: what it
+    /// showed at the start of the run.
+    #[must_use]
+    pub fn on_clock(&self, ms: u64, offset_ms: i64) -> u64 {
+        match self.clock_start_ms {
+            Some(start) => ms.saturating_sub(start),
+            None => u64::try_from(offset_ms.saturating_add(ms as i64)).unwrap_or(0),
+        }
+    }
+}
+
 /// A plan made ready for many projections.
 #[derive(Debug, Clone)]
 pub struct Projector {

@@ -229,6 +229,23 @@ pub fn facts(view: &View, event: &Event) -> Vec<Fact> {
             };
             vec![Fact::new(subject, tone, format!("recovered{after}{objective}"))]
         }
+        EventKind::RtoAtRisk { service, rto_ms, expected_ms } => {
+            let late = Millis(expected_ms.saturating_sub(*rto_ms)).short();
+            let text = format!(
+                "RTO at risk: expected {} after the declaration, {late} later than its RTO of {}",
+                Millis(*expected_ms).short(),
+                Millis(*rto_ms).short()
+            );
+            vec![Fact::new(format!("service {service}"), Tone::Warning, text)]
+        }
+        EventKind::RtoOnTrack { service, rto_ms, expected_ms } => {
+            let spare = Millis(rto_ms.saturating_sub(*expected_ms)).short();
+            let text = format!(
+                "RTO on track again: expected {} after the declaration, {spare} to spare",
+                Millis(*expected_ms).short()
+            );
+            vec![Fact::new(format!("service {service}"), Tone::Good, text)]
+        }
         EventKind::CancelRequested { by, level, reason } => {
             let what = match level {
                 CancelRequest::Drain => "starts nothing new, lets running steps finish",

@@ -41,10 +41,8 @@ pub(super) fn name_width(services: &[ServiceView]) -> usize {
 /// What the RTA clock shows at a moment of the run: nothing before the incident that a step of the
 /// run still has to bring about.
 fn on_clock(view: &View, projection: Option<&Projection>, ms: u64) -> u64 {
-    if let Some(start) = projection.and_then(|projection| projection.clock_start_ms) {
-        return ms.saturating_sub(start);
-    }
-    u64::try_from(view.clock_offset_ms().saturating_add(ms as i64)).unwrap_or(0)
+    let offset = view.clock_offset_ms();
+    projection.unwrap_or(&Projection::default()).on_clock(ms, offset)
 }
 
 fn burned(gone: u64, of: u64) -> String {

@@ -1,12 +1,12 @@
 use super::{
     Answered, AttemptView, CancelView, GateView, PauseView, Phase, QuestionView, ResetView,
-    SessionView, SkipView, StepView, UnwindingView, View, clean_line,
+    RiskView, SessionView, SkipView, StepView, UnwindingView, View, clean_line,
 };
 use crate::event::{
     AttemptFinished, Event, EventKind, Next, Purpose, Question, Record, RequestKind, StepFinished,
     StepState, Volatile,
 };
-use crate::id::StepId;
+use crate::id::{ServiceId, StepId};
 use crate::plan::UNDO;
 use crate::time::Timestamp;
 
@@ -237,6 +237,12 @@ impl View {
                 state.rta_ms = *rta_ms;
                 state.finished_ms = Some(now.ms);
             }
+            EventKind::RtoAtRisk { service, expected_ms, .. } => {
+                self.tell_risk(service, Some(*expected_ms), *expected_ms, now.ms);
+            }
+            EventKind::RtoOnTrack { service, expected_ms, .. } => {
+                self.tell_risk(service, None, *expected_ms, now.ms);
+            }
             EventKind::CancelRequested { by, level, reason } => {
                 self.cancel = Some(CancelView {
                     by: by.clone(),
@@ -395,6 +401,14 @@ impl View {
     }
 }
 
+impl View {
+    fn tell_risk(&mut self, service: &ServiceId, late: Option<u64>, expected_ms: u64, at_ms: u64) {
+        self.services.entry(service.clone()).or_default().at_risk_ms = late;
+        let service = service.clone();
+        self.risks.push(RiskView { service, at_ms, expected_ms, late: late.is_some() });
+    }
+}
+
 /// The step whose state an event may change.
 fn step_of(kind: &EventKind) -> Option<&StepId> {
     match kind {
@@ -418,6 +432,8 @@ fn step_of(kind: &EventKind) -> Option<&StepId> {
         | EventKind::RequestAccepted { .. }
         | EventKind::RequestRefused { .. }
         | EventKind::ServiceFinished { .. }
+        | EventKind::RtoAtRisk { .. }
+        | EventKind::RtoOnTrack { .. }
         | EventKind::CancelRequested { .. }
         | EventKind::PauseRequested { .. }
         | EventKind::ClockMoved { .. }

@@ -228,3 +228,29 @@ fn plans_are_never_worse_than_dispatch_and_often_better() {
     );
     assert!(better * 4 >= all, "{better} of {all} better");
 }
+
+/// What was told of an objective while it ran is in every form of output.
+#[test]
+fn an_objective_at_risk_is_told() {
+    let dr = dr().runbook(
+        "runbook: slow
+services: { shop: { rto: 100ms } }
+steps:
+  - { id: wait, service: shop, needs: [], sleep: { for: 400ms } }
+  - { id: act, service: shop, needs: [wait], uses: sim.action, effect: idempotent, with: {} }
+",
+    );
+    let ended = dr.args(["execute", "runbook.yaml", "--format", "json"]).run().code(6);
+    let events: Vec<Value> =
+        ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let risks: Vec<&Value> = events.iter().filter(|it| it["type"] == "rto_at_risk").collect();
+    assert_eq!(risks.len(), 1, "{ended}");
+    assert_eq!((&risks[0]["service"], &risks[0]["rto_ms"]), (&"shop".into(), &100.into()));
+    assert!(risks[0]["expected_ms"].as_u64() >= Some(400), "{risks:?}");
+    dr.args(["watch", "last"]).run().code(6).says("service shop: RTO at risk: expected ");
+    dr.args(["report", "last", "--format", "markdown"])
+        .run()
+        .code(0)
+        .prints("| objective at risk | service shop | expected ");
+    dr.args(["rehearse", "runbook.yaml"]).run().prints("service shop: RTO at risk");
+}

@@ -12,6 +12,7 @@ mod rules_end;
 mod rules_flow;
 mod rules_groups;
 mod rules_people;
+mod rules_risk;
 mod rules_stop;
 mod rules_values;
 mod rules_waits;

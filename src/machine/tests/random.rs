@@ -39,6 +39,10 @@ pub(super) fn random_plan(seed: u64, family: Family, most: u64) -> Plan {
     let run = 1 + dice(seed, "run", 4) as u32;
     plan.pools.insert("run".to_owned(), Pool { capacity: run });
     plan.pools.insert("api".to_owned(), Pool { capacity: 2 });
+    // In some plans every service is at risk, in some none is, whenever the run is ended.
+    for service in &mut plan.services {
+        service.rto_ms = [None, Some(0), Some(36_000_000)][(seed % 3) as usize];
+    }
     if plan.services.len() > 1 && family == Family::Halting {
         let first = plan.services[0].name.clone();
         plan.services[1].depends_on.push(first);
