@@ -42,7 +42,7 @@ impl Machine {
             return;
         }
         let now = self.now.elapsed_ms;
-        let pause = PAUSE_MS.max(self.graph.planned() as u64 / STEPS_A_MS);
+        let pause = PAUSE_MS.max(self.graph.len() as u64 / STEPS_A_MS);
         let earliest = self.session.watch.looked_ms.map_or(0, |looked| looked + pause);
         if now < earliest {
             self.look_at(earliest);
@@ -98,7 +98,7 @@ impl Machine {
     /// now.
     fn projection(&mut self) -> Projection {
         let mut progress = Progress { elapsed_ms: self.now.elapsed_ms, ..Progress::default() };
-        for step in 0..self.graph.planned() as Index {
+        for step in 0..self.graph.len() as Index {
             let record = self.state.record(step);
             let id = || self.graph.id(step);
             match record.stage {
