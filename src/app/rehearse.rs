@@ -21,7 +21,7 @@ pub fn results(plan: &Plan, catalog: &Catalog) -> BTreeMap<Uses, Value> {
         let schema = action.output.as_value().clone();
         Some((uses, schema))
     };
-    plan.steps.iter().flat_map(of_step).filter_map(schema).collect()
+    plan.every_step().flat_map(of_step).filter_map(schema).collect()
 }
 
 /// Whether the runbook says what follows when nobody knows what became of a step.

@@ -98,7 +98,12 @@ pub fn build(plan: &Arc<Plan>, records: &[Record], head: &JournalHead) -> Option
         },
         services: services.collect(),
         spans: spans(&view),
-        steps: view.steps().iter().map(|shown| step(&view, shown)).collect(),
+        steps: view
+            .steps()
+            .iter()
+            .filter(|shown| !is_quiet_begin(&view, shown))
+            .map(|shown| step(&view, shown))
+            .collect(),
         deviations: deviations(&view),
         decisions: decisions(&view),
         preflight: view
@@ -166,6 +171,12 @@ fn result(view: &View) -> (RunResult, String) {
             (RunResult::Open, "the journal has no close record: this is not complete".to_owned())
         }
     }
+}
+
+/// Where a group begins is only worth a word if something was the matter there.
+fn is_quiet_begin(view: &View, shown: &StepView) -> bool {
+    let joint = |step: &crate::plan::Step| step.opens.is_some() && step.is_joint();
+    shown.error.is_none() && view.planned(shown.id.as_str()).is_some_and(joint)
 }
 
 fn step(view: &View, shown: &StepView) -> StepEvidence {

@@ -116,7 +116,9 @@ impl Machine {
     fn consider(&mut self, step: Index) {
         let graph = Arc::clone(&self.graph);
         let may = match graph.role(step) {
-            Role::Forward => !self.block(step) && self.session.live[step as usize].waiting == 0,
+            // What has not begun when the run unwinds never does: a group need not wait for what
+            // closes something inside it.
+            Role::Forward => !self.block(step) && (!self.waits(step) || self.state.is_unwinding()),
             Role::Closing(opener) => self.may_close(step, opener),
             Role::Cleanup => self.may_tidy(step),
             Role::Undo(_) => self.session.ending.called.contains(&step) && !self.is_stopped(),

@@ -9,7 +9,7 @@ use super::graph::Index;
 use super::machine::Machine;
 use super::names::Scope;
 use super::rules::finish;
-use crate::plan::Step;
+use crate::plan::{self, Items, Step};
 use crate::text::{Expr, Names as _, Path, Segment};
 use crate::time::Now;
 
@@ -44,6 +44,8 @@ pub enum UnmetKind {
     Expectation,
     /// The recovery point is not known.
     RecoveryPoint,
+    /// A loop that goes over an output would have nothing to do.
+    Elements,
 }
 
 impl Machine {
@@ -67,6 +69,9 @@ impl Machine {
                 }),
             }
         }
+        for (source, why) in self.loops_without_elements(step, &foreseen.outputs) {
+            foreseen.unmet.push(Unmet { kind: UnmetKind::Elements, source, why: Some(why) });
+        }
         let scope = Scope { outputs: Some(&foreseen.outputs), ..scope };
         for (kind, condition) in conditions(plan) {
             let why = match condition.decide(&scope) {
@@ -83,6 +88,31 @@ impl Machine {
             foreseen.unmet.push(Unmet { kind, source, why: Some(why) });
         }
         Some(foreseen)
+    }
+
+    /// Whether a loop goes over what this step gives.
+    #[must_use]
+    pub fn feeds_a_loop(&self, step: &str) -> bool {
+        self.graph.plan.every_step().any(|end| fed(end, step).is_some())
+    }
+
+    /// Loops that go over an output of this step and cannot, with the reason.
+    fn loops_without_elements(
+        &self,
+        step: &str,
+        outputs: &BTreeMap<String, Value>,
+    ) -> Vec<(String, String)> {
+        let fed = self.graph.plan.every_step().filter_map(|end| fed(end, step));
+        let wrong = fed.filter_map(|(items, output)| {
+            let why = match plan::elements(outputs.get(output)?) {
+                Ok(found) if found.is_empty() && !items.allow_empty => "it is empty".to_owned(),
+                Ok(found) if found.len() > items.max_items as usize => "it is too long".to_owned(),
+                Ok(_) => return None,
+                Err(why) => why,
+            };
+            Some((items.from.source().to_owned(), why))
+        });
+        wrong.collect()
     }
 
     /// What the `check` of `step` would say to `result`: whether it was done, and whether it is
@@ -117,6 +147,15 @@ impl Machine {
             ..Scope::new(&self.graph, &self.state, now, step)
         }
     }
+}
+
+/// What a loop goes over, if it is an output of this step as it is.
+fn fed<'a>(end: &'a Step, step: &str) -> Option<(&'a Items, &'a str)> {
+    let items = end.group.as_ref()?.each.as_ref()?.items.as_ref()?;
+    let name = step.rsplit('/').next()?;
+    let source = items.from.source().trim().strip_prefix("steps.")?;
+    let output = source.strip_prefix(name)?.strip_prefix(".outputs.")?;
+    output.chars().all(|c| c.is_alphanumeric() || c == '_').then_some((items, output))
 }
 
 fn conditions(plan: &Step) -> impl Iterator<Item = (UnmetKind, &Expr)> {

@@ -105,10 +105,19 @@ pub fn expand(plan: &Plan, id: &StepId, of: &Value) -> Result<Plan, String> {
     }
     let mut steps = Vec::with_capacity(elements.len() * items.template.len());
     let mut ends = Vec::with_capacity(elements.len());
-    for (name, value) in &elements {
+    // As many at a time as may be; the times of a template count from the start of its element.
+    let each = plan.steps[position].group.as_ref().and_then(|group| group.each.as_ref());
+    let width = each.and_then(|each| each.max_parallel).unwrap_or(u32::MAX).max(1) as usize;
+    let lasts = items.template.iter().map(|step| step.finish_ms).max().unwrap_or(0);
+    let begins = plan.step(begin_of(id).as_str()).map_or(0, |begin| begin.start_ms);
+    for (number, (name, value)) in elements.iter().enumerate() {
         ends.push(StepId::from(format!("{id}@{name}")));
+        let start = begins + (number / width) as u64 * lasts;
         for template in &items.template {
-            steps.push(instance(plan, id, items, template, (name, value))?);
+            let mut step = instance(plan, id, items, template, (name, value))?;
+            step.start_ms += start;
+            step.finish_ms += start;
+            steps.push(step);
         }
     }
     let mut expanded = plan.clone();

@@ -641,6 +641,18 @@ impl Plan {
         incidents.map(|step| step.finish_ms).max().unwrap_or(0)
     }
 
+    /// All steps, those of loops that are expanded only during the run included: each stands once,
+    /// with `*` in place of the element.
+    pub fn every_step(&self) -> impl Iterator<Item = &Step> {
+        let mut open: Vec<&Step> = self.steps.iter().rev().collect();
+        std::iter::from_fn(move || {
+            let step = open.pop()?;
+            let items = step.group.as_ref().and_then(|group| group.each.as_ref()?.items.as_ref());
+            open.extend(items.into_iter().flat_map(|items| items.template.iter().rev()));
+            Some(step)
+        })
+    }
+
     /// The step with this id.
     #[must_use]
     pub fn step(&self, id: &str) -> Option<&Step> {

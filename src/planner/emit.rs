@@ -151,7 +151,7 @@ impl Emitter<'_, '_> {
                 self.element(index, (begin, end), ANY, None, &mut template);
                 pass_over(&mut template, passed_over);
                 let max_items = doc.max_items.unwrap_or(MAX_ITEMS);
-                let items_doc = Items {
+                let mut items_doc = Items {
                     from,
                     name: self.maker.outline.get(index).item().to_owned(),
                     estimate: EXPECTED_ITEMS.min(max_items),
@@ -159,7 +159,7 @@ impl Emitter<'_, '_> {
                     allow_empty: doc.allow_empty,
                     template,
                 };
-                last.estimate_ms = estimate(&items_doc, doc.max_parallel);
+                last.estimate_ms = estimate(&mut items_doc, doc.max_parallel);
                 last.estimate_source = EstimateSource::Typical;
                 if doc.steps.is_some() || doc.uses.is_none() {
                     let at = self.maker.outline.path(index).field("estimate");
@@ -259,16 +259,17 @@ fn pass_over(steps: &mut [Step], skip: Option<SkipReason>) {
 
 /// How long a loop of unknown elements is expected to take: the longest chain of one element, as
 /// often as they follow each other.
-fn estimate(items: &Items, max_parallel: Option<u32>) -> u64 {
-    let mut ends: std::collections::HashMap<&str, u64> = std::collections::HashMap::new();
+fn estimate(items: &mut Items, max_parallel: Option<u32>) -> u64 {
+    let mut ends: std::collections::HashMap<StepId, u64> = std::collections::HashMap::new();
     // Templates stand in the order of the runbook: as often as there are steps reaches every chain.
     for _ in 0..items.template.len() {
         let mut changed = false;
-        for step in &items.template {
+        for step in &mut items.template {
             let start = step.needs.iter().chain(&step.after);
-            let start = start.filter_map(|id| ends.get(id.as_str())).max().copied().unwrap_or(0);
-            let end = start + step.expected_ms();
-            changed |= ends.insert(step.id.as_str(), end) != Some(end);
+            step.start_ms = start.filter_map(|id| ends.get(id)).max().copied().unwrap_or(0);
+            step.finish_ms = step.start_ms + step.expected_ms();
+            let end = step.finish_ms;
+            changed |= ends.insert(step.id.clone(), end) != Some(end);
         }
         if !changed {
             break;

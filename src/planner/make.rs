@@ -229,15 +229,10 @@ fn used_secrets(plan: &Plan) -> BTreeSet<String> {
         }
     };
     plan.plugins.values().for_each(|plugin| add(&plugin.settings));
-    let mut open: Vec<&Step> = plan.steps.iter().collect();
-    while let Some(step) = open.pop() {
-        let items = step.group.as_ref().and_then(|group| group.each.as_ref()?.items.as_ref());
-        open.extend(items.into_iter().flat_map(|items| &items.template));
-        if step.skip.is_none() {
-            open.extend(step.undo.as_deref());
-            add(&step.with);
-            step.check.iter().for_each(|check| add(&check.with));
-        }
+    let taken = plan.every_step().filter(|step| step.skip.is_none());
+    for step in taken.flat_map(|step| std::iter::once(step).chain(step.undo.as_deref())) {
+        add(&step.with);
+        step.check.iter().for_each(|check| add(&check.with));
     }
     used
 }

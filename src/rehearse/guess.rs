@@ -260,6 +260,9 @@ impl<'a> Search<'a> {
         values.extend([json!("1"), json!(1), json!(0), json!("0"), json!(true), json!(false)]);
         values.extend([-5_000, 0, -3_600_000, 3_600_000].map(|by| json!(self.moment(by))));
         values.extend([json!("ok"), json!("true"), json!(100), json!(1_000_000), json!("")]);
+        if self.machine.feeds_a_loop(self.id) {
+            values.insert(0, json!(["one", "two"]));
+        }
         values.extend([Value::Null, json!([]), json!({})]);
         values
     }

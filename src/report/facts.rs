@@ -197,6 +197,12 @@ pub fn facts(view: &View, event: &Event) -> Vec<Fact> {
             vec![Fact::detail(of_step(step), format!("{what} started{again}{uses}{host}"))]
         }
         EventKind::AttemptFinished(finished) => attempt_finished(finished, event),
+        // That a group begins says what begins inside it.
+        EventKind::StepFinished(finished)
+            if finished.state == StepState::Succeeded && begins(view, &finished.step) =>
+        {
+            Vec::new()
+        }
         EventKind::StepFinished(finished) => step_finished(finished),
         EventKind::StepReset { step, redo, by, reason } => {
             let what =
@@ -611,4 +617,8 @@ pub(super) fn verdict_tone(verdict: Verdict) -> Tone {
         Verdict::ObjectiveMissed | Verdict::Cancelled => Tone::Warning,
         Verdict::Failed | Verdict::Unwound | Verdict::Stuck => Tone::Bad,
     }
+}
+
+fn begins(view: &View, step: &crate::id::StepId) -> bool {
+    view.planned(step.as_str()).is_some_and(|step| step.opens.is_some() && step.is_joint())
 }

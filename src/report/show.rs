@@ -264,8 +264,8 @@ fn steps(out: &mut String, view: &View, screen: &Screen) {
     // Where a group begins is only worth a line while something is the matter there.
     let quiet = [StepState::Pending, StepState::Succeeded, StepState::Skipped];
     let all: Vec<&StepView> = view
-        .steps()
-        .iter()
+        .steps_by_place()
+        .into_iter()
         .filter(|step| !(step.id.as_str().ends_with("!begin") && quiet.contains(&step.state)))
         .collect();
     let shown: Vec<&StepView> = if all.len() <= WHOLE {

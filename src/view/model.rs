@@ -377,6 +377,24 @@ impl View {
         &self.steps
     }
 
+    /// All steps; those that an expanded loop added stand before its end, where they belong.
+    #[must_use]
+    pub fn steps_by_place(&self) -> Vec<&StepView> {
+        let place = |position: usize| {
+            let mut anchor = position;
+            let mut step = self.plan.steps.get(position);
+            while let Some(end) = step.and_then(|step| step.inside.as_ref()) {
+                let Some(&end) = self.index.get(end) else { break };
+                anchor = anchor.min(end);
+                step = self.plan.steps.get(end);
+            }
+            (anchor, anchor == position, position)
+        };
+        let mut places: Vec<_> = (0..self.steps.len()).map(place).collect();
+        places.sort_unstable();
+        places.into_iter().map(|(_, _, position)| &self.steps[position]).collect()
+    }
+
     /// The step with this id.
     #[must_use]
     pub fn step(&self, id: &str) -> Option<&StepView> {

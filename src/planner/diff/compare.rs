@@ -19,8 +19,8 @@ pub fn diff(old: Option<&Plan>, new: Option<&Plan>) -> PlanDiff {
         what: what(step),
     };
     let acts = |step: &&Step| !is_join(step);
-    let new_steps = || new.iter().flat_map(|plan| &plan.steps);
-    let old_steps = || old.iter().flat_map(|plan| &plan.steps);
+    let new_steps = || new.iter().flat_map(|plan| plan.every_step());
+    let old_steps = || old.iter().flat_map(|plan| plan.every_step());
     let changed: Vec<StepDiff> = new_steps()
         .filter(acts)
         .filter_map(|step| {
@@ -66,7 +66,7 @@ pub fn diff(old: Option<&Plan>, new: Option<&Plan>) -> PlanDiff {
 }
 
 pub(super) fn by_id(plan: Option<&Plan>) -> HashMap<&str, &Step> {
-    plan.iter().flat_map(|plan| &plan.steps).map(|step| (step.id.as_str(), step)).collect()
+    plan.iter().flat_map(|plan| plan.every_step()).map(|step| (step.id.as_str(), step)).collect()
 }
 
 /// Steps that only stand between others say nothing to a reviewer.

@@ -132,7 +132,7 @@ pub(super) fn passed_over(page: &mut Page, plan: &Plan) {
 
 /// What happens at the end however the run goes, and what taking it back would do.
 pub(super) fn ends(page: &mut Page, plan: &Plan) {
-    let taken = || plan.steps.iter().filter(|step| step.skip.is_none());
+    let taken = || plan.every_step().filter(|step| step.skip.is_none());
     let closings: Vec<String> = taken()
         .filter_map(|step| Some(format!("{} (closes {})", step.id, step.closes.as_ref()?)))
         .collect();
@@ -173,7 +173,9 @@ pub(super) fn ends(page: &mut Page, plan: &Plan) {
         page.paragraph(Ink::Plain, "  stays as it is: ", &list(&stays, NAMES));
     }
     let mut when: Vec<String> = taken()
-        .filter(|step| step.on_failure == OnFailure::Undo && step.closes.is_none())
+        .filter(|step| {
+            step.on_failure == OnFailure::Undo && step.closes.is_none() && step.opens.is_none()
+        })
         .map(|step| format!("{} fails", step.id))
         .collect();
     if plan.undo_on_cancel {
