@@ -8,6 +8,7 @@ pub mod files;
 mod fold_tests;
 pub mod git;
 pub mod init;
+pub mod library;
 pub mod moment;
 pub mod outputs;
 pub mod past;

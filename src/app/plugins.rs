@@ -38,7 +38,7 @@ pub fn catalog() -> &'static Catalog {
 pub fn catalog_for(runbook: &Runbook) -> Result<Catalog, FindError> {
     let mut catalog = catalog().clone();
     let folders = LazyLock::new(plugin::folders);
-    for name in named(&runbook.document) {
+    for name in runbook.all().into_iter().flat_map(|it| named(&it.document)) {
         if catalog.plugin(name).is_some() || crate::id::check_name(name).is_err() {
             continue;
         }

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::app::library::Disk;
 use crate::app::plugins;
 use crate::catalog::Catalog;
 use crate::plugin::FindError;
-use crate::runbook::{self, Finding, Level, Problem, Runbook};
+use crate::runbook::{self, Finding, Level, Library, Problem, Runbook};
 
 /// A runbook's file with what is wrong with it.
 #[derive(Debug, Clone)]
@@ -18,6 +19,26 @@ pub struct Examined {
     pub runbook: Option<(Runbook, Catalog)>,
     /// Everything that was found, by place.
     pub findings: Vec<Finding>,
+    /// What was found in the files that it includes.
+    pub parts: Vec<Included>,
+}
+
+/// An included file with what is wrong with it.
+#[derive(Debug, Clone)]
+pub struct Included {
+    /// Its name for people.
+    pub file: String,
+    /// Its text.
+    pub text: String,
+    /// Everything that was found, by place.
+    pub findings: Vec<Finding>,
+}
+
+impl Included {
+    fn of(file: &str, text: &str, problems: &[Problem]) -> Self {
+        let findings = runbook::findings(file, text, problems);
+        Self { file: file.to_owned(), text: text.to_owned(), findings }
+    }
 }
 
 impl Examined {
@@ -28,50 +49,95 @@ impl Examined {
     pub fn read(path: &Path) -> Result<Self, FindError> {
         let file = path.display().to_string();
         match runbook::read(path) {
-            Ok(text) => Self::of(file, text),
+            Ok(text) => {
+                let really = path.canonicalize();
+                let identity = really.map_or_else(|_| file.clone(), |it| it.display().to_string());
+                Self::of(file, text, &Disk::around(path), &identity)
+            }
             Err(problems) => Ok(Self::failed(file, String::new(), &problems)),
         }
     }
 
-    /// Checks the text of a runbook; `file` is its name for people.
+    /// Checks the text of a runbook; `file` is its name for people, `identity` that for `library`,
+    /// which has what it includes.
     ///
     /// # Errors
     /// A plugin that it names is there and cannot be used.
-    pub fn of(file: String, text: String) -> Result<Self, FindError> {
+    pub fn of(
+        file: String,
+        text: String,
+        library: &dyn Library,
+        identity: &str,
+    ) -> Result<Self, FindError> {
         match runbook::load(&text, &file) {
             Err(problems) => Ok(Self::failed(file, text, &problems)),
             Ok(mut runbook) => {
+                runbook::include(&mut runbook, library, identity);
                 let catalog = plugins::catalog_for(&runbook)?;
-                runbook::normalize(&mut runbook, &catalog);
+                runbook.each_mut(&mut |runbook| runbook::normalize(runbook, &catalog));
                 let problems = runbook::check(&runbook, &catalog);
                 let findings = runbook::findings(&file, &text, &problems);
-                Ok(Self { file, text, runbook: Some((runbook, catalog)), findings })
+                let mut parts: Vec<Included> = Vec::new();
+                for part in runbook.all().into_iter().skip(1) {
+                    let problems = runbook::check(part, &catalog);
+                    parts.push(Included::of(&part.file, &part.text, &problems));
+                }
+                for part in runbook.unread() {
+                    parts.push(Included::of(&part.file, &part.text, &part.problems));
+                }
+                Ok(Self { file, text, runbook: Some((runbook, catalog)), findings, parts })
             }
         }
     }
 
     fn failed(file: String, text: String, problems: &[Problem]) -> Self {
         let findings = runbook::findings(&file, &text, problems);
-        Self { file, text, runbook: None, findings }
+        Self { file, text, runbook: None, findings, parts: Vec::new() }
     }
 
     /// The texts that a plan of it is made from, the runbook first.
     #[must_use]
     pub fn sources(&self) -> Vec<(PathBuf, Vec<u8>)> {
-        vec![(PathBuf::from(&self.file), self.text.clone().into_bytes())]
+        let own = (PathBuf::from(&self.file), self.text.clone().into_bytes());
+        let parts = self.parts.iter();
+        let parts = parts.map(|it| (PathBuf::from(&it.file), it.text.clone().into_bytes()));
+        std::iter::once(own).chain(parts).collect()
     }
 
     /// The same file with what planning it found, instead of what the check found.
     #[must_use]
     pub fn with_problems(mut self, problems: &[Problem]) -> Self {
-        self.findings = runbook::findings(&self.file, &self.text, problems);
+        let about = |file: Option<&str>| -> Vec<Problem> {
+            problems.iter().filter(|it| it.file.as_deref() == file).cloned().collect()
+        };
+        self.findings = runbook::findings(&self.file, &self.text, &about(None));
+        for part in &mut self.parts {
+            part.findings =
+                runbook::findings(&part.file, &part.text, &about(Some(part.file.as_str())));
+        }
         self
     }
 
     /// How many findings are errors.
     #[must_use]
     pub fn errors(&self) -> usize {
-        self.findings.iter().filter(|finding| finding.level == Level::Error).count()
+        self.all_findings().filter(|finding| finding.level == Level::Error).count()
+    }
+
+    /// What was found in it and in what it includes.
+    pub fn all_findings(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().chain(self.parts.iter().flat_map(|part| &part.findings))
+    }
+
+    /// Warnings belong to quiet days: in the way of an incident only errors count.
+    #[must_use]
+    pub fn errors_only(mut self) -> Self {
+        let is_error = |finding: &Finding| finding.level == Level::Error;
+        self.findings.retain(is_error);
+        for part in &mut self.parts {
+            part.findings.retain(is_error);
+        }
+        self
     }
 }
 

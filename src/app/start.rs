@@ -118,7 +118,18 @@ pub fn make_run(
 ) -> Result<RunDir, StateError> {
     let plan = serde_json::to_vec(plan).unwrap_or_default();
     let named = |path: &Path| path.file_name().map_or_else(|| "runbook.yaml".into(), PathBuf::from);
-    let runbook = sources.iter().map(|(path, text)| (named(path), text.as_slice())).collect();
+    let mut runbook: Vec<(PathBuf, &[u8])> = Vec::with_capacity(sources.len());
+    for (path, text) in sources {
+        let name = named(path);
+        // Files of one name in several folders are told apart by a number.
+        let mut own = name.clone();
+        let mut number = 1;
+        while runbook.iter().any(|(other, _)| *other == own) {
+            number += 1;
+            own = PathBuf::from(format!("{number}-{}", name.display()));
+        }
+        runbook.push((own, text.as_slice()));
+    }
     let files = NewRun { plan: &plan, runbook };
     store.create_run(run, &files)
 }

@@ -6,6 +6,7 @@ use super::args::{Diff, DiffFormat, Selection};
 use super::exit::Exit;
 use super::out::Out;
 use super::plan::{Effort, plan_of};
+use crate::app::library::Commit;
 use crate::app::source::Examined;
 use crate::app::{git, sealed};
 use crate::plan::Plan;
@@ -71,7 +72,7 @@ fn side(named: &str, out: &Out) -> Result<Side, Exit> {
         return Ok(Side::Plan(Box::new(plan)));
     }
     let examined = match text {
-        Some(text) => Examined::of(named.to_owned(), text),
+        Some(text) => Examined::of(named.to_owned(), text, &Commit, named),
         None => Examined::read(&file),
     };
     let examined = examined.map_err(|error| out.fail(&error, Exit::NotReady))?;

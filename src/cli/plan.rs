@@ -21,7 +21,7 @@ use crate::plan::{Plan, Seal};
 use crate::planner::render::{self, Look};
 use crate::planner::{self, Comparison, Estimates, InputValue, PlanRequest, Skip};
 use crate::report;
-use crate::runbook::{Level, nearest};
+use crate::runbook::nearest;
 use crate::time::{Clock as _, Millis, SystemClock};
 use crate::words::Mode;
 
@@ -227,7 +227,7 @@ pub(super) fn plan_of(
     out: &Out,
 ) -> Result<(Plan, Examined), Exit> {
     let Some((read, catalog)) = examined.runbook.as_ref().filter(|_| examined.errors() == 0) else {
-        show(&errors_only(examined), out);
+        show(&examined.errors_only(), out);
         return Err(Exit::Invalid);
     };
     let request = PlanRequest {
@@ -263,12 +263,6 @@ pub(super) fn plan_of(
             Err(Exit::Invalid)
         }
     }
-}
-
-/// Warnings belong to quiet days: in the way of an incident only errors count.
-fn errors_only(mut examined: Examined) -> Examined {
-    examined.findings.retain(|finding| finding.level == Level::Error);
-    examined
 }
 
 fn inputs(given: &[(String, String)]) -> BTreeMap<String, InputValue> {

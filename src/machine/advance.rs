@@ -211,7 +211,7 @@ impl Machine {
             self.sum_up(step);
             return;
         }
-        if plan.opens.is_some() && !self.expand(step) {
+        if plan.opens.is_some() && (!self.expand(step) || self.begins_include(step)) {
             return;
         }
         if let Some(counted) = &plan.tally

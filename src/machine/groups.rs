@@ -10,7 +10,7 @@ use super::state::State;
 use super::step::{Record, Stage};
 use crate::event::{EventKind, Request, RequestKind, SkipReason, StepState};
 use crate::id::RequestId;
-use crate::plan::Step;
+use crate::plan::{FAILED_INSIDE, Step};
 
 /// What of a group or loop is over and did not go well.
 #[derive(Debug, Default)]
@@ -170,7 +170,7 @@ impl Machine {
         let id = &self.graph.step(child).id;
         match &self.state.record(child).error {
             // What is inside it has said its name already.
-            Some(error) if error.code == "failed_inside" => error.message.clone(),
+            Some(error) if error.code == FAILED_INSIDE => error.message.clone(),
             Some(error) => format!("`{id}` failed: {}", error.message),
             None => format!("`{id}` failed"),
         }
@@ -183,7 +183,7 @@ impl Machine {
             (true, count) => format!("{count} elements failed; {}", said[0]),
             (false, count) => format!("{}; and {} more", said[0], count - 1),
         };
-        let mut error = CallError::permanent("failed_inside", message);
+        let mut error = CallError::permanent(FAILED_INSIDE, message);
         error.causes = said.into_iter().skip(1).collect();
         error
     }

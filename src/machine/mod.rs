@@ -13,6 +13,7 @@ mod expand;
 mod foresee;
 mod graph;
 mod groups;
+mod include;
 mod io;
 #[expect(clippy::module_inception, reason = "the machine itself")]
 mod machine;

@@ -7,6 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::graph::{Graph, Index, Role};
 use super::state::State;
+use crate::id::StepId;
+use crate::plan::{Include, begin_of};
 use crate::text::Names;
 use crate::time::{Now, Timestamp};
 
@@ -42,6 +44,32 @@ impl<'a> Scope<'a> {
     pub(super) fn error(mut self, error: &'a CallError) -> Self {
         self.error = Some(error);
         self
+    }
+
+    /// The included runbook that the step comes from, with the step that ends it.
+    fn include(&self) -> Option<(&'a StepId, &'a Include)> {
+        let end = self.graph.step(self.step).include.as_ref()?;
+        self.graph.plan.includes.get_key_value(end)
+    }
+
+    fn values(&self) -> &'a BTreeMap<String, Value> {
+        self.include().map_or(&self.graph.plan.values, |(_, include)| &include.values)
+    }
+
+    fn inputs(&self, name: &str) -> Option<Value> {
+        let (known, later) = self.all_inputs();
+        known.get(name).or_else(|| later?.get(name)).cloned()
+    }
+
+    /// Inputs that were known when planning, and those that came when the runbook began.
+    fn all_inputs(&self) -> (&'a BTreeMap<String, Value>, Option<&'a BTreeMap<String, Value>>) {
+        match self.include() {
+            None => (&self.graph.plan.inputs, None),
+            Some((end, include)) => {
+                let begin = self.graph.find(begin_of(end).as_str());
+                (&include.inputs, begin.map(|begin| &self.state.record(begin).outputs))
+            }
+        }
     }
 
     fn run(&self, member: &str) -> Option<Value> {
@@ -109,8 +137,8 @@ impl<'a> Scope<'a> {
     fn member(&self, root: &str, member: &str) -> Option<Value> {
         match root {
             "run" => self.run(member),
-            "values" => self.graph.plan.values.get(member).cloned(),
-            "inputs" => self.graph.plan.inputs.get(member).cloned(),
+            "values" => self.values().get(member).cloned(),
+            "inputs" => self.inputs(member),
             "hosts" => self.graph.hosts.get(member).cloned(),
             "steps" => self.step(member),
             _ => None,
@@ -133,8 +161,13 @@ impl Names for Scope<'_> {
                 let named = members.iter().filter_map(|&name| Some((name.into(), self.run(name)?)));
                 Some(Value::Object(named.collect()))
             }
-            "values" => Some(json!(self.graph.plan.values)),
-            "inputs" => Some(json!(self.graph.plan.inputs)),
+            "values" => Some(json!(self.values())),
+            "inputs" => {
+                let (known, later) = self.all_inputs();
+                let mut all = known.clone();
+                all.extend(later.into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())));
+                Some(json!(all))
+            }
             "hosts" => Some(json!(self.graph.hosts)),
             "steps" => {
                 let steps = self.graph.plan.steps.iter();

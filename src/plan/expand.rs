@@ -128,6 +128,15 @@ pub fn expand(plan: &Plan, id: &StepId, of: &Value) -> Result<Plan, String> {
             undo.urgency = urgency;
         }
     }
+    for (include, what) in &plan.includes {
+        for (name, _) in &elements {
+            let mut own = include.clone();
+            replace(&mut own, &format!("{id}@{ANY}"), &format!("{id}@{name}"));
+            if own != *include {
+                expanded.includes.insert(own, what.clone());
+            }
+        }
+    }
     let end = &mut expanded.steps[position];
     end.after.extend(ends.iter().cloned());
     end.estimate_ms = 0;
@@ -186,24 +195,34 @@ fn bind(plan: &Plan, step: &mut Step, name: &str, value: &Value) -> Result<(), S
 
 /// Replaces the beginning of every id of a step.
 fn rename(step: &mut Step, from: &str, to: &str) {
-    let new = |id: &mut StepId| {
-        if let Some(rest) = id.as_str().strip_prefix(from)
-            && (rest.is_empty() || rest.starts_with(['/', '!', '@']))
-        {
-            *id = StepId::from(format!("{to}{rest}"));
-        }
-    };
+    map_ids(step, &|id: &mut StepId| replace(id, from, to));
+}
+
+fn replace(id: &mut StepId, from: &str, to: &str) {
+    if let Some(rest) = id.as_str().strip_prefix(from)
+        && (rest.is_empty() || rest.starts_with(['/', '!', '@']))
+    {
+        *id = StepId::from(format!("{to}{rest}"));
+    }
+}
+
+/// Changes every id of a step, those of steps inside it included.
+pub fn map_ids(step: &mut Step, new: &dyn Fn(&mut StepId)) {
     new(&mut step.id);
     step.needs.iter_mut().for_each(new);
     step.after.iter_mut().for_each(new);
     step.inside.iter_mut().for_each(new);
     step.opens.iter_mut().for_each(new);
     step.closes.iter_mut().for_each(new);
+    step.include.iter_mut().for_each(new);
+    if let Some(tally) = &mut step.tally {
+        tally.of.iter_mut().for_each(new);
+    }
     if let Some(since) = step.sleep.as_mut().and_then(|sleep| sleep.since.as_mut()) {
         new(since);
     }
     if let Some(undo) = &mut step.undo {
-        rename(undo, from, to);
+        map_ids(undo, new);
     }
     step.because = std::mem::take(&mut step.because)
         .into_iter()
@@ -217,7 +236,7 @@ fn rename(step: &mut Step, from: &str, to: &str) {
         of.iter_mut().for_each(new);
         let inner = each.as_mut().and_then(|each| each.items.as_mut());
         for step in inner.into_iter().flat_map(|items| &mut items.template) {
-            rename(step, from, to);
+            map_ids(step, new);
         }
     }
     // A window of an inner loop is the element's own.

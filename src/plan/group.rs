@@ -5,6 +5,9 @@ use super::Step;
 use crate::id::StepId;
 use crate::text::Expr;
 
+/// Code of the error of a group or loop in which something failed.
+pub const FAILED_INSIDE: &str = "failed_inside";
+
 /// What ends with a step: a group, one element of a loop, or a loop.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Group {

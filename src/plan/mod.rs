@@ -5,6 +5,7 @@ mod digest;
 mod expand;
 mod forward;
 mod group;
+mod include;
 mod model;
 mod names;
 mod procedure;
@@ -16,9 +17,10 @@ mod tests;
 mod typed;
 
 pub use digest::{covered_head, covered_step, digest};
-pub use expand::{ANY, WINDOW, begin_of, elements, expand, windows};
+pub use expand::{ANY, WINDOW, begin_of, elements, expand, map_ids, windows};
 pub use forward::{Dispatcher, Lists, Network, Stand, dispatch, list_schedule};
-pub use group::{Group, Items, Loop};
+pub use group::{FAILED_INSIDE, Group, Items, Loop};
+pub use include::Include;
 pub use model::{
     Bound, Check, EdgeReason, EstimateSource, Executable, Expectation, FORMAT, Forecast, Gate,
     Notice, OnReject, Output, Place, Plan, PluginUse, Pool, Repeat, Retry, Rule, SecretSource,

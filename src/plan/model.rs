@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::span::Span;
 use super::typed::Asked;
-use super::{Group, Seal, UsedFile};
+use super::{Group, Include, Seal, UsedFile};
 use crate::id::{Digest, ServiceId, StepId};
 use crate::text::{Expr, Templated};
 use crate::words::{Class, Mode, OnFailure, OnUnknown, Phase, Severity, Style};
@@ -67,6 +67,9 @@ pub struct Plan {
     /// Times between two steps that are measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spans: Vec<Span>,
+    /// Included runbooks, by the step that ends each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub includes: BTreeMap<StepId, Include>,
     /// Steps in the order of the runbook; a service's validation follows its last step.
     pub steps: Vec<Step>,
     /// Files on this machine that steps send or execute.
@@ -334,6 +337,9 @@ pub struct Step {
     /// Set on the step that ends a group, an element, or a loop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<Box<Group>>,
+    /// The included runbook that it comes from, by the step that ends that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub include: Option<StepId>,
     /// Elements of the loops around it, by the names that texts and decisions have for them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub bound: BTreeMap<String, Value>,

@@ -41,6 +41,8 @@ pub const TIER: &str = "DR2019";
 
 /// What a loop goes over cannot be told, is empty, or has an element twice.
 pub const LOOP: &str = "DR2020";
+/// What an included runbook brings does not fit.
+pub const INCLUDE: &str = "DR2021";
 
 /// Notice: a need on a step whose phase is not taken counts as met.
 pub const NEED_NOT_TAKEN: &str = "DR2101";

@@ -35,6 +35,15 @@ pub(super) enum Elements {
     Unknown(Expr),
 }
 
+/// What a policy that stands with a group means for a step inside it: a halt need not wait for the
+/// rest of the group.
+fn inherited(written: OnFailure) -> (OnFailure, bool) {
+    match written {
+        OnFailure::Halt => (OnFailure::Halt, true),
+        _ => (OnFailure::Continue, true),
+    }
+}
+
 impl Maker<'_> {
     /// The id of something inside the loops around it: from `a/b`, what is `a@x/b` here.
     pub(super) fn placed(&self, id: &StepId) -> StepId {
@@ -93,11 +102,33 @@ impl Maker<'_> {
                 };
             }
         }
+        if let Some(around) = self.around_policy {
+            return match self.document.on_failure {
+                None => around,
+                Some(OnFailure::Halt) => (OnFailure::Halt, true),
+                Some(_) => (OnFailure::Continue, true),
+            };
+        }
         let inner = self.outline.get(index).parent.is_some();
         match (inner, default) {
             (false, _) | (true, OnFailure::Halt) => (default, inner),
             (true, _) => (OnFailure::Continue, true),
         }
+    }
+
+    /// What follows from a failure inside the group or included runbook at `index`, where nothing
+    /// inside it says so.
+    pub(super) fn policy_inside(&self, index: usize) -> (OnFailure, bool) {
+        let default = self.document.on_failure.unwrap_or(OnFailure::Halt);
+        for declared in self.outline.outwards(index) {
+            if declared.doc.for_each.is_some() {
+                return (OnFailure::Continue, true);
+            }
+            if let Some(written) = declared.doc.on_failure {
+                return inherited(written);
+            }
+        }
+        self.around_policy.unwrap_or_else(|| inherited(default))
     }
 
     /// Whether `when` and `approve` of a step stand on the step itself: not where a loop asks once.
@@ -131,7 +162,12 @@ impl Maker<'_> {
         let root = path.root();
         match self.around.iter().rev().find(|element| element.name == root) {
             Some(element) => element.value.is_some(),
-            None => known_at_plan_time(path) && !(root == "host" && self.host_unknown),
+            None => {
+                let asked = &self.environment.known.asked;
+                let comes_later = root == "inputs"
+                    && path.field(1).map_or(!asked.is_empty(), |name| asked.contains(name));
+                known_at_plan_time(path) && !(root == "host" && self.host_unknown) && !comes_later
+            }
         }
     }
 

@@ -88,16 +88,28 @@ impl Emitter<'_, '_> {
         let begin_id = first.id.clone();
         let passed_over = first.skip;
         let from = steps.len();
-        steps.push(first);
-        self.range(begin + 1, end, steps);
+        let of = if self.maker.outline.get(index).included().is_some() {
+            let before = self.maker.remember();
+            let mut inside = Vec::new();
+            let of = self.included(index, &id, &mut first, &mut inside);
+            if passed_over.is_some() {
+                self.maker.forget(before);
+            }
+            steps.push(first);
+            steps.extend(inside);
+            of
+        } else {
+            steps.push(first);
+            self.range(begin + 1, end, steps);
+            let of = self.maker.outline.inside(Some(index)).collect::<Vec<_>>();
+            let of = of.into_iter().map(|inner| self.maker.outline.id(inner));
+            of.map(|inner| self.maker.placed(&inner)).collect::<Vec<StepId>>()
+        };
         if passed_over.is_some() {
             pass_over(&mut steps[from..], passed_over);
         }
         let mut last = self.group_end(index, id);
         last.skip = passed_over;
-        let of = self.maker.outline.inside(Some(index)).collect::<Vec<_>>();
-        let of = of.into_iter().map(|inner| self.maker.outline.id(inner));
-        let of: Vec<StepId> = of.map(|inner| self.maker.placed(&inner)).collect();
         last.needs.push(begin_id.clone());
         last.because.insert(begin_id, EdgeReason::Group);
         for inner in &of {
@@ -115,6 +127,12 @@ impl Emitter<'_, '_> {
         let mut step = self.maker.outer(index, id);
         self.maker.inside = Some(index);
         self.maker.set_results(&mut step, doc, None, &at);
+        // What the included runbook itself says about failures, unless it is said here.
+        let included = self.maker.outline.get(index).included();
+        let written = included.and_then(|uses| self.maker.runbook.part(uses)?.document.on_failure);
+        if let Some(policy) = written.filter(|_| doc.on_failure.is_none()) {
+            (step.on_failure, step.fails_group) = (policy, false);
+        }
         step
     }
 

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::edges::Edges;
 use super::emit::Emitter;
+use super::include::Brought;
 use super::names::Known;
 use super::request::{Estimates, PlanRequest};
 use super::resolve::{self, Environment};
@@ -13,10 +14,12 @@ use super::{codes, objectives, sleeps, spans, timing};
 use crate::catalog::Catalog;
 use crate::event::SkipReason;
 use crate::id::{Digest, StepId};
-use crate::plan::{EdgeReason, Executable, FORMAT, Plan, PluginUse, Step, digest};
+use crate::plan::{
+    EdgeReason, Executable, FORMAT, Include, Notice, Plan, PluginUse, Span, Step, digest,
+};
 use crate::runbook::{Graph, Level, Outline, Problem, Runbook};
 use crate::text::Templated;
-use crate::words::{Mode, OnCancel, Phase};
+use crate::words::{Mode, OnCancel, OnFailure, Phase};
 
 /// The plan of a runbook for one environment: resolved, selected, scheduled.
 ///
@@ -29,50 +32,23 @@ pub fn plan(
     estimates: &Estimates,
 ) -> Result<Plan, Vec<Problem>> {
     let document = &runbook.document;
-    let outline = Outline::new(document);
-    let (graph, mut problems) = Graph::of(document, &outline);
-    if problems.iter().any(|problem| problem.level == Level::Error) {
-        return Err(problems);
-    }
+    let mut problems = Vec::new();
     let services = objectives::services(document, &mut problems);
-    let selection = select::select(document, &outline, &graph, request, &mut problems);
-    let Some(environment) = resolve::resolve(document, request, &mut problems) else {
-        return Err(problems);
+    let made = match make(runbook, catalog, request, estimates, &Around::default()) {
+        Ok(made) if problems.is_empty() => made,
+        Ok(_) => return Err(problems),
+        Err(others) => {
+            problems.extend(others);
+            return Err(problems);
+        }
     };
-    let file = runbook.file.rsplit('/').next().unwrap_or(&runbook.file);
-    let mut maker = Maker {
-        document,
-        outline: &outline,
-        file,
-        catalog,
-        environment: &environment,
-        estimates,
-        problems,
-        plugins: BTreeSet::new(),
-        reads: Vec::new(),
-        reads_style: None,
-        around: Vec::new(),
-        inside: None,
-        host_unknown: false,
-        windows: BTreeMap::new(),
-    };
-    let mut steps = Emitter { maker: &mut maker, graph: &graph, selection: &selection }.steps();
-    check_reads(&mut maker, &graph, &selection, request);
-    let Maker { problems, plugins, windows, .. } = maker;
-    if problems.iter().any(|problem| problem.level == Level::Error) {
-        return Err(problems);
-    }
-    pass_over_closings(&mut steps);
-    if selection.phases.contains(&Phase::Cleanup) {
+    let Made { mut steps, environment, plugins, phases, notices, spans, includes } = made;
+    if phases.contains(&Phase::Cleanup) {
         add_cleanup_edges(&mut steps);
     }
-    let plugins = used_plugins(plugins, catalog, &environment);
-    let Selection { phases, notices, .. } = selection;
-    let Environment { protected, known, secrets, mut pools, .. } = environment;
-    pools.extend(windows);
-    let Known { mode, style, environment, inputs, values, hosts } = known;
+    let Environment { protected, known, secrets, pools, .. } = environment;
+    let Known { mode, style, environment, inputs, values, hosts, .. } = known;
     sleeps::shorten(&mut steps);
-    let mut problems = Vec::new();
     let mut plan = Plan {
         format: FORMAT,
         runbook: document.runbook.value.clone(),
@@ -95,16 +71,14 @@ pub fn plan(
         plugins,
         pools,
         services,
-        spans: spans::spans(document, &mut problems),
+        spans,
+        includes,
         steps,
         files: Vec::new(),
         forecast: None,
         notices,
         seal: None,
     };
-    if !problems.is_empty() {
-        return Err(problems);
-    }
     let used = used_secrets(&plan);
     plan.secrets = secrets.into_iter().filter(|(name, _)| used.contains(name)).collect();
     // The digest covers nothing of the schedule, whose search takes its seed from it.
@@ -112,6 +86,89 @@ pub fn plan(
     timing::schedule_plan(&mut plan, request.effort);
     plan.notices.extend(timing::guessed(&plan));
     Ok(plan)
+}
+
+/// What stands around an included runbook; nothing for one that stands alone.
+#[derive(Debug, Default)]
+pub(super) struct Around {
+    /// Inputs that are only known when it begins.
+    pub(super) asked: BTreeSet<String>,
+    /// What follows from a failure where it does not say so.
+    pub(super) policy: Option<(OnFailure, bool)>,
+}
+
+/// The steps of a runbook, those of runbooks that it includes among them, and all that they use.
+pub(super) struct Made {
+    pub(super) steps: Vec<Step>,
+    /// Its own, with the hosts, secrets and pools of what it includes.
+    pub(super) environment: Environment,
+    pub(super) plugins: BTreeMap<String, PluginUse>,
+    pub(super) phases: Vec<Phase>,
+    pub(super) notices: Vec<Notice>,
+    pub(super) spans: Vec<Span>,
+    pub(super) includes: BTreeMap<StepId, Include>,
+}
+
+/// Makes the steps of a runbook for one environment.
+pub(super) fn make(
+    runbook: &Runbook,
+    catalog: &Catalog,
+    request: &PlanRequest,
+    estimates: &Estimates,
+    around: &Around,
+) -> Result<Made, Vec<Problem>> {
+    let document = &runbook.document;
+    let outline = Outline::new(document);
+    let (graph, mut problems) = Graph::of(document, &outline);
+    if problems.iter().any(|problem| problem.level == Level::Error) {
+        return Err(problems);
+    }
+    let selection = select::select(document, &outline, &graph, request, &mut problems);
+    let Some(mut environment) = resolve::resolve(document, request, &around.asked, &mut problems)
+    else {
+        return Err(problems);
+    };
+    let file = runbook.file.rsplit('/').next().unwrap_or(&runbook.file);
+    let mut maker = Maker {
+        runbook,
+        document,
+        outline: &outline,
+        file,
+        catalog,
+        environment: &environment,
+        estimates,
+        problems,
+        plugins: BTreeSet::new(),
+        reads: Vec::new(),
+        reads_style: None,
+        around: Vec::new(),
+        inside: None,
+        host_unknown: false,
+        windows: BTreeMap::new(),
+        around_policy: around.policy,
+        brought: Brought::default(),
+        request,
+    };
+    let mut steps = Emitter { maker: &mut maker, graph: &graph, selection: &selection }.steps();
+    check_reads(&mut maker, &graph, &selection, request);
+    let Maker { mut problems, plugins, windows, brought, .. } = maker;
+    let mut spans = spans::spans(document, &outline, &mut problems);
+    if problems.iter().any(|problem| problem.level == Level::Error) {
+        return Err(problems);
+    }
+    pass_over_closings(&mut steps);
+    let mut plugins = used_plugins(plugins, catalog, &environment);
+    let Selection { phases, mut notices, .. } = selection;
+    environment.pools.extend(windows);
+    let Brought { hosts, secrets, pools, plugins: others, includes, spans: more, notices: told } =
+        brought;
+    environment.known.hosts.extend(hosts);
+    environment.secrets.extend(secrets);
+    environment.pools.extend(pools);
+    plugins.extend(others);
+    spans.extend(more);
+    notices.extend(told);
+    Ok(Made { steps, environment, plugins, phases, notices, spans, includes })
 }
 
 /// What can only be said once every step is known: reads of steps that are left out, and of the

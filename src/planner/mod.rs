@@ -12,6 +12,7 @@ mod explain;
 pub mod forecast;
 #[cfg(test)]
 mod group_tests;
+mod include;
 mod make;
 mod names;
 mod objectives;

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dr_plugin::Host;
 use serde_json::{Map, Value, json};
@@ -14,6 +14,8 @@ pub(super) struct Known {
     pub(super) style: Style,
     pub(super) environment: String,
     pub(super) inputs: BTreeMap<String, Value>,
+    /// Inputs that are only known during the run.
+    pub(super) asked: BTreeSet<String>,
     pub(super) values: BTreeMap<String, Value>,
     pub(super) hosts: BTreeMap<String, Host>,
 }

@@ -39,6 +39,9 @@ pub(super) fn select(
         .collect();
     for skip in &request.skips {
         let Some(position) = graph.position(skip.step.as_str()) else {
+            if in_an_include(outline, skip.step.as_str()) {
+                continue;
+            }
             let mut problem = Problem::error(
                 codes::SELECTION,
                 DocPath::key("steps"),
@@ -64,6 +67,21 @@ pub(super) fn select(
     Selection { phases: selector.phases, skips, notices }
 }
 
+/// Whether a step stands in an included runbook, which is asked about it itself.
+fn in_an_include(outline: &Outline<'_>, id: &str) -> bool {
+    let ends = id.match_indices('/').map(|(end, _)| &id[..end]);
+    let plain = |id: &str| {
+        let names = id.split('/').map(|name| name.split('@').next().unwrap_or(name));
+        names.collect::<Vec<_>>().join("/")
+    };
+    ends.into_iter().any(|around| {
+        let around = plain(around);
+        (0..outline.len()).any(|step| {
+            outline.get(step).included().is_some() && outline.id(step).as_str() == around
+        })
+    })
+}
+
 /// The phases that a run takes, in their order.
 fn phases(document: &Document, outline: &Outline<'_>, request: &PlanRequest) -> Vec<Phase> {
     let has = |phase: Phase| outline.steps().any(|step| step.phase == Some(phase));
@@ -72,7 +90,8 @@ fn phases(document: &Document, outline: &Outline<'_>, request: &PlanRequest) -> 
     } else if let Some(written) = &document.default_phases {
         written.clone()
     } else {
-        let mut steps = outline.steps().filter(|step| !step.is_group() || step.phase.is_some());
+        let mut steps =
+            outline.steps().filter(|step| step.doc.steps.is_none() || step.phase.is_some());
         let only_backup =
             steps.all(|step| matches!(step.phase, Some(Phase::Backup | Phase::Cleanup)));
         if only_backup {

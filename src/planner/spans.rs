@@ -2,12 +2,16 @@
 
 use super::codes;
 use crate::id::StepId;
-use crate::plan::{Plan, Span, Step};
-use crate::runbook::{DocPath, Document, Problem};
+use crate::plan::{Plan, Span, Step, begin_of};
+use crate::runbook::{DocPath, Document, Outline, Problem};
 use crate::time::Millis;
 
 /// The spans of a runbook, without their predictions.
-pub(super) fn spans(document: &Document, problems: &mut Vec<Problem>) -> Vec<Span> {
+pub(super) fn spans(
+    document: &Document,
+    outline: &Outline<'_>,
+    problems: &mut Vec<Problem>,
+) -> Vec<Span> {
     let mut spans = Vec::with_capacity(document.spans.len());
     for (name, doc) in &document.spans {
         let objective = doc.objective.as_deref().map(str::parse::<Millis>).transpose();
@@ -19,7 +23,7 @@ pub(super) fn spans(document: &Document, problems: &mut Vec<Problem>) -> Vec<Spa
         spans.push(Span {
             name: name.clone(),
             description: doc.description.clone(),
-            from: StepId::from(doc.from.as_str()),
+            from: begin(outline, &doc.from),
             to: StepId::from(doc.to.as_str()),
             objective_ms: objective.map(|objective| objective.0),
             predicted_ms: None,
@@ -27,6 +31,13 @@ pub(super) fn spans(document: &Document, problems: &mut Vec<Problem>) -> Vec<Spa
         });
     }
     spans
+}
+
+/// Where a step begins: a group or loop begins with a step of its own.
+fn begin(outline: &Outline<'_>, id: &str) -> StepId {
+    let is_compound = outline.lasting(id).is_some_and(|step| outline.get(step).is_compound());
+    let id = StepId::from(id);
+    if is_compound { begin_of(&id) } else { id }
 }
 
 /// Adds what the schedule predicts.

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 
 use super::codes;
 use super::compound::Element;
+use super::include::Brought;
 use super::names::KnownAt;
-use super::request::Estimates;
+use super::request::{Estimates, PlanRequest};
 use super::resolve::Environment;
 use crate::catalog::Catalog;
 use crate::event::SkipReason;
@@ -17,7 +18,7 @@ use crate::plan::{
 };
 use crate::runbook::{
     ApproveDoc, CheckDoc, DocPath, Document, ExpectDoc, InputDoc, Outline, Problem, RepeatDoc,
-    RetryDoc, SeverityDoc, SleepDoc, StepDoc, nearest,
+    RetryDoc, Runbook, SeverityDoc, SleepDoc, StepDoc, nearest,
 };
 use crate::text::{Expr, Path, Templated, TextError};
 use crate::time::Millis;
@@ -33,6 +34,7 @@ const CHECK_TIMEOUT: u64 = 30 * SECOND;
 
 /// Turns declarations into steps of a plan, and remembers what they use.
 pub(super) struct Maker<'a> {
+    pub(super) runbook: &'a Runbook,
     pub(super) document: &'a Document,
     pub(super) outline: &'a Outline<'a>,
     pub(super) file: &'a str,
@@ -53,6 +55,12 @@ pub(super) struct Maker<'a> {
     pub(super) host_unknown: bool,
     /// Pools that loops are.
     pub(super) windows: BTreeMap<String, Pool>,
+    /// What follows from a failure where this runbook does not say so, if another includes it.
+    pub(super) around_policy: Option<(OnFailure, bool)>,
+    /// What the runbooks that it includes bring along.
+    pub(super) brought: Brought,
+    /// What is asked for.
+    pub(super) request: &'a PlanRequest,
     /// Where `run.style` is read.
     pub(super) reads_style: Option<DocPath>,
 }
@@ -236,6 +244,7 @@ impl Maker<'_> {
             inside: None,
             opens: None,
             group: None,
+            include: None,
             bound: BTreeMap::new(),
             timeout_ms: None,
             retry: Retry {
@@ -624,7 +633,7 @@ impl Maker<'_> {
     }
 }
 
-fn asked((name, doc): (&String, &InputDoc)) -> Asked {
+pub(super) fn asked((name, doc): (&String, &InputDoc)) -> Asked {
     Asked {
         name: name.clone(),
         kind: doc.kind,

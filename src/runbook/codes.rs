@@ -81,6 +81,8 @@ codes! {
     UNDO_SHAPE = "DR1311", "an undo that cannot be carried out";
     /// A loop whose elements cannot be used.
     LOOP_ITEMS = "DR1312", "a loop whose elements cannot be used";
+    /// A path that leads to no runbook that could be included, or inputs that it does not take.
+    INCLUDE = "DR1313", "a runbook that cannot be included";
     /// A template that cannot be read.
     BAD_TEXT = "DR1401", "a text cannot be read";
     /// An expression that cannot be read.

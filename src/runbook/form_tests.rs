@@ -139,7 +139,7 @@ steps:
         (format!("{{ id: s, {call}, estimate: soon }}"), vec!["DR1501"]),
         (format!("{{ id: s, {call}, timeout: 0s }}"), vec!["DR1502"]),
         (format!("{{ id: s, {call}, repeat: {{ until: 'true', at_most: 1, stable: 2 }}, effect: pure }}"), vec!["DR1502"]),
-        ("{ id: s, uses: ./other.yaml }".to_owned(), vec!["DR1012"]),
+        ("{ id: s, uses: ./other.yaml }".to_owned(), vec!["DR1313"]),
         ("{ id: s, uses: local }".to_owned(), vec!["DR1302"]),
         ("{ id: s, uses: local.command }".to_owned(), vec!["DR1303"]),
         ("{ id: s, uses: local.command, with: [a] }".to_owned(), vec!["DR1303"]),

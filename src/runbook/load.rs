@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -69,7 +70,7 @@ pub fn load(text: &str, file: &str) -> Result<Runbook, Vec<Problem>> {
         return Err(problems);
     }
     let document = typed(text).map_err(|problem| vec![*problem])?;
-    Ok(Runbook { document, file: file.to_owned(), text: Arc::from(text) })
+    Ok(Runbook { document, file: file.to_owned(), text: Arc::from(text), parts: BTreeMap::new() })
 }
 
 /// The typed document of a text that has the right form.

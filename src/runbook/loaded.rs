@@ -1,6 +1,7 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Document;
+use super::{Document, Part};
 
 /// A runbook that was read without an error of form.
 #[derive(Debug, Clone)]
@@ -11,4 +12,6 @@ pub struct Runbook {
     pub file: String,
     /// Its text, for showing places.
     pub text: Arc<str>,
+    /// The runbooks that it includes, by path as it names them.
+    pub parts: BTreeMap<String, Part>,
 }

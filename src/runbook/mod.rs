@@ -15,6 +15,7 @@ mod normalize;
 mod outline;
 #[cfg(test)]
 mod pages_tests;
+mod parts;
 mod problem;
 mod report;
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub use load::{load, read};
 pub use loaded::Runbook;
 pub use normalize::normalize;
 pub use outline::{Declared, Outline};
+pub use parts::{Found, Library, Part, Unread, include, is_path};
 pub use problem::{DocPath, Level, Problem};
 pub use report::{Finding, Look, findings, page, render};
 pub use sarif::{github, sarif};

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use super::{DocPath, Document, StepDoc};
+use super::{DocPath, Document, StepDoc, is_path};
 use crate::id::StepId;
 use crate::words::Phase;
 
@@ -213,10 +213,16 @@ impl<'a> Outline<'a> {
 }
 
 impl<'a> Declared<'a> {
-    /// Whether it is a group of steps.
+    /// Whether it is a group of steps: its own, or those of a runbook that it includes.
     #[must_use]
     pub fn is_group(&self) -> bool {
-        self.doc.steps.is_some()
+        self.doc.steps.is_some() || self.included().is_some()
+    }
+
+    /// The path of the runbook that it includes.
+    #[must_use]
+    pub fn included(&self) -> Option<&'a str> {
+        self.doc.uses.as_deref().filter(|uses| is_path(uses))
     }
 
     /// Whether others come inside it: it is a group or a loop.

@@ -73,6 +73,9 @@ pub struct Problem {
     pub within: Option<Range<usize>>,
     /// Bytes of the file, where already known (syntax errors).
     pub span: Option<Range<usize>>,
+    /// The file, where it is not the runbook itself but one that it includes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
 }
 
 impl Problem {
@@ -86,6 +89,7 @@ impl Problem {
             at: Some(at),
             within: None,
             span: None,
+            file: None,
         }
     }
 
@@ -103,6 +107,13 @@ impl Problem {
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// The same in an included file, unless it is about another one already.
+    #[must_use]
+    pub fn in_file(mut self, file: &str) -> Self {
+        self.file.get_or_insert_with(|| file.to_owned());
         self
     }
 

@@ -64,6 +64,12 @@ impl Templated {
         if reserved(&value).is_some() { Self(json!({ LITERAL: value })) } else { Self(value) }
     }
 
+    /// A value of marked JSON, put together from others.
+    #[must_use]
+    pub fn of_rendered(marked: Value) -> Self {
+        Self(marked)
+    }
+
     /// The marked JSON.
     #[must_use]
     pub fn as_value(&self) -> &Value {

@@ -1,6 +1,6 @@
 use dr_plugin::ErrorClass;
 
-use crate::plan::UNDO;
+use crate::plan::{FAILED_INSIDE, UNDO};
 
 use super::{GateView, Open, Phase, QuestionView, StepView, View, clean_line};
 use crate::event::{CancelRequest, RequestKind, RunFinished, StepState, Verdict};
@@ -292,7 +292,11 @@ fn answer(step: &StepView, option: RequestKind, run: &str) -> Option<Advice> {
 
 /// What can be done about each step that failed, in the order in which they failed.
 fn failures(view: &View, run: &str) -> Vec<Advice> {
-    let mut failed: Vec<&StepView> = view.steps().iter().filter(|step| step.has_failed()).collect();
+    // What failed inside a group is what can be mended.
+    let is_group =
+        |step: &StepView| step.error.as_ref().is_some_and(|error| error.code == FAILED_INSIDE);
+    let failed = view.steps().iter().filter(|step| step.has_failed() && !is_group(step));
+    let mut failed: Vec<&StepView> = failed.collect();
     failed.sort_by_key(|step| step.finished_ms);
     let quoted = run;
     let mut advice = Vec::new();

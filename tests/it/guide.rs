@@ -25,12 +25,25 @@ fn runbooks(page: &str) -> Vec<&str> {
         .collect()
 }
 
+/// Blocks that are files which a runbook of the page includes: their first line says which.
+fn parts(page: &str) -> Vec<(&str, &str)> {
+    page.split("```yaml\n# ")
+        .skip(1)
+        .filter_map(|rest| rest.split_once("```")?.0.split_once('\n'))
+        .filter(|(_, block)| block.starts_with("runbook:"))
+        .collect()
+}
+
 #[test]
 fn runbooks_of_the_guide_are_right() {
     let mut seen = 0;
     for (path, page) in pages() {
         for (number, block) in runbooks(&page).into_iter().enumerate() {
             let dr = dr().runbook(block);
+            for (file, block) in parts(&page) {
+                fs::create_dir_all(dr.path(file).parent().unwrap()).unwrap();
+                fs::write(dr.path(file), block).unwrap();
+            }
             let ended = dr.args(["check", "--strict", "runbook.yaml"]).run();
             assert_eq!(ended.code, Some(0), "{}, block {}\n{ended}", path.display(), number + 1);
             dr.args(["plan", "runbook.yaml", "--history", "none"]).run().code(0);

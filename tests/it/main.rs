@@ -17,6 +17,7 @@ mod groups;
 mod guide;
 mod hostile;
 mod house;
+mod includes;
 mod init;
 mod injection;
 mod kills;

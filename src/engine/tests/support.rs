@@ -289,6 +289,7 @@ pub(super) fn plan() -> Plan {
         pools: BTreeMap::new(),
         services: Vec::new(),
         spans: Vec::new(),
+        includes: BTreeMap::new(),
         steps: Vec::new(),
         files: Vec::new(),
         forecast: None,

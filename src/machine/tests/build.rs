@@ -70,6 +70,7 @@ pub(super) fn step(id: &str) -> Step {
         inside: None,
         opens: None,
         group: None,
+        include: None,
         bound: BTreeMap::new(),
         timeout_ms: None,
         retry: Retry {
@@ -280,6 +281,7 @@ pub(super) fn plan(steps: Vec<Step>) -> Plan {
         pools: BTreeMap::from([("run".to_owned(), Pool { capacity: 32 })]),
         services,
         spans: Vec::new(),
+        includes: BTreeMap::new(),
         steps,
         files: Vec::new(),
         forecast: None,

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -28,6 +28,7 @@ pub(in crate::planner) struct Environment {
 pub(in crate::planner) fn resolve(
     document: &Document,
     request: &PlanRequest,
+    asked: &BTreeSet<String>,
     problems: &mut Vec<Problem>,
 ) -> Option<Environment> {
     let (name, doc) = match choose(document, request) {
@@ -51,11 +52,12 @@ pub(in crate::planner) fn resolve(
         mode: request.mode,
         style: request.style.unwrap_or(Style::Graceful),
         environment: name,
-        inputs: inputs::resolve(document, request, problems),
+        inputs: inputs::resolve(document, request, asked, problems),
+        asked: asked.clone(),
         values: BTreeMap::new(),
         hosts: BTreeMap::new(),
     };
-    if known.inputs.len() < document.inputs.len() {
+    if known.inputs.len() + asked.len() < document.inputs.len() {
         // What reads a missing input would only repeat the problem.
         return None;
     }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -11,6 +11,7 @@ use crate::runbook::{DocPath, Document, InputDoc, Problem, nearest};
 pub(super) fn resolve(
     document: &Document,
     request: &PlanRequest,
+    asked: &BTreeSet<String>,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<String, Value> {
     for name in request.inputs.keys() {
@@ -30,7 +31,7 @@ pub(super) fn resolve(
         }
     }
     let mut resolved = BTreeMap::new();
-    for (name, doc) in &document.inputs {
+    for (name, doc) in document.inputs.iter().filter(|(name, _)| !asked.contains(*name)) {
         let at = DocPath(format!("inputs.{name}"));
         let read = match (request.inputs.get(name), &doc.default) {
             (Some(InputValue::Text(text)), _) => from_text(doc.kind, text),

@@ -2,7 +2,7 @@ use dr_plugin::{ActionManifest, HostNeed};
 use serde_json::Value;
 
 use super::checker::{Checker, texts};
-use crate::runbook::{DocPath, StepDoc, codes, nearest};
+use crate::runbook::{DocPath, StepDoc, codes, is_path, nearest};
 use crate::text::Place;
 
 /// A call of an action, and where.
@@ -22,7 +22,7 @@ impl<'a> Checker<'a> {
             self.host_known(step.host.as_deref(), index, at);
             return;
         };
-        if uses.contains('/') {
+        if is_path(uses) {
             return;
         }
         let inherited = self.outline.host(index).map(|(host, _)| host);

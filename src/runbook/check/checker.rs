@@ -1,10 +1,12 @@
+use std::collections::BTreeMap;
+
 use dr_plugin::{ActionManifest, Effect};
 
 use super::ancestors::Ancestors;
 use super::arguments::Schemas;
 use crate::catalog::Catalog;
 use crate::runbook::{
-    DocPath, Document, Graph, Outline, Problem, Runbook, StepDoc, codes, nearest,
+    DocPath, Document, Graph, Outline, Part, Problem, Runbook, StepDoc, codes, nearest,
 };
 use crate::text::Vocabulary;
 
@@ -26,9 +28,10 @@ pub fn check(runbook: &Runbook, catalog: &Catalog) -> Vec<Problem> {
         catalog,
         graph,
         problems,
-        vocabulary: vocabulary(document, &outline),
+        vocabulary: vocabulary(runbook, &outline),
         ancestors: Ancestors::default(),
         outline,
+        parts: &runbook.parts,
         schemas: Schemas::default(),
     };
     checker.names();
@@ -57,6 +60,8 @@ pub(super) struct Checker<'a> {
     pub(super) graph: Graph,
     /// Every declared step, those inside groups included.
     pub(super) outline: Outline<'a>,
+    /// Included runbooks, by path as they are named.
+    pub(super) parts: &'a BTreeMap<String, Part>,
     pub(super) problems: Vec<Problem>,
     /// What texts and decisions can name.
     pub(super) vocabulary: Vocabulary,
@@ -134,7 +139,14 @@ impl<'a> Checker<'a> {
 }
 
 /// What the runbook declares, in any of its environments.
-fn vocabulary(document: &Document, outline: &Outline<'_>) -> Vocabulary {
+fn vocabulary(runbook: &Runbook, outline: &Outline<'_>) -> Vocabulary {
+    let document = &runbook.document;
+    // What an include gives is computed of the steps inside it.
+    let inside = runbook.parts.values().filter_map(|part| match part {
+        Part::Runbook(part) => Some(&part.document.steps),
+        Part::Unread(_) | Part::Nothing(_) => None,
+    });
+    let inside = inside.flatten().map(|step| step.id.value.clone());
     let environments = || document.environments.values();
     let names = |own: &mut dyn Iterator<Item = &String>| own.cloned().collect();
     Vocabulary {
@@ -146,7 +158,7 @@ fn vocabulary(document: &Document, outline: &Outline<'_>) -> Vocabulary {
         secrets: names(
             &mut document.secrets.keys().chain(environments().flat_map(|e| e.secrets.keys())),
         ),
-        steps: outline.steps().map(|step| step.doc.id.value.clone()).collect(),
+        steps: outline.steps().map(|step| step.doc.id.value.clone()).chain(inside).collect(),
         ..Vocabulary::default()
     }
 }

@@ -30,9 +30,11 @@ impl Checker<'_> {
         let is_outer = declared.parent.is_none();
         let changes = || {
             (index..declared.end as usize).any(|inner| {
-                let inner = self.outline.get(inner).doc;
-                inner.uses.is_some()
-                    && self.effect_of(inner).is_some_and(|effect| effect != Effect::Pure)
+                let declared = self.outline.get(inner);
+                let inner = declared.doc;
+                declared.included().is_some()
+                    || inner.uses.is_some()
+                        && self.effect_of(inner).is_some_and(|effect| effect != Effect::Pure)
             })
         };
         // Alone there is nothing that it could have forgotten.

@@ -8,6 +8,7 @@ mod ends;
 mod environments;
 mod gates;
 mod groups;
+mod includes;
 mod inputs;
 mod lint_time;
 mod lints;

@@ -3,8 +3,8 @@ use serde_json::Value;
 use super::checker::{Checker, texts};
 use crate::plan::OnReject;
 use crate::runbook::{
-    DocPath, ExpectDoc, ForEachDoc, Problem, SeverityDoc, StepDoc, ValidationCheckDoc, codes,
-    nearest,
+    DocPath, ExpectDoc, ForEachDoc, Part, Problem, SeverityDoc, StepDoc, ValidationCheckDoc, codes,
+    is_path, nearest,
 };
 use crate::text::{Expr, Path, Place, Read, Segment, Templated, TextError, known_at_plan_time};
 
@@ -94,7 +94,9 @@ impl Checker<'_> {
             self.template(before.at(Place::GateMessage), &approve.message, &at);
         }
         if let Some(with) = &step.with {
-            self.with(reader, with, &at.field("with"));
+            // What an included runbook is given is computed before it begins.
+            let includes = step.uses.as_deref().is_some_and(is_path);
+            self.with(if includes { before } else { reader }, with, &at.field("with"));
         }
         for (position, (name, output)) in step.outputs.iter().enumerate() {
             let reader = Reader { outputs: position, ..reader.at(Place::Outputs) };
@@ -344,6 +346,15 @@ impl Checker<'_> {
             let help = "write `steps.ID.outputs.NAME`".to_owned();
             return Err((codes::NOT_AN_ANCESTOR, message, Some(help)));
         };
+        if let Some(inner) = reader.inside.and_then(|group| self.outline.get(group).included())
+            && let Some(Part::Runbook(part)) = self.parts.get(inner)
+            && let Some(step) = part.document.steps.iter().find(|step| step.id.value == id)
+        {
+            return match (path.field(2), path.field(3)) {
+                (Some("outputs"), Some(output)) => wrong_output_of(step, id, output),
+                _ => Ok(()),
+            };
+        }
         let Some(index) = self.outline.named(id, reader.inside) else {
             let message = format!("there is no step `{id}` here");
             let help = "a step inside a group is seen by its siblings alone: declare `outputs` on \
@@ -393,15 +404,7 @@ impl Checker<'_> {
         let (Some("outputs"), Some(output)) = (path.field(2), path.field(3)) else {
             return Ok(());
         };
-        let told = step.approve.as_ref().is_some_and(|gate| gate.inputs.contains_key(output));
-        if !step.outputs.contains_key(output) && !told {
-            let help = match nearest(output, step.outputs.keys().map(String::as_str)) {
-                Some(close) => format!("did you mean `{close}`?"),
-                None => format!("add `outputs: {{ {output}: \"result…\" }}` to `{id}`"),
-            };
-            let message = format!("`{id}` has no output `{output}`");
-            return Err((codes::UNKNOWN_OUTPUT, message, Some(help)));
-        }
+        wrong_output_of(step, id, output)?;
         let may_skip = |gate: &crate::runbook::ApproveDoc| gate.on_reject == Some(OnReject::Skip);
         let skippable = step.when.is_some() || step.approve.as_ref().is_some_and(may_skip);
         // A step that asks in its own `when` how the other ended knows what it reads.
@@ -421,6 +424,19 @@ impl Checker<'_> {
         }
         Ok(())
     }
+}
+
+/// An output that a step does not have.
+fn wrong_output_of(step: &StepDoc, id: &str, output: &str) -> Result<(), Wrong> {
+    let told = step.approve.as_ref().is_some_and(|gate| gate.inputs.contains_key(output));
+    if step.outputs.contains_key(output) || told {
+        return Ok(());
+    }
+    let help = match nearest(output, step.outputs.keys().map(String::as_str)) {
+        Some(close) => format!("did you mean `{close}`?"),
+        None => format!("add `outputs: {{ {output}: \"result…\" }}` to `{id}`"),
+    };
+    Err((codes::UNKNOWN_OUTPUT, format!("`{id}` has no output `{output}`"), Some(help)))
 }
 
 /// What is read of the step that is taken back or closed.

@@ -1,21 +1,15 @@
 use dr_plugin::Effect;
 
 use super::checker::Checker;
-use crate::runbook::{DocPath, StepDoc, codes};
+use crate::runbook::{DocPath, StepDoc, codes, is_path};
 
 impl Checker<'_> {
     /// Whether the keys of a step go together, and whether it does anything.
     pub(super) fn step_shape(&mut self, index: usize, step: &StepDoc, at: &DocPath) {
         let id = &step.id.value;
-        if let Some(uses) = &step.uses
-            && uses.contains('/')
-        {
-            self.help(
-                codes::NOT_AVAILABLE,
-                at.field("uses"),
-                "including another runbook is not available in this version of dr",
-                "write its steps into this runbook",
-            );
+        if let Some(uses) = step.uses.as_deref().filter(|uses| is_path(uses)) {
+            self.include(step, uses, at);
+            return;
         }
         if step.sleep.is_some() && step.uses.is_some() {
             self.help(

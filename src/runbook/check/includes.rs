@@ -1,0 +1,127 @@
+//! Steps that include another runbook.
+
+use serde_json::Value;
+
+use super::checker::Checker;
+use crate::plan::{allowed, from_json};
+use crate::runbook::{DocPath, Part, Runbook, StepDoc, codes};
+use crate::text::Templated;
+
+const NAME_ONE: &str =
+    "name a runbook of this repository, from the folder of this one: `./parts/restore.yaml`";
+
+impl Checker<'_> {
+    /// Whether the path of an included runbook leads to one, and whether it takes what it is given.
+    pub(super) fn include(&mut self, step: &StepDoc, path: &str, at: &DocPath) {
+        let id = &step.id.value;
+        let place = at.field("uses");
+        for (key, is_there, help) in [
+            ("steps", step.steps.is_some(), "move them into the included runbook, or beside it"),
+            ("host", step.host.is_some(), "the steps inside name their hosts themselves"),
+            ("takes", !step.takes.is_empty(), "say it on the steps inside"),
+            ("sleep", step.sleep.is_some(), "put the wait into a step of its own"),
+            ("timeout", step.timeout.is_some(), "a timeout is for one attempt of one step"),
+            ("retry", step.retry.is_some(), "say it on the steps inside"),
+            ("repeat", step.repeat.is_some(), "say it on a step inside that only reads"),
+            ("effect", step.effect.is_some(), "say it on the steps inside"),
+            ("check", step.check.is_some(), "say it on the steps inside"),
+            ("on_unknown", step.on_unknown.is_some(), "say it on the steps inside"),
+            ("undo", step.undo.is_some(), "say it on the steps inside"),
+            ("expect_error", step.expect_error.is_some(), "say it on the step inside that fails"),
+            ("incident", step.incident, "say it on the step that is the incident"),
+            (
+                "estimate",
+                step.estimate.is_some() && step.for_each.is_none(),
+                "it takes as long as the steps inside",
+            ),
+        ] {
+            if is_there {
+                self.help(
+                    codes::STEP_SHAPE,
+                    at.field(key),
+                    format!("`{key}` means nothing here: `{id}` includes another runbook"),
+                    help,
+                );
+            }
+        }
+        match self.parts.get(path) {
+            Some(Part::Runbook(runbook)) => {
+                let runbook = std::sync::Arc::clone(runbook);
+                self.include_inputs(&runbook, step, at);
+            }
+            Some(Part::Unread(unread)) => {
+                let file = unread.file.clone();
+                self.help(
+                    codes::INCLUDE,
+                    place,
+                    format!("`{path}` cannot be read as a runbook"),
+                    format!("mend {file} first"),
+                );
+            }
+            Some(Part::Nothing(why)) => {
+                let message = format!("`{path}` {why}");
+                self.help(codes::INCLUDE, place, message, NAME_ONE);
+            }
+            None => {
+                let message = format!("`{path}` is not there");
+                self.help(codes::INCLUDE, place, message, NAME_ONE);
+            }
+        }
+    }
+
+    fn include_inputs(&mut self, runbook: &Runbook, step: &StepDoc, at: &DocPath) {
+        let at = at.field("with");
+        let inputs = &runbook.document.inputs;
+        let given = match &step.with {
+            None => None,
+            Some(Value::Object(given)) => Some(given),
+            Some(_) => {
+                self.help(
+                    codes::INCLUDE,
+                    at,
+                    "`with` gives the inputs of the included runbook by name",
+                    "write `with: { NAME: VALUE }`",
+                );
+                return;
+            }
+        };
+        for (name, value) in given.into_iter().flatten() {
+            let Some(input) = inputs.get(name) else {
+                let names = inputs.keys().map(String::as_str);
+                self.unknown(codes::INCLUDE, at.field(name), "input", name, names);
+                continue;
+            };
+            let is_text = Templated::parse(value).is_ok_and(|template| !template.is_known());
+            if is_text {
+                continue;
+            }
+            let read = from_json(input.kind, value).and_then(|value| {
+                allowed(input.kind, input.choices.as_deref(), input.pattern.as_deref(), &value)
+            });
+            if let Err(why) = read {
+                self.help(
+                    codes::INCLUDE,
+                    at.field(name),
+                    format!("input `{name}`: {why}"),
+                    format!("{} says what it takes", runbook.file),
+                );
+            }
+        }
+        for (name, input) in inputs {
+            if input.default.is_none() && given.is_none_or(|given| !given.contains_key(name)) {
+                let about = input.description.as_deref();
+                let about = about.map(|text| format!(" ({text})")).unwrap_or_default();
+                self.help(
+                    codes::INCLUDE,
+                    if given.is_some() {
+                        at.clone()
+                    } else {
+                        DocPath(at.0.replace(".with", ".uses"))
+                    },
+                    format!("{} needs its input `{name}`{about}", runbook.file),
+                    format!("give it: `with: {{ {name}: … }}`"),
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Included runbooks from the command line.
+
+use std::fs;
+
+use crate::dr;
+
+const MAIN: &str = "
+runbook: shop
+services: { web: { priority: high } }
+steps:
+  - { id: find, needs: [], uses: local.command, effect: pure, with: { argv: [printf, backup-7] }, outputs: { newest: result.stdout } }
+  - id: restore
+    service: web
+    needs: [find]
+    uses: ./parts/restore.yaml
+    with: { site: west, backup: '{{ steps.find.outputs.newest }}' }
+    outputs: { told: steps.load.outputs.told }
+  - { id: end, needs: [restore], uses: local.command, effect: idempotent, with: { argv: [echo, '{{ steps.restore.outputs.told }}'] } }
+";
+
+const PART: &str = "
+runbook: restore
+inputs:
+  site: { type: string }
+  backup: { type: string, pattern: 'backup-.*' }
+steps:
+  - id: stop
+    needs: []
+    uses: local.command
+    effect: idempotent
+    with: { argv: [sh, -c, 'echo \"$0\" >> log', 'stop {{ inputs.site }}'] }
+    undo: { uses: local.command, effect: idempotent, with: { argv: [sh, -c, 'echo \"$0\" >> log', 'start {{ inputs.site }} {{ inputs.backup }}'] } }
+  - { id: load, needs: [stop], uses: local.command, effect: idempotent, with: { argv: [printf, 'did {{ inputs.backup }}'] }, outputs: { told: result.stdout } }
+";
+
+fn with_part(main: &str, part: &str) -> dr_testkit::Dr {
+    let dr = dr().runbook(main);
+    fs::create_dir_all(dr.path("parts")).unwrap();
+    fs::write(dr.path("parts/restore.yaml"), part).unwrap();
+    dr
+}
+
+#[test]
+fn its_steps_are_steps_of_the_plan() {
+    let dr = with_part(MAIN, PART);
+    dr.args(["check", "runbook.yaml"]).run().code(0);
+    dr.args(["execute", "runbook.yaml", "--yes"]).run().code(0);
+    let shown = dr.args(["show", "last", "end"]).run().code(0);
+    assert!(shown.to_string().contains("did backup-7"), "{shown}");
+    let shown = dr.args(["show", "last", "restore/load"]).run().code(0);
+    assert!(shown.to_string().contains("did backup-7"), "{shown}");
+    assert!(dr.last_run().join("runbook/restore.yaml").exists());
+}
+
+#[test]
+fn what_it_did_is_taken_back_with_its_own_inputs() {
+    let main = MAIN
+        .replace("argv: [echo,", "argv: ['false',")
+        .replace("id: end, needs", "id: end, on_failure: undo, needs");
+    let dr = with_part(&main, PART);
+    dr.args(["execute", "runbook.yaml", "--yes"]).run().code(5);
+    assert_eq!(fs::read_to_string(dr.path("log")).unwrap(), "stop west\nstart west backup-7\n");
+}
+
+#[test]
+fn what_is_only_known_later_is_checked_when_it_begins() {
+    let dr = with_part(&MAIN.replace("backup-7", "wrong"), PART);
+    let ended = dr.args(["execute", "runbook.yaml", "--yes"]).run().code(5);
+    assert!(ended.to_string().contains("input `backup`"), "{ended}");
+    assert!(!dr.path("log").exists(), "nothing was done");
+}
+
+#[test]
+fn problems_are_told_where_they_are() {
+    let dr = with_part(MAIN, &PART.replace("inputs.site", "inputs.sight"));
+    let ended = dr.args(["check", "runbook.yaml"]).run().code(3);
+    assert!(ended.stderr.contains("parts/restore.yaml:1"), "{ended}");
+    assert!(ended.stderr.contains("inputs.sight"), "{ended}");
+    dr.args(["execute", "runbook.yaml", "--yes"]).run().code(3);
+
+    let dr = with_part(&MAIN.replace("site: west", "sight: west"), PART);
+    let ended = dr.args(["check", "runbook.yaml"]).run().code(3);
+    for told in ["there is no input `sight`", "needs its input `site`"] {
+        assert!(ended.stderr.contains(told), "{ended}");
+    }
+}
+
+#[test]
+fn what_cannot_be_included_is_told() {
+    for (path, why) in [
+        ("./parts/none.yaml", "is not there"),
+        ("./runbook.yaml", "is this runbook itself"),
+        ("/etc/passwd/x", "absolute path"),
+        ("../../../../../../../../etc/hostname", "leads out of"),
+    ] {
+        let dr = with_part(&MAIN.replace("./parts/restore.yaml", path), PART);
+        let ended = dr.args(["check", "runbook.yaml"]).run().code(3);
+        let said = ended.stderr.replace("\n  |", "").replace("  ", " ");
+        assert!(said.contains(why), "{path}: {ended}");
+    }
+    let round = PART.replace("uses: local.command\n", "uses: ../runbook.yaml\n");
+    let dr = with_part(MAIN, &round);
+    let ended = dr.args(["check", "runbook.yaml"]).run().code(3);
+    assert!(ended.stderr.contains("includes this runbook"), "{ended}");
+}
+
+#[test]
+fn one_name_means_one_thing() {
+    let hosts = |address: &str| format!("hosts: {{ db: {{ address: {address} }} }}\nsteps:");
+    let dr = with_part(
+        &MAIN.replace("steps:\n", &format!("{}\n", hosts("10.0.0.1"))),
+        &PART.replace("steps:\n", &format!("{}\n", hosts("10.9.0.1"))),
+    );
+    let ended = dr.args(["plan", "runbook.yaml"]).run().code(3);
+    assert!(ended.stderr.contains("a host `db`"), "{ended}");
+}
+
+#[test]
+fn a_sealed_plan_knows_the_included_file() {
+    let dr = with_part(MAIN, PART);
+    dr.args(["plan", "runbook.yaml", "-o", "sealed.json"]).run().code(0);
+    let text = fs::read_to_string(dr.path("parts/restore.yaml")).unwrap();
+    fs::write(dr.path("parts/restore.yaml"), text.replace("did ", "done ")).unwrap();
+    let ended = dr.args(["plan", "sealed.json"]).run();
+    let told = ended.to_string();
+    assert!(told.contains("restore.yaml") && told.contains("has changed"), "{told}");
+}
