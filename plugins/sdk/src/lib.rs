@@ -5,7 +5,9 @@
 
 mod call;
 mod cancel;
+mod change;
 mod coerce;
+pub mod conformance;
 mod effect;
 mod error;
 mod host;
@@ -19,11 +21,12 @@ mod serve;
 
 pub use call::{Call, CallKey, Input};
 pub use cancel::{Cancel, CancelLevel};
+pub use change::Change;
 pub use coerce::coerce;
 pub use effect::Effect;
 pub use error::{CallError, ErrorClass};
 pub use host::{Become, Host};
-pub use manifest::{ActionManifest, HostNeed, Keyed, Kind, Manifest, PROTOCOL};
+pub use manifest::{ActionManifest, EffectWhen, HostNeed, Keyed, Kind, Manifest, PROTOCOL};
 pub use period::{Period, PeriodError};
 pub use plugin::{Checked, Context, Plugin, Preview, PreviewStatus, Progress, Stream};
 pub use secret::{MASK, Secret, Secrets, resolve_secrets};

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::Effect;
 
@@ -37,6 +38,9 @@ pub struct ActionManifest {
     pub kind: Kind,
     /// What repeating it would do, unless the step says otherwise.
     pub effect: Effect,
+    /// Inputs for which repeating it does something else. The first that fits decides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub effect_when: Vec<EffectWhen>,
     /// Whether repeating it with the same key is recognised.
     pub keyed: Keyed,
     /// Whether it acts on a host.
@@ -56,6 +60,17 @@ pub struct ActionManifest {
     pub has_undo: bool,
     /// Typical duration in milliseconds, for plans without better knowledge.
     pub typical_ms: u64,
+}
+
+/// An effect that follows from what an action is asked to do: `GET` only reads.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EffectWhen {
+    /// Name of a field of the input.
+    pub field: String,
+    /// Its values. `null` stands for a field that is not given.
+    pub is: Vec<Value>,
+    /// What repeating the action then does.
+    pub effect: Effect,
 }
 
 /// Whether an action may change things.
@@ -124,6 +139,7 @@ impl ActionManifest {
             description: description.to_owned(),
             kind: if effect == Effect::Pure { Kind::Probe } else { Kind::Action },
             effect,
+            effect_when: Vec::new(),
             keyed: Keyed::Never,
             host: HostNeed::None,
             input: schema_of::<In>(),
@@ -156,6 +172,66 @@ impl ActionManifest {
         self
     }
 
+    /// The same action with another effect where `field` of the input is one of `values`.
+    #[must_use]
+    pub fn with_effect_when(
+        mut self,
+        field: &str,
+        values: impl IntoIterator<Item = Value>,
+        effect: Effect,
+    ) -> Self {
+        let is = values.into_iter().collect();
+        self.effect_when.push(EffectWhen { field: field.to_owned(), is, effect });
+        self
+    }
+
+    /// What repeating it with this input would do, as far as the input tells before it is
+    /// rendered: a field whose text is still a template fits nothing.
+    #[must_use]
+    pub fn effect_with(&self, input: Option<&Value>) -> Effect {
+        let is_open = match input {
+            None | Some(Value::Null) => false,
+            Some(Value::Object(fields)) => fields.keys().any(|key| key.starts_with('$')),
+            Some(_) => true,
+        };
+        if is_open {
+            return self.effect;
+        }
+        let fits = |when: &&EffectWhen| {
+            let given = input.and_then(|input| input.get(&when.field)).unwrap_or(&Value::Null);
+            when.is.contains(given)
+        };
+        self.effect_when.iter().find(fits).map_or(self.effect, |when| when.effect)
+    }
+
+    /// The same action, able to say what it would do.
+    #[must_use]
+    pub fn with_preview(mut self) -> Self {
+        self.has_preview = true;
+        self
+    }
+
+    /// The same action, able to say whether it was done.
+    #[must_use]
+    pub fn with_check(mut self) -> Self {
+        self.has_check = true;
+        self
+    }
+
+    /// The same action, able to take itself back.
+    #[must_use]
+    pub fn with_undo(mut self) -> Self {
+        self.has_undo = true;
+        self
+    }
+
+    /// The same action, handing its key to an API that honours client tokens.
+    #[must_use]
+    pub fn with_token(mut self) -> Self {
+        self.keyed = Keyed::Token;
+        self
+    }
+
     /// The same action with another typical duration.
     #[must_use]
     pub fn typically_ms(mut self, typical_ms: u64) -> Self {
@@ -172,4 +248,28 @@ fn schema_of<T: JsonSchema>() -> Schema {
         settings.meta_schema = None;
     });
     SchemaGenerator::new(settings).into_root_schema_for::<T>()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_input_decides_the_effect() {
+        let action = ActionManifest::action::<Value, Value>("", Effect::Once).with_effect_when(
+            "method",
+            [Value::Null, json!("GET")],
+            Effect::Pure,
+        );
+        let effect = |input: Value| action.effect_with(Some(&input));
+        assert_eq!(effect(json!({ "method": "GET" })), Effect::Pure);
+        assert_eq!(effect(json!({})), Effect::Pure);
+        assert_eq!(effect(json!({ "method": "POST" })), Effect::Once);
+        assert_eq!(effect(json!({ "method": "{{ values.method }}" })), Effect::Once);
+        assert_eq!(action.effect_with(None), Effect::Pure);
+        assert_eq!(effect(json!({ "$template": "{{ values.request }}" })), Effect::Once);
+        assert_eq!(effect(json!("{{ values.request }}")), Effect::Once);
+    }
 }

@@ -37,6 +37,16 @@ pub enum Request {
     },
 }
 
+/// Any frame, in either direction: what the JSON Schema of the protocol describes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Frame {
+    /// From `dr`.
+    Request(Request),
+    /// From the plugin.
+    Reply(Reply),
+}
+
 /// How a call is to be stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

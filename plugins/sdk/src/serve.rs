@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, watch};
 
 use crate::protocol::{CallFrame, CancelFrame, MAX_FRAME, Method, Reply, Request, ResultFrame};
-use crate::{CallError, Cancel, CancelLevel, Context, PROTOCOL, Plugin, Progress, Stream};
+use crate::{Call, CallError, Cancel, CancelLevel, Context, PROTOCOL, Plugin, Progress, Stream};
 
 /// The whole of an executable's `main`: `dr-plugin-NAME manifest` prints the manifest, and without
 /// arguments it speaks the protocol until its input ends.
@@ -145,25 +145,10 @@ fn begin(plugin: &Arc<dyn Plugin>, frame: CallFrame, replies: &Replies, running:
     let (plugin, replies, running) = (Arc::clone(plugin), replies.clone(), Arc::clone(running));
     tokio::spawn(async move {
         let mut result = ResultFrame { id, ..ResultFrame::default() };
-        let answered = tokio::spawn(async move {
-            let mut result = ResultFrame::default();
-            let outcome = match method {
-                Method::Preview => {
-                    plugin.preview(&call, &context).await.map(|it| result.preview = Some(it))
-                }
-                Method::Apply => {
-                    plugin.apply(&call, &context).await.map(|it| result.applied = Some(it))
-                }
-                Method::Check => {
-                    plugin.check(&call, &context).await.map(|it| result.checked = Some(it))
-                }
-                Method::Undo => {
-                    plugin.undo(&call, &context).await.map(|it| result.applied = Some(it))
-                }
-            };
-            result.error = outcome.err();
-            result
-        });
+        let answered =
+            tokio::spawn(
+                async move { answer_call(plugin.as_ref(), &call, method, &context).await },
+            );
         match answered.await {
             Ok(answer) => result = ResultFrame { id, ..answer },
             Err(panic) => {
@@ -176,6 +161,24 @@ fn begin(plugin: &Arc<dyn Plugin>, frame: CallFrame, replies: &Replies, running:
         running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         let _ = replies.send(Reply::Result(Box::new(result)));
     });
+}
+
+/// Asks `plugin` and puts what it says into a frame, without a number.
+pub(crate) async fn answer_call(
+    plugin: &dyn Plugin,
+    call: &Call,
+    method: Method,
+    context: &Context,
+) -> ResultFrame {
+    let mut result = ResultFrame::default();
+    let outcome = match method {
+        Method::Preview => plugin.preview(call, context).await.map(|it| result.preview = Some(it)),
+        Method::Apply => plugin.apply(call, context).await.map(|it| result.applied = Some(it)),
+        Method::Check => plugin.check(call, context).await.map(|it| result.checked = Some(it)),
+        Method::Undo => plugin.undo(call, context).await.map(|it| result.applied = Some(it)),
+    };
+    result.error = outcome.err();
+    result
 }
 
 struct Reporter {

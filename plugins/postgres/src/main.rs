@@ -1,0 +1,5 @@
+//! `dr-plugin-postgres`: the plugin as an executable.
+
+fn main() -> std::process::ExitCode {
+    dr_plugin::main(&dr_plugin_postgres::plugin())
+}

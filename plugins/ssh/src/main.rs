@@ -1,0 +1,5 @@
+//! `dr-plugin-ssh`: the plugin as an executable.
+
+fn main() -> std::process::ExitCode {
+    dr_plugin::main(&dr_plugin_ssh::plugin())
+}
