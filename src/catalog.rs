@@ -1,6 +1,6 @@
 //! What plugins offer: manifests, as data. Starts no process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dr_plugin::{ActionManifest, Manifest};
 use sha2::{Digest as _, Sha256};
@@ -12,6 +12,8 @@ use crate::id::Digest;
 pub struct Catalog {
     manifests: BTreeMap<String, Manifest>,
     executables: BTreeMap<String, Executable>,
+    /// Known, and neither linked in nor found as a program.
+    missing: BTreeSet<String>,
 }
 
 /// The program of a plugin that is not linked in.
@@ -29,11 +31,18 @@ impl Catalog {
     pub fn new(manifests: impl IntoIterator<Item = Manifest>) -> Self {
         let manifests =
             manifests.into_iter().map(|manifest| (manifest.name.clone(), manifest)).collect();
-        Self { manifests, executables: BTreeMap::new() }
+        Self { manifests, ..Self::default() }
+    }
+
+    /// Adds what a plugin offers whose program may not be here.
+    pub fn add_known(&mut self, manifest: Manifest) {
+        self.missing.insert(manifest.name.clone());
+        self.manifests.insert(manifest.name.clone(), manifest);
     }
 
     /// Adds a plugin that is a program of its own.
     pub fn add(&mut self, manifest: Manifest, executable: Executable) {
+        self.missing.remove(&manifest.name);
         self.executables.insert(manifest.name.clone(), executable);
         self.manifests.insert(manifest.name.clone(), manifest);
     }
@@ -42,6 +51,12 @@ impl Catalog {
     #[must_use]
     pub fn executable(&self, plugin: &str) -> Option<&Executable> {
         self.executables.get(plugin)
+    }
+
+    /// Whether the plugin's program is not here, although what it offers is known.
+    #[must_use]
+    pub fn is_missing(&self, plugin: &str) -> bool {
+        self.missing.contains(plugin)
     }
 
     /// The manifest of a plugin.

@@ -30,7 +30,12 @@ pub fn runbook_schema(catalog: &Catalog) -> Value {
                 .map(move |(action, manifest)| (format!("{name}.{action}"), manifest))
         })
         .collect();
-    for (construct, inherits_host) in [("Step", false), ("ValidationCheck", false), ("Check", true)]
+    if let Some(Value::Object(definitions)) = schema.pointer_mut("/$defs") {
+        let arguments = actions.iter().map(|(uses, action)| (with_of(uses), arguments(action)));
+        definitions.extend(arguments);
+    }
+    for (construct, inherits_host) in
+        [("Step", false), ("ValidationCheck", false), ("Check", true), ("Undo", true)]
     {
         let Some(Value::Object(definition)) = schema.pointer_mut(&format!("/$defs/{construct}"))
         else {
@@ -53,6 +58,12 @@ pub fn runbook_schema(catalog: &Catalog) -> Value {
         plugins.insert("properties".to_owned(), Value::Object(settings));
     }
     schema
+}
+
+/// The schema of the frames of the plugin protocol, in both directions, and with them of manifests.
+#[must_use]
+pub fn plugin_schema() -> Value {
+    schema_of::<dr_plugin::protocol::Frame>()
 }
 
 /// The schema of a plan, as `dr plan --format json` prints it.
@@ -87,14 +98,24 @@ fn schema_of<T: JsonSchema>() -> Value {
     Schema::into(generator.into_root_schema_for::<T>())
 }
 
-/// If a step uses this action, its `with` has this form, and it has a host or none.
-fn rule(uses: &str, action: &ActionManifest, inherits_host: bool) -> Value {
+/// Name of the definition of an action's arguments.
+fn with_of(uses: &str) -> String {
+    format!("With.{uses}")
+}
+
+/// What `with` may be for an action.
+fn arguments(action: &ActionManifest) -> Value {
     let mut with = templated(action.input.as_value(), true);
     if let Value::Object(with) = &mut with {
         with.insert("description".to_owned(), Value::from(action.description.as_str()));
     }
+    with
+}
+
+/// If a step uses this action, its `with` has this form, and it has a host or none.
+fn rule(uses: &str, action: &ActionManifest, inherits_host: bool) -> Value {
     let mut properties = Map::new();
-    properties.insert("with".to_owned(), with);
+    properties.insert("with".to_owned(), json!({ "$ref": format!("#/$defs/{}", with_of(uses)) }));
     let mut required = Vec::new();
     let needs_arguments = action.input.get("required").and_then(Value::as_array);
     if needs_arguments.is_some_and(|names| !names.is_empty()) {

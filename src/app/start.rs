@@ -15,7 +15,7 @@ use crate::event::Actor;
 use crate::id::{RunId, StepId};
 use crate::journal::{Holder, LockError, Masker, NewRun, RunDir, RunLock, RunStore, StateError};
 use crate::plan::Plan;
-use crate::plugin::{Registry, SecretStore};
+use crate::plugin::{OpenCalls, Outlived, Registry, SecretStore, end_outlived};
 use crate::time::Timestamp;
 
 /// Preflight takes no longer than this: the clock is running.
@@ -31,7 +31,12 @@ pub struct Tools {
     pub secrets: Arc<SecretStore>,
     /// Masks what is kept and shown.
     pub masker: Masker,
+    /// Calls of plugins that are programs of their own.
+    open_calls: OpenCalls,
 }
+
+/// Folder below a run's own where open calls are kept.
+const CALLS: &str = "calls";
 
 impl Tools {
     /// For a plan.
@@ -44,14 +49,20 @@ impl Tools {
         let secrets = SecretStore::new(&plan.secrets, move |secret| {
             learned.add(secret);
         });
-        let registry = Arc::new(plugins::registry_for(plan)?);
+        let open_calls = OpenCalls::default();
+        let registry = Arc::new(plugins::registry_for(plan, &open_calls)?);
         // One thread drives the run and all that waits: commands and connections wait, they do not
         // compute. What may block (writing records, showing the run, SSH) has threads of its own.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|source| PluginError::System(EngineError::System { source }))?;
-        Ok(Self { runtime, registry, secrets: Arc::new(secrets), masker })
+        Ok(Self { runtime, registry, secrets: Arc::new(secrets), masker, open_calls })
+    }
+
+    /// Keeps the calls of plugins in a run's folder while they last: see [`end_calls`].
+    pub fn keep_calls(&self, dir: &RunDir) {
+        self.open_calls.keep_in(dir.path().join(CALLS));
     }
 
     /// Lets a person type the secrets that are to be typed: see [`SecretStore::type_in`].
@@ -65,6 +76,13 @@ impl Tools {
             preflight(plan, is_open, &self.registry, &self.secrets, &self.masker, PREFLIGHT);
         self.runtime.block_on(asked)
     }
+}
+
+/// Ends the processes of plugins that outlived the `dr` that had called them for this run. Only
+/// while its lock is held.
+#[must_use]
+pub fn end_calls(dir: &RunDir) -> Vec<Outlived> {
+    end_outlived(&dir.path().join(CALLS))
 }
 
 /// The locks that a run holds while this process drives it.

@@ -548,6 +548,12 @@ pub struct Schema {
 pub struct Plugins {
     /// One plugin, in detail.
     pub name: Option<String>,
+    /// Check that an executable keeps the plugin protocol. Changes nothing.
+    #[arg(long, value_name = "EXECUTABLE", conflicts_with = "name")]
+    pub conformance: Option<PathBuf>,
+    /// Calls of your own that it must answer too: a JSON list, see the reference.
+    #[arg(long, value_name = "FILE", requires = "conformance")]
+    pub cases: Option<PathBuf>,
 }
 
 /// What has a schema.
@@ -563,6 +569,8 @@ pub enum SchemaName {
     Evidence,
     /// `dr diff --format json`.
     Diff,
+    /// The frames of the plugin protocol, and manifests.
+    Plugin,
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

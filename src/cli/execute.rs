@@ -109,6 +109,7 @@ pub(super) fn run(args: &Execute, state_dir: Option<&Path>, out: &Out) -> Exit {
     if let Err(error) = locks.take_run(&dir, now) {
         return locked(&error, out);
     }
+    tools.keep_calls(&dir);
     let journal = match journal::create(&dir.journal(), tools.masker.clone()) {
         Ok(journal) => journal,
         Err(error) => return out.fail(&error, Exit::NotReady),

@@ -14,13 +14,14 @@ use super::prompt::type_secret;
 use crate::app::past::Past;
 use crate::app::request::request;
 use crate::app::session::{self, Parts};
-use crate::app::start::{Locks, Tools};
+use crate::app::start::{Locks, Tools, end_calls};
 use crate::app::state::StateDir;
 use crate::app::who;
 use crate::event::{EventKind, FORMAT, LossAccepted, Request, RequestKind, RunStarted, StepState};
 use crate::id::StepId;
 use crate::journal;
 use crate::machine::Session;
+use crate::plugin::Outlived;
 use crate::time::{Clock, SystemClock};
 use crate::view::View;
 
@@ -57,10 +58,15 @@ pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
     if let Err(error) = locks.take_run(&dir, now) {
         return locked(&error, out);
     }
+    for Outlived { program, step, killed } in end_calls(&dir) {
+        let how = if killed { "it was ended" } else { "it has ended now" };
+        out.remark(&format!("note: {program} still worked on {step} after dr had died; {how}"));
+    }
     let tools = match Tools::new(&past.plan) {
         Ok(tools) => tools,
         Err(error) => return out.fail(&error, Exit::NotReady),
     };
+    tools.keep_calls(&dir);
     tools.type_secrets(|name| type_secret(name, out));
     let opened = if dir.journal().exists() {
         journal::reopen(&dir.journal(), args.accept_loss, tools.masker.clone())

@@ -80,6 +80,7 @@ fn file(name: SchemaName) -> &'static str {
         SchemaName::Event => "event.schema.json",
         SchemaName::Evidence => "evidence.schema.json",
         SchemaName::Diff => "diff.schema.json",
+        SchemaName::Plugin => "plugin.schema.json",
     }
 }
 
@@ -90,6 +91,7 @@ fn schema(name: SchemaName) -> Value {
         SchemaName::Event => schemas::event_schema(),
         SchemaName::Evidence => schemars::schema_for!(evidence::Evidence).to_value(),
         SchemaName::Diff => schemars::schema_for!(diff::PlanDiff).to_value(),
+        SchemaName::Plugin => schemas::plugin_schema(),
     }
 }
 

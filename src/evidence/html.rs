@@ -22,6 +22,7 @@ pub fn html(evidence: &Evidence) -> String {
     body.push_str(&section("Services", &services(evidence)));
     body.push_str(&section("What did not go as planned", &deviations(evidence)));
     body.push_str(&section("Decisions of people", &decisions(evidence)));
+    body.push_str(&section("Changes", &changes(evidence)));
     body.push_str(&section("Timeline", &timeline(evidence)));
     body.push_str(&section("Steps", &steps(evidence)));
     body.push_str(&section("By the procedure", &procedure(evidence)));
@@ -211,6 +212,21 @@ fn decisions(evidence: &Evidence) -> String {
         + "<p class=\"dim\">A confirmation shows what somebody said, not that it was so.</p>\n"
 }
 
+fn changes(evidence: &Evidence) -> String {
+    let state = |state: Option<&String>| state.map_or_else(|| "–".to_owned(), |it| text(it));
+    let rows: Vec<Vec<String>> = super::changes::of_run(evidence)
+        .map(|(step, change)| {
+            vec![
+                text(step.id.as_str()),
+                text(&change.what),
+                state(change.before.as_ref()),
+                state(change.after.as_ref()),
+            ]
+        })
+        .collect();
+    if rows.is_empty() { String::new() } else { table(&["Step", "What", "Before", "After"], &rows) }
+}
+
 fn timeline(evidence: &Evidence) -> String {
     let mut ran: Vec<&StepEvidence> =
         evidence.steps.iter().filter(|step| step.started_ms.is_some()).collect();
@@ -350,6 +366,7 @@ fn outputs(evidence: &Evidence) -> String {
         .steps
         .iter()
         .flat_map(|step| step.outputs.iter().map(move |(name, value)| (step, name, value)))
+        .filter(|(_, name, value)| !super::changes::is_shown(name, value))
         .map(|(step, name, value)| {
             let all = value_text(value);
             let cut: String = all.chars().take(SHOWN).collect();

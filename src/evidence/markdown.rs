@@ -21,6 +21,7 @@ pub fn markdown(evidence: &Evidence) -> String {
     spans(&mut out, evidence);
     deviations(&mut out, evidence);
     decisions(&mut out, evidence);
+    super::changes::changes(&mut out, evidence);
     timeline(&mut out, evidence);
     procedure(&mut out, evidence);
     errors(&mut out, evidence);
@@ -448,6 +449,7 @@ fn outputs(out: &mut String, evidence: &Evidence) {
         .steps
         .iter()
         .flat_map(|step| step.outputs.iter().map(move |(name, value)| (step, name, value)))
+        .filter(|(_, name, value)| !super::changes::is_shown(name, value))
         .collect();
     if captured.is_empty() {
         return;
@@ -529,7 +531,7 @@ fn basis(out: &mut String, evidence: &Evidence) {
     );
 }
 
-fn row(out: &mut String, cells: &[&str]) {
+pub(super) fn row(out: &mut String, cells: &[&str]) {
     out.push('|');
     for cell in cells {
         out.push(' ');

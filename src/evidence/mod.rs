@@ -4,6 +4,7 @@
 //! It supports evidence for what auditors ask; it never says that a rule is complied with.
 
 mod build;
+mod changes;
 mod deviations;
 mod html;
 mod junit;

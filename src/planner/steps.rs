@@ -65,6 +65,9 @@ pub(super) struct Maker<'a> {
     pub(super) reads_style: Option<DocPath>,
 }
 
+/// The output in which an action's changes are kept.
+const CHANGES: &str = "changes";
+
 impl Maker<'_> {
     /// The step that a declaration stands for. What is passed over is made as well as possible,
     /// without complaints: it may be passed over because it does not fit here.
@@ -183,6 +186,7 @@ impl Maker<'_> {
                 step.outputs.push(Output { name: name.clone(), value });
             }
         }
+        self.keep_changes(step, doc, action, at);
         step.expect = self.expectations(&doc.expect, host, at);
         step.expect_error = doc
             .expect_error
@@ -192,6 +196,29 @@ impl Maker<'_> {
             .recovery_point
             .as_deref()
             .and_then(|source| self.expr(source, &at.field("recovery_point")));
+    }
+
+    /// What an action says that it changed is kept as the output `changes`, for the report; unless
+    /// the step has one of its own, or a check that may find it done without a result.
+    fn keep_changes(
+        &mut self,
+        step: &mut Step,
+        doc: &StepDoc,
+        action: Option<&(Uses, ActionManifest)>,
+        at: &DocPath,
+    ) {
+        let says = |action: &ActionManifest| {
+            action.effect != Effect::Pure
+                && action.output.as_value().pointer("/properties/changes").is_some()
+        };
+        let is_said = action.is_some_and(|(_, action)| says(action));
+        if !is_said || doc.check.is_some() || doc.outputs.contains_key(CHANGES) {
+            return;
+        }
+        let value = "has(result.changes) ? result.changes : []";
+        if let Some(value) = self.expr(value, at) {
+            step.outputs.push(Output { name: CHANGES.to_owned(), value });
+        }
     }
 
     pub(super) fn remember(&self) -> (usize, usize, Option<DocPath>) {
@@ -666,13 +693,14 @@ pub(super) fn set_action(
         return;
     };
     step.uses = Some(uses.clone());
-    step.effect = match (written, action.effect) {
+    let own = action.effect_with(Some(step.with.as_value()));
+    step.effect = match (written, own) {
         (Some(written), _) => written,
         // Something can tell, so nobody needs to be asked.
         (None, Effect::Once) if has_check => Effect::Checkable,
         (None, effect) => effect,
     };
-    step.action_effect = (step.effect != action.effect).then_some(action.effect);
+    step.action_effect = (step.effect != own).then_some(own);
     let attached = action.keyed == Keyed::Job
         && step.with.as_value().get("detach") == Some(&Value::Bool(false));
     step.keyed = if attached { Keyed::Never } else { action.keyed };

@@ -77,12 +77,18 @@ pub fn folders() -> Vec<PathBuf> {
 
 /// The plugin `name` in the first of `folders` that has its executable. Starts nothing.
 ///
+/// `known` is what it offers where no manifest lies beside it.
+///
 /// # Errors
 /// [`FindError`]: it is there and cannot be used.
-pub fn find(name: &str, folders: &[PathBuf]) -> Result<Option<Found>, FindError> {
+pub fn find(
+    name: &str,
+    folders: &[PathBuf],
+    known: Option<&Manifest>,
+) -> Result<Option<Found>, FindError> {
     let file = format!("dr-plugin-{name}");
     match folders.iter().map(|folder| folder.join(&file)).find(|path| is_executable(path)) {
-        Some(path) => examine(name, path).map(Some),
+        Some(path) => examine(name, path, known).map(Some),
         None => Ok(None),
     }
 }
@@ -121,7 +127,7 @@ fn is_executable(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
 }
 
-fn examine(name: &str, path: PathBuf) -> Result<Found, FindError> {
+fn examine(name: &str, path: PathBuf, known: Option<&Manifest>) -> Result<Found, FindError> {
     let mut beside = path.clone().into_os_string();
     beside.push(OsString::from(".json"));
     let unusable = |reason: String| FindError::Manifest { path: path.clone(), reason };
@@ -132,9 +138,13 @@ fn examine(name: &str, path: PathBuf) -> Result<Found, FindError> {
         }
         std::fs::read(file)
     };
-    let bytes = read(Path::new(&beside)).map_err(|error| unusable(error.to_string()))?;
-    let manifest: Manifest =
-        serde_json::from_slice(&bytes).map_err(|error| unusable(error.to_string()))?;
+    let manifest: Manifest = match (read(Path::new(&beside)), known) {
+        (Ok(bytes), _) => {
+            serde_json::from_slice(&bytes).map_err(|error| unusable(error.to_string()))?
+        }
+        (Err(error), Some(known)) if error.kind() == io::ErrorKind::NotFound => known.clone(),
+        (Err(error), _) => return Err(unusable(error.to_string())),
+    };
     if manifest.name != name {
         return Err(unusable(format!("it is that of `{}`", manifest.name)));
     }

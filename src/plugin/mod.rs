@@ -2,11 +2,13 @@
 //! calls need.
 
 mod find;
+mod open_calls;
 mod process;
 mod registry;
 mod secrets;
 
 pub use find::{FindError, Found, digest, find, folders, names};
+pub use open_calls::{OpenCalls, Outlived, end_outlived};
 pub use process::ProcessPlugin;
 pub use registry::Registry;
 pub use secrets::{SecretError, SecretStore, Tried};

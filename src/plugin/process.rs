@@ -13,6 +13,8 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
+use super::open_calls::OpenCalls;
+
 /// How long a process may take to say hello.
 const HELLO: Duration = Duration::from_secs(10);
 /// How long a call may take to end after it was cancelled.
@@ -30,6 +32,7 @@ pub struct ProcessPlugin {
     /// Variables that the process sees: the ones its manifest lists, as `dr` has them.
     environment: Vec<(OsString, OsString)>,
     warm: Mutex<Vec<Worker>>,
+    open_calls: OpenCalls,
 }
 
 /// One live process.
@@ -54,7 +57,31 @@ impl ProcessPlugin {
             .iter()
             .filter_map(|name| Some((name.into(), std::env::var_os(name)?)))
             .collect();
-        Self { path, manifest, environment, warm: Mutex::default() }
+        Self {
+            path,
+            manifest,
+            environment,
+            warm: Mutex::default(),
+            open_calls: OpenCalls::default(),
+        }
+    }
+
+    /// The same plugin, seeing these variables instead of those of `dr`.
+    #[must_use]
+    pub fn with_environment<K: Into<OsString>, V: Into<OsString>>(
+        mut self,
+        environment: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        self.environment =
+            environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        self
+    }
+
+    /// The same plugin, whose calls are kept there while they last.
+    #[must_use]
+    pub fn kept_in(mut self, open_calls: OpenCalls) -> Self {
+        self.open_calls = open_calls;
+        self
     }
 
     /// The executable.
@@ -162,6 +189,16 @@ impl ProcessPlugin {
         let mut worker = self.worker().await?;
         worker.calls += 1;
         let id = worker.calls;
+        let kept =
+            worker.group.map(|group| self.open_calls.open(group, &self.path, &call.key.step));
+        let _open = kept.transpose().map_err(|error| {
+            CallError::permanent(
+                "call_not_kept",
+                format!(
+                    "the call could not be kept in the run's folder, and was not made: {error}"
+                ),
+            )
+        })?;
         let frame = Request::Call(Box::new(CallFrame::new(id, method, call)));
         match worker.converse(&frame, id, context).await {
             Ok(result) => {

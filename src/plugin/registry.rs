@@ -31,6 +31,7 @@ impl Registry {
     #[must_use]
     pub fn linked() -> Self {
         Self::new([
+            dr_plugin_http::plugin(),
             dr_plugin_local::plugin(),
             dr_plugin_postgres::plugin(),
             dr_plugin_sim::plugin(),
@@ -76,8 +77,8 @@ mod tests {
     fn the_linked_plugins_go_by_their_own_names() {
         let registry = Registry::linked();
         let names: Vec<_> = registry.iter().map(|(name, _)| name).collect();
-        assert_eq!(names, ["local", "postgres", "sim", "ssh"]);
-        assert_eq!(registry.manifests().len(), 4);
+        assert_eq!(names, ["http", "local", "postgres", "sim", "ssh"]);
+        assert_eq!(registry.manifests().len(), 5);
         assert_eq!(registry.manifest("sim").map(|manifest| manifest.name.as_str()), Some("sim"));
         assert!(registry.manifest("none").is_none());
         assert!(registry.get("ssh").is_some() && registry.get("none").is_none());

@@ -23,7 +23,7 @@ pub use json::Json;
 pub use lines::{Lines, screen_line};
 pub use live::{Live, TICK};
 pub use logs::{Log, log_text, logs};
-pub use plugins::{plugin, plugins};
+pub use plugins::{Place, plugin, plugins};
 pub use preflight::preflight;
 pub use reporter::Reporter;
 pub use runs::runs;

@@ -9,7 +9,7 @@ use crate::time::Millis;
 
 /// One line a plugin: the text of `dr plugins`.
 #[must_use]
-pub fn plugins(known: &[(&Manifest, Digest, Option<&str>)], screen: &Screen) -> String {
+pub fn plugins(known: &[(&Manifest, Digest, &str)], screen: &Screen) -> String {
     let mut rows =
         vec![["plugin", "version", "where", "manifest", "actions"].map(Cell::from).to_vec()];
     for (manifest, digest, place) in known {
@@ -17,7 +17,7 @@ pub fn plugins(known: &[(&Manifest, Digest, Option<&str>)], screen: &Screen) -> 
         rows.push(vec![
             Cell::new(Tone::Strong, manifest.name.clone()),
             Cell::new(Tone::Plain, manifest.version.clone()),
-            Cell::new(Tone::Plain, place.unwrap_or("built in")),
+            Cell::new(Tone::Plain, *place),
             Cell::new(Tone::Faint, short(digest)),
             Cell::new(Tone::Plain, actions.join(", ")),
         ]);
@@ -30,12 +30,28 @@ fn short(digest: &Digest) -> String {
     digest.as_str().trim_start_matches("sha256:").chars().take(12).collect()
 }
 
+/// Where a plugin is.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// A path, or that it is built in or not installed.
+    pub text: &'a str,
+    /// The hash of its program, where it is one of its own.
+    pub program: Option<&'a Digest>,
+    /// The hash of its manifest.
+    pub manifest: &'a Digest,
+}
+
 /// Everything about one plugin: the text of `dr plugins NAME`.
 #[must_use]
-pub fn plugin(manifest: &Manifest, screen: &Screen) -> String {
+pub fn plugin(manifest: &Manifest, place: Place<'_>, screen: &Screen) -> String {
     let mut out = String::new();
     let name = screen.paint(Tone::Strong, &manifest.name);
     let _ = writeln!(out, "{name} {}\n{}", manifest.version, manifest.description);
+    let _ = writeln!(out, "where     {}", place.text);
+    if let Some(program) = place.program {
+        let _ = writeln!(out, "program   {program}");
+    }
+    let _ = writeln!(out, "manifest  {}, protocol {}", place.manifest, manifest.protocol);
     fields(&mut out, "settings", manifest.settings.as_value(), screen);
     for (action, about) in &manifest.actions {
         let title = screen.paint(Tone::Strong, &format!("{}.{action}", manifest.name));
@@ -54,7 +70,7 @@ fn facts(action: &ActionManifest) -> String {
             Kind::Action => "action".to_owned(),
             Kind::Probe => "probe".to_owned(),
         },
-        action.effect.to_string(),
+        effect(action),
     ];
     match action.keyed {
         Keyed::Never => {}
@@ -71,6 +87,24 @@ fn facts(action: &ActionManifest) -> String {
     facts.extend(can.iter().filter(|(has, _)| *has).map(|(_, what)| (*what).to_owned()));
     facts.push(format!("typically {}", Millis(action.typical_ms).short()));
     facts.join(" · ")
+}
+
+/// `once, pure if method is null, "GET" or "HEAD"`.
+fn effect(action: &ActionManifest) -> String {
+    let mut text = action.effect.to_string();
+    for when in &action.effect_when {
+        let values: Vec<String> = when
+            .is
+            .iter()
+            .map(|value| match value {
+                Value::Null => "not given".to_owned(),
+                Value::String(word) => word.clone(),
+                other => other.to_string(),
+            })
+            .collect();
+        let _ = write!(text, ", {} if `{}` is {}", when.effect, when.field, values.join(" or "));
+    }
+    text
 }
 
 /// The fields of a schema, with type and description.

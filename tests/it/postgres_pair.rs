@@ -95,7 +95,11 @@ impl Pair {
 
     /// The runbook as users read it, in a folder of `dr`.
     pub(crate) fn dr(&self) -> Dr {
-        let dr = crate::dr().copy(crate::repository("runbooks/postgres-failover.yaml"));
+        self.with(crate::dr().copy(crate::repository("runbooks/postgres-failover.yaml")))
+    }
+
+    /// `dr` with the environment that reaches this pair.
+    pub(crate) fn with(&self, dr: Dr) -> Dr {
         let state = dr.path(".dr");
         dr.env("HOME", self.home.path())
             .env("DR_STATE_DIR", state)
@@ -104,9 +108,16 @@ impl Pair {
 
     /// `dr execute` for this pair, unattended.
     pub(crate) fn execute<'a>(&self, dr: &'a Dr, incident: Timestamp) -> Invocation<'a> {
-        dr.args(["execute", "postgres-failover.yaml", "--env", "production", "--yes"])
+        let execute = dr
+            .args(["execute", "postgres-failover.yaml", "--env", "production", "--yes"])
             .arg("--incident-at")
-            .arg(incident.to_string())
+            .arg(incident.to_string());
+        self.inputs(execute)
+    }
+
+    /// The inputs that name this pair.
+    pub(crate) fn inputs<'a>(&self, invocation: Invocation<'a>) -> Invocation<'a> {
+        invocation
             .input("primary", address(1))
             .input("standby", address(2))
             .input("ssh_user", &self.folder.account().name)

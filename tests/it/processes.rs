@@ -1,6 +1,6 @@
 //! Plugins that are programs of their own: one in Python, and ones that misbehave.
 
-use dr_testkit::{Dr, Ended};
+use dr_testkit::{Dr, Ended, eventually};
 
 use crate::{dr, repository};
 
@@ -156,4 +156,45 @@ fn a_missing_plugin_or_manifest_is_said_so() {
     let dr = with_plugin("evil", "#!/bin/sh\n", MANIFEST).runbook(text);
     std::fs::remove_file(dr.path("plugins/dr-plugin-evil.json")).unwrap();
     dr.args(["check", "runbook.yaml"]).run().code(4).says("has no usable manifest");
+}
+
+/// The kit that authors of plugins run: it passes the example and names what others do wrong.
+#[test]
+fn the_conformance_kit_tells_good_from_bad() {
+    let dr = notes();
+    let cases = r#"[{"name": "a note is kept", "method": "apply", "action": "add",
+        "input": {"file": "kept.txt", "line": "one"}, "expect": "applied"},
+        {"name": "a note is found again", "method": "check", "action": "add",
+        "input": {"file": "kept.txt", "line": "one"}, "expect": {"checked": {"done": {"lines": 1}}}}]"#;
+    let dr = dr.file("cases.json", cases);
+    let kit = |dr: &Dr, more: &[&str]| {
+        let name = if dr.path("plugins/dr-plugin-notes").exists() { "notes" } else { "evil" };
+        let executable = format!("plugins/dr-plugin-{name}");
+        let arguments = ["plugins", "--conformance", &executable];
+        dr.args(arguments.iter().chain(more)).run()
+    };
+    insta::assert_snapshot!("conformance_good", kit(&dr, &["--cases", "cases.json"]).code(0));
+    insta::assert_snapshot!(
+        "conformance_bad",
+        kit(&evil("    print('x', flush=True)"), &[]).code(4)
+    );
+    let ended = kit(&dr, &["--cases", "none.json"]).code(2);
+    insta::assert_snapshot!("conformance_without_cases", ended);
+}
+
+/// A plugin that does not look at its input goes on when `dr` dies; resuming ends it before anything
+/// is decided.
+#[test]
+fn a_call_that_outlives_dr_is_ended_by_resume() {
+    let dr = evil("    while True:\n        open('beats', 'a').write('x'); time.sleep(0.02)");
+    let running = dr.args(["execute", "runbook.yaml", "--skip-preflight"]).spawn();
+    let beats = || std::fs::metadata(dr.path("beats")).map_or(0, |it| it.len());
+    eventually("the plugin is at work", || (beats() > 3).then_some(()));
+    running.kill();
+    let before = beats();
+    eventually("it goes on", || (beats() > before).then_some(()));
+    dr.args(["resume", "last"]).run().code(5).says("still worked on a after dr had died");
+    let ended = beats();
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    assert_eq!(beats(), ended);
 }

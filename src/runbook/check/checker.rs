@@ -134,7 +134,7 @@ impl<'a> Checker<'a> {
 
     /// What repeating the step would do, as far as it is known.
     pub(super) fn effect_of(&self, step: &StepDoc) -> Option<Effect> {
-        step.effect.or_else(|| self.action_of(step).map(|action| action.effect))
+        step.effect.or_else(|| Some(self.action_of(step)?.effect_with(step.with.as_ref())))
     }
 }
 

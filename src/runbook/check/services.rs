@@ -75,7 +75,7 @@ impl Checker<'_> {
         let call = Call { uses: &check.uses, host, inherited: None, step: None };
         let action = self.call(&call, check.with.as_ref(), at);
         if let Some(action) = action {
-            let effect = check.effect.unwrap_or(action.effect);
+            let effect = check.effect.unwrap_or_else(|| action.effect_with(check.with.as_ref()));
             if !effect.is_repeatable() {
                 self.help(
                     codes::NOT_PURE,
