@@ -130,6 +130,7 @@ impl Maker<'_> {
             step.approve = doc.approve.as_ref().map(|gate| self.gate(gate, known_host, at));
         }
         self.set_results(&mut step, doc, known_host, at);
+        self.keep_changes(&mut step, doc, action.as_ref(), at);
         step.timeout_ms = self.duration(doc.timeout.as_deref(), &at.field("timeout"));
         step.retry = self.retry(doc.retry.as_ref(), step.effect, at);
         step.repeat = doc.repeat.as_ref().map(|repeat| self.repeat(repeat, at));
@@ -186,7 +187,6 @@ impl Maker<'_> {
                 step.outputs.push(Output { name: name.clone(), value });
             }
         }
-        self.keep_changes(step, doc, action, at);
         step.expect = self.expectations(&doc.expect, host, at);
         step.expect_error = doc
             .expect_error
