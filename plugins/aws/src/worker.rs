@@ -213,8 +213,8 @@ impl<'a, C: Clone> Worker<'a, C> {
         E: Error + ProvideErrorMetadata + 'static,
     {
         let mut doubt = Doubt::default();
-        let sent = self.sent(what, &send, &mut doubt).await?;
-        sent.map_err(|failure| doubt.judge(&failure))
+        let answer = self.sent(what, &send, &mut doubt).await?;
+        answer.map_err(|failure| doubt.judge(&failure))
     }
 
     /// One round of waiting for what was asked for: `look` is what the caller sees now. None: look
@@ -297,8 +297,8 @@ impl<'a, C: Clone> Worker<'a, C> {
         let mut number = 0;
         loop {
             self.context.progress.progress(what, None);
-            let sent = self.patience.hold(send(self.client.clone())).await?;
-            let failure = match sent {
+            let answered = self.patience.hold(send(self.client.clone())).await?;
+            let failure = match answered {
                 Ok(answer) => return Ok(Ok(answer)),
                 Err(error) => failure(&error),
             };
