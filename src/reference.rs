@@ -24,9 +24,12 @@ pub fn pages(runbook: &Value, manifests: &[Value]) -> Vec<(String, String)> {
     pages
 }
 
+/// The constructs. What has a dot in its name is the arguments of an action, which has a page of its
+/// own.
 fn definitions(schema: &Value) -> impl Iterator<Item = (&str, &Value)> {
-    let all = schema.get("$defs").and_then(Value::as_object);
-    all.into_iter().flatten().map(|(name, definition)| (name.as_str(), definition))
+    let all = schema.get("$defs").and_then(Value::as_object).into_iter().flatten();
+    all.map(|(name, definition)| (name.as_str(), definition))
+        .filter(|(name, _)| !name.contains('.'))
 }
 
 fn each_action(manifests: &[Value]) -> impl Iterator<Item = (&str, &str, &Value)> {
