@@ -31,7 +31,7 @@ fn schemas_and_reference_are_fresh() {
         .run()
         .code(0);
     for folder in ["schemas", "docs/reference/language", "docs/reference/actions"] {
-        let (made, kept) = (dr.path(&format!("made/{folder}")), repository(folder));
+        let (made, kept) = (dr.path(format!("made/{folder}")), repository(folder));
         assert_eq!(tree(&made), tree(&kept), "{cure}");
         for file in tree(&made) {
             let read = |folder: &Path| std::fs::read_to_string(folder.join(&file)).unwrap();

@@ -297,7 +297,9 @@ impl<'a, C: Clone> Worker<'a, C> {
         let mut number = 0;
         loop {
             self.context.progress.progress(what, None);
-            let answered = self.patience.hold(send(self.client.clone())).await?;
+            // A request is large: it lives on the heap.
+            let sending = Box::pin(send(self.client.clone()));
+            let answered = self.patience.hold(sending).await?;
             let failure = match answered {
                 Ok(answer) => return Ok(Ok(answer)),
                 Err(error) => failure(&error),

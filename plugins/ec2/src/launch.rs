@@ -79,14 +79,13 @@ pub(crate) async fn run(
     let input: RunInput = call.input()?;
     check(&input)?;
     let key = &call.key;
-    let made = match made(worker, key).await? {
-        Some(made) => made,
-        None => {
-            let answer = worker
-                .change("running new instances", |client| request(&client, key, &input).send())
-                .await?;
-            answer.instances().to_vec()
-        }
+    let made = if let Some(made) = made(worker, key).await? {
+        made
+    } else {
+        let answer = worker
+            .change("running new instances", |client| request(&client, key, &input).send())
+            .await?;
+        answer.instances().to_vec()
     };
     let found = running(worker, &ids(&made)).await?;
     let changes = found

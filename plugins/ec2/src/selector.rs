@@ -105,7 +105,7 @@ impl Selector {
         let kind = T::KIND;
         if chosen.is_empty() || chosen.len() < ids.len() {
             let missing = ids.iter().find(|id| !chosen.iter().any(|it| it.id() == id.as_str()));
-            let what = missing.map_or_else(|| format!("with {}", self.words()), |id| quoted(id));
+            let what = missing.map_or_else(|| format!("with {}", self.words()), quoted);
             return Err(no_match(kind, &what));
         }
         let limit = self.max_matches.unwrap_or(1) as usize;

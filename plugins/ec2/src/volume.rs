@@ -115,14 +115,13 @@ pub(crate) async fn create(
     let key = &call.key;
     let snapshot = snapshot::find_one(worker, &input.snapshot).await?;
     let what = format!("creating a volume from {}", snapshot.id());
-    let id = match made(worker, key).await? {
-        Some(made) => made,
-        None => {
-            let answer = worker
-                .change(&what, |client| request(&client, key, &input, snapshot.id()).send())
-                .await?;
-            answer.volume_id().unwrap_or_default().to_owned()
-        }
+    let id = if let Some(made) = made(worker, key).await? {
+        made
+    } else {
+        let answer = worker
+            .change(&what, |client| request(&client, key, &input, snapshot.id()).send())
+            .await?;
+        answer.volume_id().unwrap_or_default().to_owned()
     };
     let mut round = 0;
     let found = loop {
@@ -252,7 +251,7 @@ async fn is_under_way(
     instance: &str,
 ) -> Result<Option<()>, CallError> {
     let found = list(worker, &[volume.to_owned()], Vec::new()).await?;
-    let mut attachments = found.iter().flat_map(|found| found.attachments());
+    let mut attachments = found.iter().flat_map(Found::attachments);
     Ok(attachments.any(|it| it.instance_id() == Some(instance)).then_some(()))
 }
 

@@ -102,7 +102,7 @@ impl Wanted {
         let before = self.known_before(found.before.clone());
         let (zone_id, is_open) = (found.zone_id, !found.open.is_empty());
         let changes = self.shown(&before);
-        let changed = !changes.is_empty();
+        let restore = if changes.is_empty() { Vec::new() } else { self.restore(&before) };
         let change_id = self.send(worker, call, &zone_id, found.open, found.before).await?;
         let status = match (&change_id, self.wait) {
             (None, _) if is_open => "UNCONFIRMED",
@@ -115,11 +115,11 @@ impl Wanted {
         };
         Ok(ChangeResult {
             zone_id,
-            changed,
+            changed: !changes.is_empty(),
             change_id,
             status: status.to_owned(),
             changes,
-            restore: if changed { self.restore(&before) } else { Vec::new() },
+            restore,
             before,
         })
     }

@@ -1,4 +1,5 @@
 use aws_sdk_route53::Client;
+use aws_sdk_route53::types::HostedZoneConfig;
 use dr_aws::Worker;
 use dr_plugin::CallError;
 
@@ -32,7 +33,7 @@ pub(crate) async fn find(worker: &mut Worker<'_, Client>, zone: &str) -> Result<
             let ids: Vec<String> = several
                 .iter()
                 .map(|zone| {
-                    let private = zone.config().is_some_and(|config| config.private_zone());
+                    let private = zone.config().is_some_and(HostedZoneConfig::private_zone);
                     format!("{} ({})", bare(zone.id()), if private { "private" } else { "public" })
                 })
                 .collect();
