@@ -89,11 +89,12 @@ pub fn end_calls(dir: &RunDir) -> Vec<Outlived> {
 #[derive(Debug)]
 pub struct Locks {
     _runbook: RunLock,
+    _named: Vec<RunLock>,
     run: Option<RunLock>,
 }
 
 impl Locks {
-    /// Takes the lock of a runbook in its environment.
+    /// Takes the lock of a runbook in its environment, and those that the plan names.
     ///
     /// # Errors
     /// [`LockError`]: somebody else drives it.
@@ -103,8 +104,10 @@ impl Locks {
         run: &RunId,
         since: Timestamp,
     ) -> Result<Self, LockError> {
-        let runbook = store.lock(&plan.runbook, &plan.environment, &holder(run, since))?;
-        Ok(Self { _runbook: runbook, run: None })
+        let holder = holder(run, since);
+        let runbook = store.lock(&plan.runbook, &plan.environment, &holder)?;
+        let named = plan.locks.iter().map(|name| store.named_lock(name, &holder));
+        Ok(Self { _runbook: runbook, _named: named.collect::<Result<_, _>>()?, run: None })
     }
 
     /// Takes the lock of the run itself as well.

@@ -161,6 +161,15 @@ impl RunStore {
         RunLock::acquire(&path, &format!("{runbook}@{environment}"), holder)
     }
 
+    /// Takes a lock that runbooks name, whatever runbook and environment it is taken for.
+    ///
+    /// # Errors
+    /// [`LockError`].
+    pub fn named_lock(&self, name: &str, holder: &Holder) -> Result<RunLock, LockError> {
+        let path = self.root.join("locks").join(format!("{}.lock", file_name(name)));
+        RunLock::acquire(&path, &format!("`{name}`"), holder)
+    }
+
     fn unwritable(&self, path: &Path, source: io::Error) -> StateError {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

@@ -195,6 +195,10 @@ impl Machine {
         if by.is_empty() {
             by.extend(self.stopped_by_failures(step).into_iter().flatten());
         }
+        if by.is_empty() && graph.role(step) == Role::Forward && graph.begin_of_end(step).is_none()
+        {
+            by.extend(self.stopped_by_unwinding(step));
+        }
         if by.is_empty() {
             return false;
         }

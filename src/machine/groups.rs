@@ -136,6 +136,9 @@ impl Machine {
     /// Everything inside a group or loop is over: what does that make of it?
     pub(super) fn sum_up(&mut self, step: Index) {
         let graph = std::sync::Arc::clone(&self.graph);
+        if !self.go_back(step) {
+            return;
+        }
         let plan = graph.step(step);
         let children = children(&graph, &self.state, step);
         let bears = plan

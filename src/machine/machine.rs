@@ -381,6 +381,7 @@ impl Machine {
         self.session.polls.remove(&step);
         if let Role::Undo(of) = node.role {
             self.taken_back(of, step);
+            self.go_back_around(step);
             return;
         }
         self.session.open -= 1;
@@ -401,6 +402,7 @@ impl Machine {
             }
         }
         self.stop_elements(step);
+        self.go_back_around(step);
         if self.note_halt(step) {
             for other in self.halted_by(step) {
                 if matches!(self.state.stage(other), Stage::Idle | Stage::Gate | Stage::Sleep(_)) {

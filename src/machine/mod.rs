@@ -24,6 +24,7 @@ mod readings;
 mod reopen;
 mod risk;
 mod rules;
+mod scopes;
 mod sleep;
 mod start;
 mod state;

@@ -37,12 +37,19 @@ impl State {
             let of = |step: &Index| matches!(graph.role(*step), Role::Undo(_)) == takes_back;
             (0..graph.len() as Index).filter(of).any(|step| is(self.record(step)))
         };
-        if self.unwinding.is_some()
-            || any(false, Record::is_failed)
-            || !any(true, |record| record.stage.is_over())
-        {
+        if self.unwinding.is_some() || !any(true, |record| record.stage.is_over()) {
             return Vec::new();
         }
+        let all = !any(false, Record::is_failed);
+        let groups = if all { Vec::new() } else { self.groups_to_run_again(graph) };
+        let is_concerned = |step: Index| {
+            let step = match graph.role(step) {
+                Role::Undo(of) => of,
+                _ => step,
+            };
+            all || std::iter::successors(Some(step), |&step| graph.node(step).inside)
+                .any(|end| groups.contains(&end))
+        };
         let again = |step: &Index| {
             let record = self.record(*step);
             let taken_back = graph.node(*step).undo.is_some_and(|undo| self.stage(undo).is_over());
@@ -61,7 +68,28 @@ impl State {
                 _ => false,
             }
         };
-        (0..graph.len() as Index).filter(again).collect()
+        (0..graph.len() as Index).filter(|step| is_concerned(*step) && again(step)).collect()
+    }
+
+    /// Groups that were taken back by themselves, and whose failed steps are to run once more.
+    fn groups_to_run_again(&self, graph: &Graph) -> Vec<Index> {
+        let by_run = |step: Index| {
+            let record = self.record(step);
+            record.undid && record.is_failed() && graph.scope_of(step).is_none()
+        };
+        if graph.own().any(by_run) {
+            return Vec::new();
+        }
+        let is_open = |&end: &Index| {
+            if graph.inside(end).is_empty() || graph.is_loop(end) || self.stage(end).is_over() {
+                return false;
+            }
+            let inside = graph.all_inside(end);
+            let undo = |&step: &Index| graph.node(step).undo;
+            inside.iter().filter_map(undo).any(|undo| self.stage(undo).is_over())
+                && !inside.iter().any(|&step| self.record(step).is_failed())
+        };
+        graph.own().filter(is_open).collect()
     }
 
     /// What was closed, or put away, although what it was opened for goes on, and who opened it.
@@ -122,7 +150,8 @@ impl State {
                 !self.record(step).is_met()
             } else {
                 let halted = all || node.service.is_some_and(|service| stopped[service as usize]);
-                (halted && node.role == Role::Forward)
+                let given_up = || self.unwinding_around(graph, step).is_some();
+                (node.role == Role::Forward && (halted || given_up()))
                     || node.needs.iter().any(|&need| doomed[need as usize])
             };
         }

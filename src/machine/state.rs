@@ -39,6 +39,8 @@ pub(super) struct State {
     pub(super) count: u64,
     /// One for each step.
     pub(super) records: Vec<Record>,
+    /// Whether a step failed because of which a group was to be taken back by itself.
+    pub(super) alone: bool,
     /// Services whose end was announced, with the time of it.
     pub(super) announced: Vec<bool>,
     /// Services of which it was told that they will be late.
@@ -211,6 +213,9 @@ impl State {
         self.record(step).is_failed()
             && graph.role(step) == Role::Forward
             && groups::answers(graph, self, step)
+            && !(graph.step(step).fails_group
+                && self.record(step).undid
+                && graph.scope_of(step).is_some())
             && matches!(
                 graph.step(step).on_failure,
                 OnFailure::Halt | OnFailure::Undo | OnFailure::Ask
@@ -221,6 +226,7 @@ impl State {
         let record = &mut self.records[step as usize];
         let was = record.stage;
         record.fold(graph.step(step), &event.kind, event.at, event.elapsed_ms);
+        self.alone |= record.undid && graph.scope_of(step).is_some();
         if let EventKind::StepBlocked { by, .. } = &event.kind {
             record.blocked_by = by.iter().filter_map(|id| graph.find(id.as_str())).collect();
         }

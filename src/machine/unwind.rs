@@ -18,7 +18,10 @@ use crate::event::{
 impl Machine {
     /// A step that failed may say that everything is taken back.
     pub(super) fn unwind_if_told(&mut self, step: Index) {
-        if self.state.record(step).unwinds && self.graph.role(step) == Role::Forward {
+        let alone = self.graph.step(step).fails_group && self.graph.scope_of(step).is_some();
+        if alone {
+            self.go_back_around(step);
+        } else if self.state.record(step).unwinds && self.graph.role(step) == Role::Forward {
             self.start_unwinding(Some(step), None, None);
         }
     }
@@ -275,7 +278,11 @@ impl Machine {
     pub(super) fn may_close(&mut self, step: Index, opener: Index) -> bool {
         let ending = &self.session.ending;
         let waits = self.waits(step) && !ending.forced;
-        let unwinds = self.state.is_unwinding() && !ending.undone;
+        let alone = || {
+            let around = self.state.unwinding_around(&self.graph, step);
+            around.is_some_and(|end| !self.state.is_taken_back(&self.graph, end))
+        };
+        let unwinds = if self.state.is_unwinding() { !ending.undone } else { alone() };
         if self.is_stopped() || waits || unwinds {
             return false;
         }

@@ -139,6 +139,7 @@ fn head_of(plan: &Plan) -> Plan {
             .collect(),
         pools: plan.pools.clone(),
         services: Vec::new(),
+        locks: plan.locks.clone(),
         includes: plan.includes.clone(),
         spans: plan.spans.iter().map(Span::without_prediction).collect(),
         steps: Vec::new(),

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dr_plugin::{Effect, Host, Keyed};
 use schemars::JsonSchema;
@@ -67,6 +67,9 @@ pub struct Plan {
     /// Times between two steps that are measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spans: Vec<Span>,
+    /// Locks that the run holds, beside that of its runbook and environment.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub locks: BTreeSet<String>,
     /// Included runbooks, by the step that ends each.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub includes: BTreeMap<StepId, Include>,

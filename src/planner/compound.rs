@@ -95,6 +95,8 @@ impl Maker<'_> {
             }
             if let Some(written) = declared.doc.on_failure {
                 return match (out, written) {
+                    // Everything inside the group around it is taken back, and the group fails.
+                    (0, OnFailure::Undo) => (written, self.stands_inside(index)),
                     (0, _) => (written, false),
                     // A halt need not wait for the rest of the group.
                     (_, OnFailure::Halt) => (OnFailure::Halt, true),
@@ -114,6 +116,11 @@ impl Maker<'_> {
             (false, _) | (true, OnFailure::Halt) => (default, inner),
             (true, _) => (OnFailure::Continue, true),
         }
+    }
+
+    /// Whether a step stands in a group, in an element of a loop, or in an included runbook.
+    fn stands_inside(&self, index: usize) -> bool {
+        self.outline.get(index).parent.is_some() || self.around_policy.is_some()
     }
 
     /// What follows from a failure inside the group or included runbook at `index`, where nothing

@@ -72,6 +72,7 @@ pub fn plan(
         pools,
         services,
         spans,
+        locks: runbook.all().iter().flat_map(|it| it.document.locks.clone()).collect(),
         includes,
         steps,
         files: Vec::new(),

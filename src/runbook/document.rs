@@ -34,6 +34,10 @@ pub struct Document {
     /// Each step needs the one before it, unless it has `needs` or `after` of its own.
     #[serde(default)]
     pub in_order: bool,
+    /// Held while a run lasts: no other run with this state directory that names one of these,
+    /// whatever its runbook and environment, runs at the same time.
+    #[serde(default)]
+    pub locks: Vec<String>,
     /// What a failed step does to the run, unless the step says otherwise. Default `halt`.
     #[serde(default)]
     pub on_failure: Option<OnFailure>,

@@ -290,6 +290,7 @@ pub(super) fn plan() -> Plan {
         services: Vec::new(),
         spans: Vec::new(),
         includes: BTreeMap::new(),
+        locks: std::collections::BTreeSet::new(),
         steps: Vec::new(),
         files: Vec::new(),
         forecast: None,

@@ -195,9 +195,12 @@ fn left_as_it_is(state: &State, undo: Index) -> bool {
 
 /// Whether everything that was begun and can be taken back is taken back.
 fn is_unwound(graph: &Graph, state: &State) -> bool {
-    let undone = |record: &Record| record.stage == Stage::Over(StepState::Undone);
+    let undone = |step: Index| {
+        state.stage(step) == Stage::Over(StepState::Undone)
+            && !state.was_taken_back_alone(graph, step)
+    };
     let over = [StepState::Undone, StepState::Warned, StepState::Skipped].map(Stage::Over);
-    (state.is_unwinding() || state.records.iter().any(undone))
+    (state.is_unwinding() || graph.own().any(undone))
         && graph.own().all(|step| {
             let undo = graph.node(step).undo.filter(|_| state.record(step).begun);
             state.stage(step).is_over() && undo.is_none_or(|undo| over.contains(&state.stage(undo)))

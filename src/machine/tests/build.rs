@@ -282,6 +282,7 @@ pub(super) fn plan(steps: Vec<Step>) -> Plan {
         services,
         spans: Vec::new(),
         includes: BTreeMap::new(),
+        locks: std::collections::BTreeSet::new(),
         steps,
         files: Vec::new(),
         forecast: None,

@@ -38,10 +38,10 @@ fn a_run_ended_anywhere_ends_as_if_it_had_not_been() {
     for seed in 0..plans {
         let plan = Arc::new(random_plan(seed, Family::Timeless, 12));
         let whole = play(&plan, seed, &[]);
-        check_played(&plan, &whole);
+        check_played(&whole);
         for point in 1..=whole.points[0] {
             let played = play(&plan, seed, &[point]);
-            check_played(&plan, &played);
+            check_played(&played);
             same_end(seed, &[point], &whole, &played);
             points += 1;
         }
@@ -56,9 +56,9 @@ fn a_run_with_halts_ended_anywhere_repeats_nothing() {
     for seed in 1_000..1_000 + plans {
         let plan = Arc::new(random_plan(seed, Family::Halting, 12));
         let whole = play(&plan, seed, &[]);
-        check_played(&plan, &whole);
+        check_played(&whole);
         for point in 1..=whole.points[0] {
-            check_played(&plan, &play(&plan, seed, &[point]));
+            check_played(&play(&plan, seed, &[point]));
             points += 1;
         }
     }
@@ -73,14 +73,14 @@ fn an_end_ended_anywhere_takes_back_and_closes_what_it_must() {
     for seed in 3_000..3_000 + plans {
         let plan = Arc::new(random_plan(seed, Family::Ending, 10));
         let whole = play(&plan, seed, &[]);
-        check_played(&plan, &whole);
+        check_played(&whole);
         match whole.verdict {
             Verdict::Unwound => ends[0] += 1,
             Verdict::Stuck => ends[1] += 1,
             _ => ends[2] += 1,
         }
         for point in 1..=whole.points[0] {
-            check_played(&plan, &play(&plan, seed, &[point]));
+            check_played(&play(&plan, seed, &[point]));
             points += 1;
         }
     }
@@ -96,13 +96,13 @@ fn what_was_taken_back_begins_anew_wherever_it_is_ended() {
     for seed in 4_000..4_000 + plans {
         let plan = Arc::new(random_plan(seed, Family::Ending, 8));
         let whole = play_on(&plan, seed, &[], true);
-        check_played(&plan, &whole);
+        check_played(&whole);
         // The second session is the one that begins anew.
         if let Some(last) = whole.points.get(1) {
             anew += 1;
             for point in 1..=*last {
                 let never = u64::MAX;
-                check_played(&plan, &play_on(&plan, seed, &[never, point], true));
+                check_played(&play_on(&plan, seed, &[never, point], true));
                 points += 1;
             }
         }
@@ -124,9 +124,9 @@ fn an_end_ended_twice_takes_back_and_closes_what_it_must() {
         }
         for first in 1..=whole.points[0] {
             let once = play(&plan, seed, &[first]);
-            check_played(&plan, &once);
+            check_played(&once);
             for second in 1..=once.points[1] {
-                check_played(&plan, &play(&plan, seed, &[first, second]));
+                check_played(&play(&plan, seed, &[first, second]));
                 points += 1;
             }
         }
@@ -149,7 +149,7 @@ fn a_resume_ended_anywhere_can_be_resumed() {
             let once = play(&plan, seed, &[first]);
             for second in 1..=once.points[1] {
                 let played = play(&plan, seed, &[first, second]);
-                check_played(&plan, &played);
+                check_played(&played);
                 same_end(seed, &[first, second], &whole, &played);
                 points += 1;
             }

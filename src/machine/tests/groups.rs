@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::build::{Build, plan, step};
+use super::build::{Build, expr, plan, step};
 use crate::id::StepId;
-use crate::plan::{Group, Loop, Plan, Pool, Step, begin_of};
+use crate::plan::{Group, Items, Loop, Plan, Pool, Step, begin_of};
 use crate::words::OnFailure;
 
 /// The beginning and the end of a group around these steps.
@@ -50,11 +50,16 @@ fn enclose(id: &str, inside: Vec<Step>, each: Option<(Vec<StepId>, Loop)>) -> Ve
         if each.is_none() && is_direct(&step) {
             let rename = |other: &mut StepId| *other = StepId::from(format!("{id}/{other}"));
             step.needs.iter_mut().for_each(rename);
+            step.after.iter_mut().for_each(rename);
+            step.closes.iter_mut().for_each(rename);
             rename(&mut step.id);
+            if let Some(undo) = &mut step.undo {
+                undo.id = StepId::from(format!("{}!undo", step.id));
+            }
         }
         if is_direct(&step) {
             step.inside = Some(end_id.clone());
-            if step.needs.is_empty() {
+            if step.needs.is_empty() && step.closes.is_none() {
                 step.needs.push(begin_id.clone());
             }
             if step.opens.is_none() {
@@ -95,4 +100,33 @@ pub(super) fn plan_of(steps: Vec<Vec<Step>>) -> Plan {
         plan.pools.insert(name, Pool { capacity });
     }
     plan
+}
+
+/// The same over what an expression gives during the run.
+pub(super) fn later(
+    id: &str,
+    from: &str,
+    (max_parallel, max_failures): (Option<u32>, u32),
+    make: impl Fn() -> Vec<Step>,
+) -> Vec<Step> {
+    let mut steps = each(id, &["*"], (max_parallel, max_failures), make);
+    let mut end = steps.pop().expect("an end");
+    let template = steps.split_off(1);
+    let unbound = |mut step: Step| {
+        step.bound.clear();
+        step
+    };
+    end.after.clear();
+    let group = end.group.as_mut().expect("a loop");
+    group.of.clear();
+    group.each.as_mut().expect("a loop").items = Some(Items {
+        from: expr(from),
+        name: "item".to_owned(),
+        estimate: 1,
+        max_items: 10,
+        allow_empty: false,
+        template: template.into_iter().map(unbound).collect(),
+    });
+    steps.push(end);
+    steps
 }

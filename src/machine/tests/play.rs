@@ -15,6 +15,8 @@ use crate::plan::{Plan, Step};
 /// What a run that was played to its end leaves.
 #[derive(Debug)]
 pub(super) struct Played {
+    /// The plan, with the elements that were found.
+    pub(super) plan: Arc<Plan>,
     pub(super) states: BTreeMap<String, StepState>,
     pub(super) verdict: Verdict,
     pub(super) world: World,
@@ -65,7 +67,7 @@ pub(super) fn play_on(plan: &Arc<Plan>, seed: u64, crashes: &[u64], anew: bool) 
             Some(Ending::Paused(waiting)) => panic!("paused for {waiting:?}"),
             Some(Ending::Verdict(Verdict::Unwound)) if std::mem::take(&mut anew) => {
                 world.settle(u64::MAX);
-                let failed = plan.steps.iter().filter(|step| {
+                let failed = machine.graph.plan.steps.iter().filter(|step| {
                     let state = machine.step_state(step.id.as_str());
                     matches!(state, Some(StepState::Failed | StepState::TimedOut))
                 });
@@ -86,8 +88,9 @@ pub(super) fn play_on(plan: &Arc<Plan>, seed: u64, crashes: &[u64], anew: bool) 
                     let state = machine.step_state(step.id.as_str()).expect("a step");
                     (step.id.to_string(), state)
                 };
+                let plan = Arc::clone(&machine.graph.plan);
                 let states = plan.steps.iter().map(state).collect();
-                return Played { states, verdict, world, journal, points };
+                return Played { plan, states, verdict, world, journal, points };
             }
         }
     }
@@ -251,7 +254,7 @@ impl<'a> Player<'a> {
                 Effect::Finish(end) => ending = Some(end),
             }
         }
-        launched.retain(|&step| !held[step as usize]);
+        launched.retain(|&step| !held.get(step as usize).is_some_and(|held| *held));
         self.check_slots(&launched);
         ending.map_or(Fed::On, Fed::Ended)
     }
@@ -297,7 +300,7 @@ impl<'a> Player<'a> {
             let state = self.shadow.step_state(other.as_str()).expect("a step");
             assert!(state.is_over(), "`{id}` runs before `{other}` is over");
         }
-        let (at, result) = self.world.perform(self.plan, launch, self.ms);
+        let (at, result) = self.world.perform(&self.machine.graph.plan, launch, self.ms);
         self.later(at, Due::Back(launch.ticket, result));
         // A check before an undo speaks of the step that may have to be taken back.
         let index = self.machine.session.flights[&launch.ticket].step;
@@ -314,7 +317,8 @@ impl<'a> Player<'a> {
             assert!(checks, "`{}` runs while unwinding", launch.step);
         }
         let Role::Undo(of) = graph.role(position) else { return };
-        assert!(self.shadow.state.is_unwinding(), "`{}` without unwinding", launch.step);
+        let alone = self.shadow.state.unwinding_around(graph, of).is_some();
+        assert!(self.shadow.state.is_unwinding() || alone, "`{}` without unwinding", launch.step);
         for &(later, _) in &graph.node(of).dependents {
             let record = self.shadow.state.record(later);
             let Some(undo) = graph.node(later).undo.filter(|_| record.begun) else { continue };
@@ -428,7 +432,8 @@ enum Fed {
 }
 
 /// What must hold of every run that was played.
-pub(super) fn check_played(plan: &Plan, played: &Played) {
+pub(super) fn check_played(played: &Played) {
+    let plan = &*played.plan;
     for step in &plan.steps {
         let id = step.id.as_str();
         let count = played.world.effects.get(id).copied().unwrap_or(0);

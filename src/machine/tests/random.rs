@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 use dr_plugin::{Effect, Keyed};
 
 use super::build::{Build, expr, step};
-use super::groups::{each, plan_of};
+use super::groups::{each, later, plan_of};
 use crate::plan::{OnReject, Plan, Pool, Step};
 use crate::words::{Class, OnFailure, OnUnknown, Phase};
 
@@ -77,13 +77,31 @@ fn random_loop(seed: u64, family: Family) -> Vec<Step> {
     // Whether too many fail before the last one begins depends on when they end.
     let bears = if family == Family::Timeless { 9 } else { roll("bears", 3) as u32 };
     let width = (roll("window", 2) == 0).then(|| 1 + roll("width", 2) as u32);
+    let ends = family == Family::Ending;
     let make = || {
-        let first = step("x").effect(Effect::Idempotent).tries(1 + roll("tries", 3) as u32);
-        let second = step("y").needs(&["x"]).effect(Effect::Once).keyed(Keyed::Job);
-        vec![first, second]
+        let mut first = step("x").effect(Effect::Idempotent).tries(1 + roll("tries", 3) as u32);
+        let mut second = step("y").needs(&["x"]).effect(Effect::Once).keyed(Keyed::Job);
+        if ends && roll("undo", 3) > 0 {
+            (first, second) = (first.undo(), second.undo());
+        }
+        let mut steps = vec![first, second];
+        if ends && roll("closes", 2) == 0 {
+            steps.push(step("c").tries(3).closes("x", &["y"]));
+        }
+        if ends && roll("alone", 2) == 0 {
+            steps[1].on_failure = OnFailure::Undo;
+            steps[1].fails_group = true;
+        }
+        steps
     };
     let elements = ["a", "b", "c"];
-    let mut steps = each("l", &elements[..=roll("elements", 3) as usize], (width, bears), make);
+    let count = 1 + roll("elements", 3) as usize;
+    let mut steps = if roll("known", 2) == 0 {
+        each("l", &elements[..count], (width, bears), make)
+    } else {
+        let from = serde_json::json!(elements[..count]).to_string().replace('"', "'");
+        later("l", &from, (width, bears), make)
+    };
     if roll("behind", 2) == 0 {
         steps[0].needs.push("s0".into());
     }

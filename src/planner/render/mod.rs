@@ -56,6 +56,7 @@ pub fn text(plan: &Plan, look: Look) -> String {
     pools::pools(&mut page, plan);
     sections::passed_over(&mut page, plan);
     sections::during_the_run(&mut page, plan);
+    sections::locks(&mut page, plan);
     sections::ends(&mut page, plan);
     sections::notices(&mut page, plan);
     page.finish()

@@ -130,6 +130,19 @@ pub(super) fn passed_over(page: &mut Page, plan: &Plan) {
     }
 }
 
+/// Other runs that cannot run at the same time.
+pub(super) fn locks(page: &mut Page, plan: &Plan) {
+    if !plan.locks.is_empty() {
+        page.title("LOCKS", "held while the run lasts");
+        let names: Vec<&str> = plan.locks.iter().map(String::as_str).collect();
+        page.paragraph(
+            Ink::Plain,
+            "  no other run at the same time that names ",
+            &names.join(", "),
+        );
+    }
+}
+
 /// What happens at the end however the run goes, and what taking it back would do.
 pub(super) fn ends(page: &mut Page, plan: &Plan) {
     let taken = || plan.every_step().filter(|step| step.skip.is_none());

@@ -47,6 +47,9 @@ impl Checker<'_> {
                 }
             }
         }
+        for (position, lock) in document.locks.iter().enumerate() {
+            self.name(lock, || DocPath::key("locks").index(position));
+        }
         if document.steps.is_empty() {
             self.help(
                 codes::STEP_SHAPE,

@@ -1,0 +1,107 @@
+//! Taking back one element, while the rest of the run goes on.
+
+use dr_plugin::CallError;
+
+use super::bench::Bench;
+use super::build::{Build, nothing, step};
+use super::groups::{each, group, plan_of};
+use crate::event::{RequestKind, Verdict};
+use crate::plan::Step;
+use crate::words::OnFailure;
+
+fn no() -> CallError {
+    CallError::permanent("exit_1", "no")
+}
+
+/// A step that takes back what was done around it if it fails.
+fn undoing(id: &str) -> Step {
+    step(id).set(|step| {
+        step.on_failure = OnFailure::Undo;
+        step.fails_group = true;
+    })
+}
+
+fn without_begins(bench: &Bench) -> String {
+    let all = bench.states();
+    all.split(", ").filter(|part| !part.contains("!begin")).collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn an_element_is_taken_back_alone_in_reverse() {
+    let make = || {
+        vec![
+            step("mute"),
+            step("stop").needs(&["mute"]).undo(),
+            step("start").needs(&["stop"]).undo(),
+            undoing("look").needs(&["start"]),
+            step("unmute").closes("mute", &["look"]),
+        ]
+    };
+    let mut bench = Bench::start(plan_of(vec![
+        each("l", &["a", "b"], (None, 1), make),
+        vec![step("after").needs(&["l"])],
+    ]));
+    for id in ["mute", "stop", "start"] {
+        bench.ok(&format!("l@a/{id}"), nothing());
+        bench.ok(&format!("l@b/{id}"), nothing());
+    }
+    bench.err("l@a/look", no());
+    assert_eq!(bench.flies(), ["l@b/look", "l@a/start!undo"], "the last first");
+    bench.ok("l@b/look", nothing()).ok("l@b/unmute", nothing());
+    let mut bench = bench.crash(Vec::new());
+    bench.ok("l@a/start!undo", nothing());
+    assert_eq!(bench.flies(), ["l@a/stop!undo"]);
+    bench.ok("l@a/stop!undo", nothing());
+    assert_eq!(bench.flies(), ["l@a/unmute"], "what was opened is closed after that");
+    bench.ok("l@a/unmute", nothing());
+    assert_eq!(bench.flies(), ["after"], "one may fail");
+    bench.ok("after", nothing());
+    assert_eq!(bench.verdict(), Some(Verdict::Succeeded));
+    let states = without_begins(&bench);
+    assert!(states.contains("l@a/stop undone, l@a/start undone, l@a/look failed"), "{states}");
+    assert!(states.contains("l@b/stop succeeded"), "{states}");
+}
+
+#[test]
+fn a_group_that_was_taken_back_begins_anew_when_tried_again() {
+    let mut bench = Bench::start(plan_of(vec![
+        group("g", vec![step("x").undo(), undoing("y").needs(&["x"])]),
+        vec![step("after").needs(&["g"])],
+    ]));
+    bench.ok("g/x", nothing()).err("g/y", no()).ok("g/x!undo", nothing());
+    assert_eq!(bench.verdict(), Some(Verdict::Failed));
+    assert!(without_begins(&bench).starts_with("g/x undone, g/y failed, g failed, after blocked"));
+    let request = bench.request("alice", RequestKind::Retry, "g/y");
+    let mut bench = bench.crash(vec![request]);
+    assert_eq!(bench.flies(), ["g/x"]);
+    bench.ok("g/x", nothing()).ok("g/y", nothing()).ok("after", nothing());
+    assert_eq!(bench.verdict(), Some(Verdict::Succeeded));
+}
+
+#[test]
+fn what_runs_beside_is_waited_for_and_what_has_not_begun_never_does() {
+    let mut bench = Bench::start(plan_of(vec![group(
+        "g",
+        vec![step("x").undo(), step("z").needs(&["x"]), undoing("y")],
+    )]));
+    bench.err("g/y", no());
+    assert_eq!(bench.flies(), ["g/x"]);
+    bench.ok("g/x", nothing());
+    assert_eq!(bench.flies(), ["g/x!undo"]);
+    bench.ok("g/x!undo", nothing());
+    assert_eq!(without_begins(&bench), "g/x undone, g/z blocked, g/y failed, g failed");
+}
+
+#[test]
+fn nobody_goes_back_past_a_point_of_no_return_unasked() {
+    let mut bench = Bench::start(plan_of(vec![group(
+        "g",
+        vec![
+            step("x").undo().set(|step| step.point_of_no_return = true),
+            undoing("y").needs(&["x"]),
+        ],
+    )]));
+    bench.ok("g/x", nothing()).err("g/y", no());
+    assert_eq!(bench.verdict(), Some(Verdict::Failed));
+    assert!(without_begins(&bench).starts_with("g/x succeeded, g/y failed, g failed"));
+}
