@@ -167,14 +167,13 @@ impl Maker<'_> {
     /// Whether a name has its value already.
     pub(super) fn knows(&self, path: &Path) -> bool {
         let root = path.root();
-        match self.around.iter().rev().find(|element| element.name == root) {
-            Some(element) => element.value.is_some(),
-            None => {
-                let asked = &self.environment.known.asked;
-                let comes_later = root == "inputs"
-                    && path.field(1).map_or(!asked.is_empty(), |name| asked.contains(name));
-                known_at_plan_time(path) && !(root == "host" && self.host_unknown) && !comes_later
-            }
+        if let Some(element) = self.around.iter().rev().find(|element| element.name == root) {
+            element.value.is_some()
+        } else {
+            let asked = &self.environment.known.asked;
+            let comes_later = root == "inputs"
+                && path.field(1).map_or(!asked.is_empty(), |name| asked.contains(name));
+            known_at_plan_time(path) && !(root == "host" && self.host_unknown) && !comes_later
         }
     }
 
