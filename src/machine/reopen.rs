@@ -56,6 +56,11 @@ impl State {
             match (graph.role(*step), record.stage) {
                 (Role::Undo(_), stage) => stage.is_over(),
                 (_, stage) if stage == undone => true,
+                (Role::Forward, Stage::Over(StepState::Succeeded | StepState::Warned))
+                    if graph.node(*step).undo.is_some_and(|undo| self.stage(undo) == undone) =>
+                {
+                    true
+                }
                 (_, stage) if !stage.is_over() => taken_back && record.begun,
                 (Role::Forward, Stage::Over(StepState::Succeeded | StepState::Warned)) => {
                     let plan = graph.step(*step);

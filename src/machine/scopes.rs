@@ -143,6 +143,13 @@ impl Machine {
         if runs {
             return false;
         }
+        // Only one of the two records may have been written before a crash.
+        for &step in &inside {
+            let undo = graph.node(step).undo.filter(|_| self.state.record(step).begun);
+            if let Some(undo) = undo.filter(|&undo| self.state.stage(undo).is_over()) {
+                self.mark_taken_back(step, undo);
+            }
+        }
         for step in self.state.not_taken_back(&graph, end) {
             let Some(undo) = graph.node(step).undo else { continue };
             if !self.state.is_followed(&graph, &inside, step)

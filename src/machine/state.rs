@@ -273,10 +273,11 @@ impl State {
 
     fn resume(&mut self, graph: &Graph, reopened: &mut Vec<Index>) {
         for step in 0..graph.len() as Index {
-            let record = &mut self.records[step as usize];
-            record.resume();
-            if matches!(record.stage, Stage::Over(StepState::Blocked | StepState::Cancelled)) {
-                record.reopen();
+            self.records[step as usize].resume();
+            let prevented = [StepState::Blocked, StepState::Cancelled].map(Stage::Over);
+            // What a loop bore without is not tried again because others are.
+            if prevented.contains(&self.stage(step)) && !groups::is_spoken_for(graph, self, step) {
+                self.records[step as usize].reopen();
                 reopened.push(step);
                 self.withdraw(graph, step);
             }

@@ -206,7 +206,7 @@ impl Machine {
 
     /// Writes at the step itself that it was taken back, or could not be. A step that failed stays
     /// failed.
-    fn mark_taken_back(&mut self, step: Index, undo: Index) {
+    pub(super) fn mark_taken_back(&mut self, step: Index, undo: Index) {
         let (record, how) = (self.state.record(step), self.state.record(undo));
         let state = match how.stage {
             Stage::Over(StepState::UndoFailed) => StepState::UndoFailed,
