@@ -28,6 +28,7 @@ fn went_wrong(record: &Record) -> bool {
 
 fn children(graph: &Graph, state: &State, end: Index) -> Children {
     let mut children = Children::default();
+    let mut undone = Vec::new();
     for &child in graph.inside(end) {
         let record = state.record(child);
         match record.stage {
@@ -35,9 +36,13 @@ fn children(graph: &Graph, state: &State, end: Index) -> Children {
             Stage::Over(StepState::Cancelled) => children.cancelled = true,
             Stage::Over(StepState::Blocked) => children.blocked.push(child),
             Stage::Over(StepState::Warned) => children.warned.push(child),
-            Stage::Over(StepState::Undone | StepState::UndoFailed) => children.failed.push(child),
+            Stage::Over(StepState::Undone | StepState::UndoFailed) => undone.push(child),
             _ => {}
         }
+    }
+    // What was taken back is told only where nothing else says why.
+    if children.failed.is_empty() {
+        children.failed = undone;
     }
     children
 }
