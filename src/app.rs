@@ -7,6 +7,7 @@ pub mod files;
 #[cfg(test)]
 mod fold_tests;
 pub mod git;
+pub mod identity;
 pub mod init;
 pub mod library;
 pub mod moment;

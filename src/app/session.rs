@@ -92,6 +92,7 @@ async fn carry_out(parts: Parts) -> Result<Done, SessionError> {
     for record in &parts.history {
         view.apply_record(record);
     }
+    let secrets = Arc::clone(&parts.secrets);
     let context = RunContext {
         plan: Arc::clone(&parts.plan),
         dir: parts.dir.clone(),
@@ -112,6 +113,11 @@ async fn carry_out(parts: Parts) -> Result<Done, SessionError> {
     let shown =
         tokio::task::spawn_blocking(move || runtime.block_on(show(handle, view, audience, clock)));
     let ending = engine.run(parts.session).await;
+    if matches!(&ending, Ok(Ending::Verdict(verdict)) if verdict.is_final())
+        && let Err(error) = secrets.forget()
+    {
+        tracing::warn!("secrets that are no longer needed were not removed: {error}");
+    }
     let evidence_error = keep_evidence(&parts.dir, &parts.plan).err();
     // If the reporter broke: the run does not depend on it.
     let (view, lines) = shown.await.unwrap_or_else(|_| (View::new(&parts.plan), None));

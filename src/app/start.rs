@@ -9,13 +9,13 @@ use tokio::runtime::Runtime;
 use zeroize::Zeroizing;
 
 use crate::app::plugins::{self, PluginError};
-use crate::app::who;
+use crate::app::{identity, who};
 use crate::engine::{EngineError, Preflight, preflight};
 use crate::event::Actor;
 use crate::id::{RunId, StepId};
 use crate::journal::{Holder, LockError, Masker, NewRun, RunDir, RunLock, RunStore, StateError};
 use crate::plan::Plan;
-use crate::plugin::{OpenCalls, Outlived, Registry, SecretStore, end_outlived};
+use crate::plugin::{OpenCalls, Outlived, Registry, SecretStore, VaultError, end_outlived};
 use crate::time::Timestamp;
 
 /// Preflight takes no longer than this: the clock is running.
@@ -68,6 +68,17 @@ impl Tools {
     /// Lets a person type the secrets that are to be typed: see [`SecretStore::type_in`].
     pub fn type_secrets(&self, typed: impl Fn(&str) -> Result<Zeroizing<String>, String>) {
         self.runtime.block_on(self.secrets.type_in(typed));
+    }
+
+    /// From now on secrets that the run captures or generates are kept in its folder.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub fn keep_secrets(&self, plan: &Plan, dir: &RunDir) -> Result<(), VaultError> {
+        match identity::vault(plan, dir)? {
+            Some(vault) => self.runtime.block_on(self.secrets.keep_in(vault)),
+            None => Ok(()),
+        }
     }
 
     /// Asks the targets of the steps for which `is_open` holds.

@@ -20,7 +20,7 @@ use crate::app::sealed::{self, Claim};
 use crate::app::session::{self, Done, Parts, SessionError};
 use crate::app::start::{Locks, Tools, make_run};
 use crate::app::state::{StateDir, new_run_id, spoken};
-use crate::app::{moment, who};
+use crate::app::{identity, moment, who};
 use crate::engine::EngineError;
 use crate::event::{FORMAT, Request, RequestKind, RunStarted, SealUse};
 use crate::id::StepId;
@@ -45,6 +45,9 @@ pub(super) fn run(args: &Execute, state_dir: Option<&Path>, out: &Out) -> Exit {
         Ok(order) => order,
         Err(exit) => return exit,
     };
+    if let Err(error) = identity::require(&plan) {
+        return out.fail(&error, Exit::Invalid);
+    }
     let requests = match assumptions(&args.assumes, args.reason.as_ref(), &plan, out) {
         Ok(assumed) => assumed.into_iter().chain(skips).collect(),
         Err(exit) => return exit,
@@ -110,6 +113,9 @@ pub(super) fn run(args: &Execute, state_dir: Option<&Path>, out: &Out) -> Exit {
         return locked(&error, out);
     }
     tools.keep_calls(&dir);
+    if let Err(error) = tools.keep_secrets(&plan, &dir) {
+        return out.fail(&error, Exit::NotReady);
+    }
     let journal = match journal::create(&dir.journal(), tools.masker.clone()) {
         Ok(journal) => journal,
         Err(error) => return out.fail(&error, Exit::NotReady),

@@ -85,6 +85,7 @@ fn planned(args: &PlanArgs, state_dir: Option<&Path>, out: &Out) -> Result<Plan,
     let effort = Effort { schedules: args.effort, samples: args.samples };
     let (mut plan, examined) =
         make(&args.runbook, &args.selection, &[], effort, past.as_deref(), out)?;
+    app::identity::require(&plan).map_err(|error| out.fail(&error, Exit::Invalid))?;
     require(&plan, args, out)?;
     if let Some(file) = &args.out {
         seal(&mut plan, &examined, file, args.expires.as_deref(), out)?;

@@ -67,6 +67,9 @@ pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
         Err(error) => return out.fail(&error, Exit::NotReady),
     };
     tools.keep_calls(&dir);
+    if let Err(error) = tools.keep_secrets(&past.plan, &dir) {
+        return out.fail(&error, Exit::NotReady);
+    }
     tools.type_secrets(|name| type_secret(name, out));
     let opened = if dir.journal().exists() {
         journal::reopen(&dir.journal(), args.accept_loss, tools.masker.clone())

@@ -2,18 +2,25 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dr_plugin::{Call, CallError, CallKey, Cancel, CancelLevel, Context, Plugin};
-use serde_json::Value;
+use dr_plugin::{
+    Call, CallError, CallKey, Cancel, CancelLevel, Checked, Context, Plugin, Secret,
+};
+use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
+use zeroize::Zeroizing;
 
-use super::output::Output;
+use super::output::{Kept, Output as Spills};
 use super::panic::caught;
 use crate::event::Volatile;
-use crate::id::RunId;
+use crate::id::{RunId, StepId};
 use crate::journal::{Masker, RunDir};
 use crate::machine::{AttemptResult, Launch, LaunchKind};
-use crate::plan::Uses;
+use crate::plan::{ANY, Output, Plan, Step, Uses};
 use crate::plugin::{Registry, SecretStore};
+use crate::text::MapNames;
+
+/// A shorter text cannot be masked: it would turn up in every other one.
+const SHORTEST_SECRET: usize = 4;
 
 /// How long a plugin is waited for beyond what was asked of it.
 const PATIENCE: Patience = Patience {
@@ -33,6 +40,8 @@ pub(super) struct Shared {
     pub(super) settings: BTreeMap<String, Value>,
     /// Schemas of the input of actions: where they want text, numbers are given as text.
     pub(super) inputs: BTreeMap<Uses, schemars::Schema>,
+    /// Secrets that steps capture, by step: how each is computed.
+    pub(super) captures: BTreeMap<StepId, Vec<Output>>,
     pub(super) volatile: mpsc::Sender<Volatile>,
 }
 
@@ -52,7 +61,9 @@ pub(super) async fn perform(
         Err(error) => return (failed(kind, error), None),
     };
     let Shared { dir, masker, volatile, .. } = shared;
-    let output = Arc::new(Output::new(step, dir, purpose, attempt, masker, volatile.clone()));
+    let captures = shared.captures_of(&step);
+    let kept = Kept { step: step.clone(), purpose, attempt, silent: !captures.is_empty() };
+    let output = Arc::new(Spills::new(kept, dir, masker, volatile.clone()));
     let context = Context { cancel: cancel.clone(), progress: output.clone() };
     let limit = Backstop { timeout_ms, level, cancel, patience: PATIENCE };
     let result = match kind {
@@ -65,7 +76,81 @@ pub(super) async fn perform(
         }
     };
     output.finish();
+    let result = match result {
+        AttemptResult::Applied(Ok(result)) => {
+            AttemptResult::Applied(captured(shared, &step, captures, result))
+        }
+        AttemptResult::Checked(Ok(Checked::Done(Some(result)))) => AttemptResult::Checked(
+            captured(shared, &step, captures, result).map(|it| Checked::Done(Some(it))),
+        ),
+        other => other,
+    };
     (result, Some(call))
+}
+
+/// The secrets that steps of the plan capture, those of loops by the ids of their templates.
+pub(super) fn captures(plan: &Plan) -> BTreeMap<StepId, Vec<Output>> {
+    let mut found = BTreeMap::new();
+    let mut open: Vec<&Step> = plan.steps.iter().collect();
+    while let Some(step) = open.pop() {
+        let secrets: Vec<Output> = step.outputs.iter().filter(|it| it.secret).cloned().collect();
+        if !secrets.is_empty() {
+            found.insert(step.id.clone(), secrets);
+        }
+        let each = step.group.as_ref().and_then(|group| group.each.as_ref());
+        open.extend(each.and_then(|each| each.items.as_ref()).iter().flat_map(|it| &it.template));
+    }
+    found
+}
+
+/// The id that a step of a loop has in the loop's template.
+fn template_of(step: &StepId) -> StepId {
+    let parts = step.as_str().split('/').map(|part| match part.split_once('@') {
+        Some((name, _)) => format!("{name}@{ANY}"),
+        None => part.to_owned(),
+    });
+    StepId::from(parts.collect::<Vec<_>>().join("/"))
+}
+
+impl Shared {
+    /// The secrets that a step captures; of a step of a loop, those that the plan declares once.
+    fn captures_of(&self, step: &StepId) -> &[Output] {
+        let of_template = || self.captures.get(&template_of(step));
+        self.captures.get(step).or_else(of_template).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Keeps the secrets in what an action gave, and gives the rest: the machine sees none of them.
+fn captured(
+    shared: &Shared,
+    step: &StepId,
+    captures: &[Output],
+    result: Value,
+) -> Result<Value, CallError> {
+    if captures.is_empty() {
+        return Ok(result);
+    }
+    let names = MapNames::new(json!({ "result": result }));
+    for Output { name, value, .. } in captures {
+        let refused = |why: String| {
+            let message = format!("it was done, but the secret `{name}` was not captured: {why}");
+            CallError::permanent("secret_not_captured", message)
+        };
+        let found = value.evaluate(&names).map_err(|error| refused(error.to_string()))?;
+        let text = match found {
+            Value::String(text) => Zeroizing::new(text),
+            Value::Number(number) => Zeroizing::new(number.to_string()),
+            _ => return Err(refused("it is no text".to_owned())),
+        };
+        if text.trim().len() < SHORTEST_SECRET {
+            let why = format!("it is shorter than {SHORTEST_SECRET} bytes, and could not be masked");
+            return Err(refused(why));
+        }
+        shared.secrets.capture(&format!("{step}.{name}"), Secret::new(text.as_str()))?;
+    }
+    let mut rest = names.0.get("result").cloned().unwrap_or_default();
+    shared.masker.value(&mut rest);
+    Ok(rest)
 }
 
 fn failed(kind: LaunchKind, error: CallError) -> AttemptResult {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use dr_plugin::{Keyed, Plugin};
 use tokio::task::JoinSet;
 
+use super::attempt::captures;
 use super::attempt::Shared;
 use super::batch::{Batch, Landed};
 use super::flights::Flights;
@@ -108,7 +109,9 @@ impl<L: Logic> Engine<L> {
         let (ends, handle) = ends();
         let volatile = ends.volatile.clone();
         let inbox = Inbox::new(dir.clone(), run.clone(), plan.digest.clone(), Arc::clone(&clock));
-        let shared = Shared { run, dir, registry, secrets, masker, settings, inputs, volatile };
+        let captures = captures(&plan);
+        let shared =
+            Shared { run, dir, registry, secrets, masker, settings, inputs, captures, volatile };
         let engine = Self {
             logic,
             journal,

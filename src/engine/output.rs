@@ -21,27 +21,37 @@ const SHOWN: usize = 16 << 10;
 /// when nobody keeps up.
 pub(super) struct Output {
     step: StepId,
+    /// Nothing of it is kept or shown: it may hold a secret that nobody knows yet.
+    silent: bool,
     volatile: mpsc::Sender<Volatile>,
     masker: Masker,
     stdout: Mutex<Spill>,
     stderr: Mutex<Spill>,
 }
 
+/// Whose output it is.
+pub(super) struct Kept {
+    pub(super) step: StepId,
+    pub(super) purpose: Purpose,
+    pub(super) attempt: u32,
+    /// Whether nothing of it is kept or shown.
+    pub(super) silent: bool,
+}
+
 impl Output {
     pub(super) fn new(
-        step: StepId,
+        of: Kept,
         dir: &RunDir,
-        purpose: Purpose,
-        attempt: u32,
         masker: &Masker,
         volatile: mpsc::Sender<Volatile>,
     ) -> Self {
+        let Kept { step, purpose, attempt, silent } = of;
         let spill = |stream| {
             let path = dir.output(&step, purpose, attempt, stream);
             Mutex::new(Spill::new(path, masker.clone()))
         };
         let (stdout, stderr) = (spill(Stream::Stdout), spill(Stream::Stderr));
-        Self { step, volatile, masker: masker.clone(), stdout, stderr }
+        Self { step, silent, volatile, masker: masker.clone(), stdout, stderr }
     }
 
     /// The attempt is over: writes what was held back.
@@ -73,12 +83,18 @@ impl Output {
 
 impl Progress for Output {
     fn progress(&self, message: &str, share: Option<f32>) {
+        if self.silent {
+            return;
+        }
         let message = self.masker.text(message).into_owned();
         let step = self.step.clone();
         let _ = self.volatile.try_send(Volatile::Progress { step, message, share });
     }
 
     fn output(&self, stream: Stream, chunk: &[u8]) {
+        if self.silent {
+            return;
+        }
         let shown = self.spill(stream).take(chunk);
         self.show(stream, &shown);
     }
@@ -159,7 +175,11 @@ mod tests {
         let masker = Masker::default();
         masker.add(&Secret::new("hunter22"));
         let (sender, receiver) = mpsc::channel(room);
-        (Output::new("a/b".into(), dir, Purpose::Apply, 1, &masker, sender), receiver)
+        ({
+            let kept =
+                Kept { step: "a/b".into(), purpose: Purpose::Apply, attempt: 1, silent: false };
+            Output::new(kept, dir, &masker, sender)
+        }, receiver)
     }
 
     #[test]

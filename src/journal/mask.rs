@@ -18,7 +18,8 @@ const SHORTEST_LINE: usize = 12;
 /// outputs, on the screen. Clones share what is known.
 ///
 /// A secret is found as it is and as JSON (once and twice), POSIX shell, URL, hexadecimal and
-/// base64 text, the last also inside a longer encoded text.
+/// base64 text, the last also inside a longer encoded text: there the digits at its ends, which hold
+/// bits of it and bits of its neighbours, are masked with it.
 #[derive(Clone, Default)]
 pub struct Masker {
     known: Arc<RwLock<Known>>,
@@ -30,7 +31,29 @@ struct Known {
     matcher: Option<Arc<Matcher>>,
 }
 
-type Pattern = Zeroizing<Vec<u8>>;
+/// A form of a secret.
+#[derive(Clone, PartialEq)]
+struct Pattern {
+    text: Zeroizing<Vec<u8>>,
+    /// A base64 digit before it holds bits of it.
+    shares_first: bool,
+    /// A base64 digit after it holds bits of it.
+    shares_last: bool,
+}
+
+impl Pattern {
+    fn plain(form: String) -> Self {
+        let text = Zeroizing::new(form.into_bytes());
+        Self { text, shares_first: false, shares_last: false }
+    }
+}
+
+/// A base64 digit of either alphabet, as a class of a regular expression.
+const DIGIT: &str = "[A-Za-z0-9+/_-]?";
+
+fn is_digit(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+/_-".contains(&byte)
+}
 
 /// All patterns as one automaton.
 pub(super) struct Matcher {
@@ -57,7 +80,7 @@ impl Masker {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         let before = known.patterns.len();
         for pattern in fresh {
-            if pattern.len() >= SHORTEST && !known.patterns.contains(&pattern) {
+            if pattern.text.len() >= SHORTEST && !known.patterns.contains(&pattern) {
                 known.patterns.push(pattern);
             }
         }
@@ -134,14 +157,20 @@ impl Matcher {
         let mut patterns = known.to_vec();
         // The first alternative that matches wins: a secret that begins with another must come
         // before it.
-        patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.len()));
+        patterns.sort_by_key(|pattern| std::cmp::Reverse(pattern.text.len()));
         let mut source = Zeroizing::new(String::from("(?s-u:"));
         for (position, pattern) in patterns.iter().enumerate() {
             if position > 0 {
                 source.push('|');
             }
-            for byte in pattern.iter() {
+            if pattern.shares_first {
+                source.push_str(DIGIT);
+            }
+            for byte in pattern.text.iter() {
                 let _ = write!(source, "\\x{byte:02x}");
+            }
+            if pattern.shares_last {
+                source.push_str(DIGIT);
             }
         }
         source.push(')');
@@ -156,22 +185,45 @@ impl Matcher {
     /// Where in `bytes` a secret may begin that is not complete yet, or that would be longer with
     /// more bytes; `bytes.len()` if nowhere.
     pub(super) fn open_end(&self, bytes: &[u8]) -> usize {
-        let longest = self.patterns.first().map_or(0, |pattern| pattern.len());
+        let longest = self.patterns.first().map_or(0, |pattern| pattern.text.len());
         let first = bytes.len().saturating_sub(longest.saturating_sub(1));
-        (first..bytes.len())
-            .find(|start| {
-                let tail = &bytes[*start..];
-                self.patterns
-                    .iter()
-                    .any(|pattern| pattern.len() > tail.len() && pattern.starts_with(tail))
-            })
-            .unwrap_or(bytes.len())
+        let begins = |tail: &[u8], pattern: &Pattern| {
+            pattern.text.len() > tail.len() && pattern.text.starts_with(tail)
+        };
+        let found = (first..bytes.len()).find_map(|start| {
+            let tail = &bytes[start..];
+            let mut open = self.patterns.iter().filter(|pattern| begins(tail, pattern)).peekable();
+            open.peek()?;
+            Some((start, open.any(|pattern| pattern.shares_first)))
+        });
+        let digit_at = |at: usize| bytes.get(at).is_some_and(|byte| is_digit(*byte));
+        match found {
+            Some((start, true)) if start > 0 && digit_at(start - 1) => start - 1,
+            Some((start, _)) => start,
+            // The digit before a secret that has not begun.
+            None if digit_at(bytes.len().wrapping_sub(1)) && self.shares() => bytes.len() - 1,
+            None => bytes.len(),
+        }
+    }
+
+    /// Where a whole secret begins that ends with `bytes` and has bits in a digit which may follow;
+    /// `bytes.len()` if there is none.
+    pub(super) fn ends_within(&self, bytes: &[u8]) -> usize {
+        let ends = |pattern: &&Pattern| pattern.shares_last && bytes.ends_with(&pattern.text);
+        let Some(pattern) = self.patterns.iter().find(ends) else { return bytes.len() };
+        let start = bytes.len() - pattern.text.len();
+        let before = pattern.shares_first && start > 0 && is_digit(bytes[start - 1]);
+        start - usize::from(before)
+    }
+
+    fn shares(&self) -> bool {
+        self.patterns.iter().any(|pattern| pattern.shares_first)
     }
 }
 
 /// The forms in which `text` may turn up.
 fn variants(text: &str, into: &mut Vec<Pattern>) {
-    let mut push = |form: String| into.push(Zeroizing::new(form.into_bytes()));
+    let mut push = |form: String| into.push(Pattern::plain(form));
     push(text.to_owned());
     for escaped in [json(text), json_ascii(text)] {
         push(json(&escaped));
@@ -188,7 +240,11 @@ fn variants(text: &str, into: &mut Vec<Pattern>) {
         for offset in 0..3 {
             let piece = base64(text.as_bytes(), offset, *alphabet);
             if piece.len() >= SHORTEST_BASE64 {
-                push(piece);
+                into.push(Pattern {
+                    shares_first: offset > 0,
+                    shares_last: (offset + text.len()) % 3 != 0,
+                    ..Pattern::plain(piece)
+                });
             }
         }
     }
@@ -305,8 +361,12 @@ mod tests {
         // printf 'u:hunter22' | base64; 'us:hunter22!'; 'use:hunter22!!'
         let masker = Masker::default();
         masker.add(&Secret::new("hunter22"));
-        for encoded in ["dTpodW50ZXIyMg==", "dXM6aHVudGVyMjIh", "dXNlOmh1bnRlcjIyISE="] {
-            assert!(masker.text(encoded).contains("***"), "{encoded}");
+        for (encoded, masked) in [
+            ("dTpodW50ZXIyMg==", "dT***=="),
+            ("dXM6aHVudGVyMjIh", "dXM6***h"),
+            ("dXNlOmh1bnRlcjIyISE=", "dXNlO***ISE="),
+        ] {
+            assert_eq!(masker.text(encoded), masked, "no bit of it is left");
         }
     }
 

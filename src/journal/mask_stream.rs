@@ -21,10 +21,11 @@ impl MaskStream {
         let Some(matcher) = self.masker.matcher() else {
             return std::mem::take(&mut self.held);
         };
-        let masked = matcher.replace(&self.held);
+        let (whole, rest) = self.held.split_at(matcher.ends_within(&self.held));
+        let masked = matcher.replace(whole);
         let open = matcher.open_end(&masked);
         let shown = masked[..open].to_vec();
-        self.held = masked[open..].to_vec();
+        self.held = [&masked[open..], rest].concat();
         shown
     }
 
@@ -58,6 +59,30 @@ mod tests {
                     "user *** hunter2 hunt",
                     "{split} {second}"
                 );
+            }
+        }
+    }
+
+    /// Nor are bits of it in the base64 digits that it shares with its neighbours.
+    #[test]
+    fn base64_is_found_wherever_it_is_split() {
+        let masker = Masker::default();
+        masker.add(&Secret::new("hunter22"));
+        for (text, masked) in [
+            ("key dTpodW50ZXIyMg== x", "key dT***== x"),
+            ("key dXM6aHVudGVyMjIh x", "key dXM6***h x"),
+            ("key dXNlOmh1bnRlcjIyISE= x", "key dXNlO***ISE= x"),
+            ("dTpodW50ZXIyMg", "dT***"),
+        ] {
+            for split in 0..=text.len() {
+                for second in split..=text.len() {
+                    let mut stream = MaskStream::new(masker.clone());
+                    let mut shown = stream.push(&text.as_bytes()[..split]);
+                    shown.extend(stream.push(&text.as_bytes()[split..second]));
+                    shown.extend(stream.push(&text.as_bytes()[second..]));
+                    shown.extend(stream.finish());
+                    assert_eq!(String::from_utf8(shown).unwrap(), masked, "{split} {second}");
+                }
             }
         }
     }

@@ -49,6 +49,12 @@ impl RunDir {
         self.path.join("journal.jsonl")
     }
 
+    /// Secrets that must outlive a crash, encrypted.
+    #[must_use]
+    pub fn sealed(&self) -> PathBuf {
+        self.path.join("sealed")
+    }
+
     /// Held by the process that drives the run.
     #[must_use]
     pub fn lock(&self) -> PathBuf {

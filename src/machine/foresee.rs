@@ -10,7 +10,7 @@ use super::machine::Machine;
 use super::names::Scope;
 use super::rules::finish;
 use crate::plan::{self, Items, Step};
-use crate::text::{Expr, Names as _, Path, Segment};
+use crate::text::{Expr, Names as _, Path, Segment, secret_value};
 use crate::time::Now;
 
 /// What would follow from a result.
@@ -59,6 +59,10 @@ impl Machine {
         for output in &plan.outputs {
             let scope = Scope { outputs: Some(&foreseen.outputs), ..scope };
             match output.value.evaluate(&scope) {
+                Ok(_) if output.secret => {
+                    let name = format!("{}.{}", plan.id, output.name);
+                    foreseen.outputs.insert(output.name.clone(), secret_value(&name));
+                }
                 Ok(value) => {
                     foreseen.outputs.insert(output.name.clone(), value);
                 }

@@ -133,6 +133,8 @@ pub enum SecretSource {
     Command(Vec<String>),
     /// Whoever starts or resumes the run types it. Always true.
     Prompt(bool),
+    /// Letters and digits made up for the run, once: how many.
+    Generate(u32),
     /// A part of the JSON text that another source gives.
     Field {
         /// The source of the text.
@@ -491,6 +493,10 @@ pub struct Output {
     pub name: String,
     /// How it is computed.
     pub value: Expr,
+    /// Whether it is a secret: then it is computed from the result alone, kept sealed, and others
+    /// see a reference only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secret: bool,
 }
 
 /// What must hold.

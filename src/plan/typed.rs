@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::text::secret_reference;
 use crate::time::{Millis, Timestamp};
 use crate::words::InputType;
 
@@ -62,6 +63,9 @@ pub fn answers(
     for one in asked {
         let value = given.get(&one.name).or(one.default.as_ref());
         let value = value.ok_or_else(|| format!("it asks for `{}`: give it a value", one.name))?;
+        if secret_reference(value).is_some() {
+            return Err(format!("`{}`: it passes for a reference to a secret", one.name));
+        }
         let value = from_json(one.kind, value)
             .and_then(|value| one.fitting(value))
             .map_err(|why| format!("`{}`: {why}", one.name))?;

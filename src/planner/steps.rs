@@ -184,7 +184,7 @@ impl Maker<'_> {
     ) {
         for (name, output) in &doc.outputs {
             if let Some(value) = self.expr(&output.value, &at.field("outputs").field(name)) {
-                step.outputs.push(Output { name: name.clone(), value });
+                step.outputs.push(Output { name: name.clone(), value, secret: output.secret });
             }
         }
         step.expect = self.expectations(&doc.expect, host, at);

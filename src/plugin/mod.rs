@@ -6,9 +6,11 @@ mod open_calls;
 mod process;
 mod registry;
 mod secrets;
+mod vault;
 
 pub use find::{FindError, Found, digest, find, folders, names};
 pub use open_calls::{OpenCalls, Outlived, end_outlived};
 pub use process::ProcessPlugin;
 pub use registry::Registry;
 pub use secrets::{SecretError, SecretStore, Tried};
+pub use vault::{Vault, VaultError, read_identity};

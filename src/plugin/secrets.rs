@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use dr_plugin::{CallError, ErrorClass, Secret, Secrets};
@@ -8,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
+use super::vault::{Vault, VaultError};
 use crate::plan::SecretSource;
 
 /// A command that gives a secret has this long.
@@ -65,6 +67,10 @@ impl From<SecretError> for CallError {
 /// the run is over.
 pub struct SecretStore {
     secrets: BTreeMap<String, Entry>,
+    /// What steps have captured, by `STEP.OUTPUT`.
+    captured: std::sync::Mutex<BTreeMap<String, Secret>>,
+    /// Where what must outlive a crash is kept, once the run has a folder.
+    vault: OnceLock<Vault>,
     learned: Box<dyn Fn(&Secret) + Send + Sync>,
 }
 
@@ -90,7 +96,70 @@ impl SecretStore {
                 (name.clone(), Entry { sources: sources.clone(), value, untyped })
             })
             .collect();
-        Self { secrets, learned: Box::new(learned) }
+        Self {
+            secrets,
+            captured: std::sync::Mutex::default(),
+            vault: OnceLock::new(),
+            learned: Box::new(learned),
+        }
+    }
+
+    /// From now on what is captured or generated is kept in `vault`. What it holds already, from an
+    /// earlier session, is known; what was generated before the run had a folder is put there.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub async fn keep_in(&self, vault: Vault) -> Result<(), VaultError> {
+        for name in vault.names() {
+            let Some(secret) = vault.get(&name)? else { continue };
+            (self.learned)(&secret);
+            match self.secrets.get(&name) {
+                Some(entry) => *entry.value.lock().await = Some(secret),
+                None => {
+                    self.captured().insert(name, secret);
+                }
+            }
+        }
+        for (name, entry) in &self.secrets {
+            let generated = entry.sources.iter().any(is_generated);
+            if let (true, Some(secret)) = (generated, &*entry.value.lock().await) {
+                vault.put(name, secret)?;
+            }
+        }
+        // A second folder for one run is a defect of the caller; the first one holds.
+        let _ = self.vault.set(vault);
+        Ok(())
+    }
+
+    /// Keeps a secret that the step `name` begins with has captured. It is masked, and on disk, when
+    /// this returns.
+    ///
+    /// # Errors
+    /// [`VaultError`]; there is no vault.
+    pub fn capture(&self, name: &str, secret: Secret) -> Result<(), CallError> {
+        (self.learned)(&secret);
+        let Some(vault) = self.vault.get() else {
+            let message = format!("`{name}` cannot be kept: the run has no place for secrets");
+            return Err(CallError::permanent("secret_not_kept", message));
+        };
+        vault.put(name, &secret).map_err(|error| {
+            let message = format!("`{name}` cannot be kept: {error}");
+            CallError::permanent("secret_not_kept", message)
+        })?;
+        self.captured().insert(name.to_owned(), secret);
+        Ok(())
+    }
+
+    /// Removes what was kept: the run is over for good.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub fn forget(&self) -> Result<(), VaultError> {
+        self.vault.get().map_or(Ok(()), Vault::clear)
+    }
+
+    fn captured(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Secret>> {
+        self.captured.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// The value of a secret.
@@ -99,6 +168,9 @@ impl SecretStore {
     /// [`SecretError`]; failures are not remembered.
     pub async fn get(&self, name: &str) -> Result<Secret, SecretError> {
         let Some(entry) = self.secrets.get(name) else {
+            if let Some(secret) = self.captured().get(name) {
+                return Ok(secret.clone());
+            }
             return Err(SecretError { name: name.to_owned(), tried: Vec::new() });
         };
         let mut value = entry.value.lock().await;
@@ -110,6 +182,13 @@ impl SecretStore {
             match entry.read(source).await {
                 Ok(secret) => {
                     (self.learned)(&secret);
+                    if let (true, Some(vault)) = (is_generated(source), self.vault.get())
+                        && let Err(error) = vault.put(name, &secret)
+                    {
+                        let (source, why) = (described(source), format!("cannot be kept: {error}"));
+                        tried.push(Tried { source, why, is_transient: false });
+                        continue;
+                    }
                     *value = Some(secret.clone());
                     return Ok(secret);
                 }
@@ -212,6 +291,30 @@ impl Entry {
     }
 }
 
+/// Whether the value is made up.
+fn is_generated(source: &SecretSource) -> bool {
+    matches!(outer(source), SecretSource::Generate(_))
+}
+
+/// Letters and digits, from the system's source of randomness: each is as likely.
+fn generated(characters: u32) -> std::io::Result<Zeroizing<String>> {
+    use std::io::Read as _;
+    const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let mut random = std::fs::File::open("/dev/urandom")?;
+    let mut text = Zeroizing::new(String::with_capacity(characters as usize));
+    let mut bytes = Zeroizing::new([0; 64]);
+    while text.len() < characters as usize {
+        random.read_exact(&mut *bytes)?;
+        // The largest multiple of 62 below 256: what is above would favour the first letters.
+        for byte in bytes.iter().filter(|byte| **byte < 248) {
+            if text.len() < characters as usize {
+                text.push(char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]));
+            }
+        }
+    }
+    Ok(text)
+}
+
 /// Where the text of a source comes from.
 fn outer(source: &SecretSource) -> &SecretSource {
     match source {
@@ -252,6 +355,9 @@ async fn read(source: &SecretSource) -> Result<Secret, Tried> {
         SecretSource::Env(name) => of_environment(name),
         SecretSource::File(path) => of_file(path).await,
         SecretSource::Command(argv) => of_command(argv).await,
+        SecretSource::Generate(characters) => {
+            generated(*characters).map_err(|error| (format!("cannot be used: {error}"), false))
+        }
         // Asked for apart, and then known.
         SecretSource::Prompt(_) | SecretSource::Field { .. } => {
             Err(("was not asked for".to_owned(), false))
@@ -276,6 +382,7 @@ fn described(source: &SecretSource) -> String {
             format!("the command `{}`", argv.first().map_or("", String::as_str))
         }
         SecretSource::Prompt(_) => "the prompt".to_owned(),
+        SecretSource::Generate(_) => "the source of randomness".to_owned(),
         SecretSource::Field { of, .. } => described(of),
     }
 }
@@ -496,5 +603,38 @@ mod tests {
         assert!(store.referred_by(&[&json!({"a": 1})]).await.unwrap().is_empty());
         let other = json!({"$text": [{"$secret": "nobody"}]});
         assert_eq!(store.referred_by(&[&other]).await.unwrap_err().name, "nobody");
+    }
+
+    #[tokio::test]
+    async fn what_is_generated_and_captured_is_the_same_in_the_next_session() {
+        let folder = tempfile::tempdir().unwrap();
+        let identity = age::x25519::Identity::generate();
+        let vault = || Vault::new(folder.path().join("sealed"), identity.clone());
+        let generate = || vec![SecretSource::Generate(24)];
+        // Before the run has a folder.
+        let (first, learned) = store(generate());
+        let made = first.get("pw").await.unwrap();
+        assert_eq!(made.expose().len(), 24);
+        assert!(made.expose().bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        first.keep_in(vault()).await.unwrap();
+        first.capture("rotate.old", Secret::new("hunter2")).unwrap();
+        assert_eq!(*learned.lock().unwrap(), [made.expose(), "hunter2"]);
+
+        let (second, learned) = store(generate());
+        second.keep_in(vault()).await.unwrap();
+        assert_eq!(second.get("pw").await.unwrap().expose(), made.expose());
+        let old = json!({"$text": [{"$secret": "rotate.old"}]});
+        let secrets = second.referred_by(&[&old]).await.unwrap();
+        assert_eq!(secrets["rotate.old"].expose(), "hunter2");
+        assert_eq!(learned.lock().unwrap().len(), 2, "and masked before anything happens");
+        second.forget().unwrap();
+        assert!(vault().names().is_empty());
+
+        let (other, _) = store(generate());
+        other.keep_in(vault()).await.unwrap();
+        assert_ne!(other.get("pw").await.unwrap().expose(), made.expose(), "made anew for each run");
+        assert_eq!(vault().names(), ["pw"], "and kept as soon as it is made");
+        let nowhere = store(generate()).0.capture("a.b", Secret::new("text"));
+        assert_eq!(nowhere.unwrap_err().code, "secret_not_kept");
     }
 }

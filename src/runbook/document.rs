@@ -151,7 +151,8 @@ pub struct EnvironmentDoc {
     pub parallelism: Option<u32>,
 }
 
-/// One place where a secret may come from: exactly one of `env`, `file`, `command` and `prompt`.
+/// One place where a secret may come from: exactly one of `env`, `file`, `command`, `prompt` and
+/// `generate`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "SecretSource")]
@@ -168,6 +169,10 @@ pub struct SecretSourceDoc {
     /// `true`: whoever starts or resumes the run types it. Nothing is shown while it is typed.
     #[serde(default)]
     pub prompt: Option<bool>,
+    /// Made up for the run: so many letters and digits, at least 16. Made once, and the same after a
+    /// resume.
+    #[serde(default)]
+    pub generate: Option<u32>,
     /// Where in the JSON text that the source gives the secret stands: `password`, `data.password`.
     #[serde(default)]
     pub field: Option<String>,
@@ -515,6 +520,8 @@ pub struct ApproveDoc {
 pub struct OutputDoc {
     /// The expression.
     pub value: String,
+    /// Whether the value is a secret.
+    pub secret: bool,
 }
 
 /// What must hold: an expression, or one with a message and a severity.

@@ -1,3 +1,3 @@
 //! Keys of the language that this version does not carry out: said so, instead of "unknown".
 
-pub(crate) const KEYS: &[&str] = &["locks", "secret"];
+pub(crate) const KEYS: &[&str] = &["locks"];

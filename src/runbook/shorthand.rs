@@ -60,19 +60,35 @@ impl JsonSchema for PriorityDoc {
     }
 }
 
+/// The long form of [`OutputDoc`].
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct OutputLong {
+    /// The expression. Of a secret it reads `result` alone.
+    value: String,
+    /// Whether it is a secret: it is kept encrypted, masked everywhere, and can only be put into
+    /// texts.
+    #[serde(default)]
+    secret: bool,
+}
+
 impl<'de> Deserialize<'de> for OutputDoc {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Read;
-        impl Visitor<'_> for Read {
+        impl<'de> Visitor<'de> for Read {
             type Value = OutputDoc;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an expression")
+                f.write_str("an expression, or a map with `value`, `secret`")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<OutputDoc, E> {
-                Ok(OutputDoc { value: text.to_owned() })
+                Ok(OutputDoc { value: text.to_owned(), secret: false })
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<OutputDoc, A::Error> {
+                let long = OutputLong::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(OutputDoc { value: long.value, secret: long.secret })
             }
         }
-        deserializer.deserialize_str(Read)
+        deserializer.deserialize_any(Read)
     }
 }
 
@@ -80,8 +96,12 @@ impl JsonSchema for OutputDoc {
     fn schema_name() -> Cow<'static, str> {
         "Output".into()
     }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "description": "An expression over `result` and earlier outputs" })
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let long = generator.subschema_for::<OutputLong>();
+        json_schema!({
+            "description": "An expression over `result` and earlier outputs",
+            "anyOf": [{ "type": "string" }, long],
+        })
     }
 }
 

@@ -316,7 +316,7 @@ fn render(text: &str, names: &dyn Names) -> Result<Value, TextError> {
     if let [Piece::Tag(tag, span)] = pieces.as_slice() {
         let place = |error: TextError| error.at(span.clone());
         let value = value_of(tag, names).map_err(place)?;
-        if tag_secret(tag).is_some() {
+        if tag_secret(tag).is_some() || is_captured(tag, &value) {
             return Ok(json!({ TEXT: [value] }));
         }
         return if reserved(&value).is_some() { Err(place(refused(&value))) } else { Ok(value) };
@@ -332,7 +332,7 @@ fn render(text: &str, names: &dyn Names) -> Result<Value, TextError> {
             Piece::Tag(tag, span) => (tag, span),
         };
         let value = value_of(&tag, names).map_err(|error| error.at(span.clone()))?;
-        if tag_secret(&tag).is_some() {
+        if tag_secret(&tag).is_some() || is_captured(&tag, &value) {
             if !so_far.is_empty() {
                 segments.push(Value::String(std::mem::take(&mut so_far)));
             }
@@ -364,7 +364,12 @@ fn value_of(tag: &Tag, names: &dyn Names) -> Result<Value, TextError> {
     }
     match tag {
         Tag::Name(path) => resolve(names, path),
-        Tag::Json(path) => Ok(Value::String(plain(&resolve(names, path)?).to_string())),
+        Tag::Json(path) => match resolve(names, path)? {
+            value if secret_reference(&value).is_some() => {
+                Err(TextError::new(format!("`{path}` is a secret: no helper takes it")))
+            }
+            value => Ok(Value::String(plain(&value).to_string())),
+        },
         Tag::Default(path, fallback) => match (resolve(names, path), fallback) {
             (Ok(value), _) if !value.is_null() => Ok(value),
             (_, Fallback::Constant(constant)) => Ok(constant.clone()),
@@ -378,6 +383,28 @@ fn tag_secret(tag: &Tag) -> Option<&str> {
         Tag::Name(path) if path.root() == "secrets" => path.field(1),
         _ => None,
     }
+}
+
+/// Whether the value is a secret that a step has captured: a reference to the very output that the
+/// tag names. Data cannot pass for one, because the machine writes none but these.
+fn is_captured(tag: &Tag, value: &Value) -> bool {
+    let (Tag::Name(path) | Tag::Default(path, _)) = tag else { return false };
+    let Some(super::Segment::Field(output)) = path.0.last() else { return false };
+    let named = |name: &str| name.rsplit_once('.').is_some_and(|(_, last)| last == output);
+    matches!(path.root(), "steps" | "self") && secret_reference(value).is_some_and(named)
+}
+
+/// The reference to a secret by which data stands for it.
+#[must_use]
+pub fn secret_value(name: &str) -> Value {
+    json!({ SECRET: name })
+}
+
+/// The secret that a value refers to, if it is such a reference and nothing else.
+#[must_use]
+pub fn secret_reference(value: &Value) -> Option<&str> {
+    let map = value.as_object().filter(|map| map.len() == 1)?;
+    map.get(SECRET)?.as_str()
 }
 
 fn secret_name(segment: &Value) -> Option<&str> {

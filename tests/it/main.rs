@@ -36,6 +36,7 @@ mod quiet;
 mod rehearse;
 mod schemas;
 mod sealed;
+mod secrets;
 mod services;
 mod ssh_faults;
 mod terminals;

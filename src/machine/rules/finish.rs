@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::machine::names::{Scope, as_time};
 use crate::plan::{Expectation, Rule, Step};
-use crate::text::{Expr, TextError};
+use crate::text::{Expr, TextError, secret_reference, secret_value};
 use crate::time::Timestamp;
 use crate::words::Severity;
 
@@ -31,8 +31,18 @@ pub(in crate::machine) fn outputs(
 ) -> (BTreeMap<String, Value>, Option<CallError>) {
     let mut outputs = names.state.record(names.step).told();
     for output in &step.outputs {
+        if output.secret {
+            // Whoever performed the action has kept it; here only the reference is known.
+            let name = format!("{}.{}", step.id, output.name);
+            outputs.insert(output.name.clone(), secret_value(&name));
+            continue;
+        }
         let scope = Scope { outputs: Some(&outputs), ..*names };
         match output.value.evaluate(&scope) {
+            Ok(value) if secret_reference(&value).is_some() => {
+                let error = TextError::new("the data passes for a reference to a secret");
+                return (outputs, Some(not_evaluated("output", &output.name, &error)));
+            }
             Ok(value) => {
                 outputs.insert(output.name.clone(), value);
             }

@@ -163,7 +163,8 @@ pub(super) trait Build: Sized {
         })
     }
     fn output(self, name: &str, value: &str) -> Self {
-        self.set(|step| step.outputs.push(Output { name: name.to_owned(), value: expr(value) }))
+        let output = Output { name: name.to_owned(), value: expr(value), secret: false };
+        self.set(|step| step.outputs.push(output))
     }
     fn until(self, condition: &str, every_ms: u64, timeout_ms: Option<u64>) -> Self {
         self.set(|step| {

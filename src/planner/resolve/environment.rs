@@ -267,7 +267,8 @@ fn secrets(
                 None => problems.push(Problem::error(
                     codes::UNRESOLVED,
                     DocPath(format!("secrets.{name}")).index(position),
-                    "a secret comes from exactly one of `env`, `file`, `command` and `prompt`",
+                    "a secret comes from exactly one of `env`, `file`, `command`, `prompt` and \
+                     `generate`",
                 )),
             }
         }
@@ -284,13 +285,15 @@ fn secrets(
 }
 
 fn secret_source(doc: &SecretSourceDoc) -> Option<SecretSource> {
-    let source = match (&doc.env, &doc.file, &doc.command, doc.prompt) {
-        (Some(name), None, None, None) => SecretSource::Env(name.clone()),
-        (None, Some(path), None, None) => SecretSource::File(path.clone()),
-        (None, None, Some(argv), None) if !argv.is_empty() => SecretSource::Command(argv.clone()),
-        (None, None, None, Some(true)) => SecretSource::Prompt(true),
-        _ => return None,
-    };
+    let given = [
+        doc.env.clone().map(SecretSource::Env),
+        doc.file.clone().map(SecretSource::File),
+        doc.command.clone().filter(|argv| !argv.is_empty()).map(SecretSource::Command),
+        doc.prompt.filter(|asks| *asks).map(SecretSource::Prompt),
+        doc.generate.map(SecretSource::Generate),
+    ];
+    let mut given = given.into_iter().flatten();
+    let (Some(source), None) = (given.next(), given.next()) else { return None };
     Some(match &doc.field {
         Some(name) => SecretSource::Field { of: Box::new(source), name: name.clone() },
         None => source,

@@ -2,6 +2,9 @@ use super::checker::{Checker, texts};
 use crate::runbook::{DocPath, EnvironmentDoc, HostDoc, Named, SecretSourceDoc, codes};
 use crate::text::Place;
 
+/// Characters of a secret that is made up.
+const GENERATED: std::ops::RangeInclusive<u32> = 16..=1024;
+
 impl Checker<'_> {
     /// Environments, and what they may override: values, hosts, secrets, plugin settings, pools.
     pub(super) fn environments(&mut self) {
@@ -119,7 +122,7 @@ impl Checker<'_> {
                     at.clone(),
                     format!("`{name}` comes from nowhere"),
                     "add a source: `[{ env: NAME }]`, `[{ file: PATH }]`, `[{ command: [...] }]`, \
-                     `[{ prompt: true }]`",
+                     `[{ prompt: true }]`, `[{ generate: 32 }]`",
                 );
             }
             for (index, source) in sources.iter().enumerate() {
@@ -129,6 +132,7 @@ impl Checker<'_> {
                     source.file.is_some(),
                     source.command.is_some(),
                     source.prompt.is_some(),
+                    source.generate.is_some(),
                 ];
                 let given = given.into_iter().filter(|given| *given).count();
                 if given != 1 {
@@ -141,7 +145,22 @@ impl Checker<'_> {
                         codes::SECRET_SOURCE,
                         at.clone(),
                         message,
-                        "write exactly one of env, file, command, prompt; list items are tried in order",
+                        "write exactly one of env, file, command, prompt, generate; list items are tried in \
+                         order",
+                    );
+                }
+                if let Some(characters) = source.generate
+                    && (!GENERATED.contains(&characters) || source.field.is_some())
+                {
+                    self.help(
+                        codes::SECRET_SOURCE,
+                        at.field("generate"),
+                        "this makes no secret: it is letters and digits, and how many is said here",
+                        format!(
+                            "write a number from {} to {}, and no `field`",
+                            GENERATED.start(),
+                            GENERATED.end()
+                        ),
                     );
                 }
                 if source.prompt == Some(false) {

@@ -100,7 +100,11 @@ impl Checker<'_> {
         }
         for (position, (name, output)) in step.outputs.iter().enumerate() {
             let reader = Reader { outputs: position, ..reader.at(Place::Outputs) };
-            self.decision(reader, &output.value, || at.field("outputs").field(name));
+            let at = at.field("outputs").field(name);
+            self.decision(reader, &output.value, || at.clone());
+            if output.secret {
+                self.captures(&output.value, &at);
+            }
         }
         for (position, expect) in step.expect.iter().enumerate() {
             let reader = reader.at(Place::Expect);
@@ -204,7 +208,11 @@ impl Checker<'_> {
                 ));
             }
             if at.0.starts_with(&argv) {
-                for read in reads.iter().filter(|read| read.path.root() == "secrets") {
+                let secret = |read: &&Read| {
+                    read.path.root() == "secrets" || self.is_captured(reader, &read.path)
+                };
+                let secrets: Vec<&Read> = reads.iter().filter(secret).collect();
+                for read in secrets {
                     let message =
                         format!("every process of that machine could read `{}` here", read.path);
                     let problem = Problem::error(codes::SECRET_IN_ARGV, at.clone(), message);
@@ -256,6 +264,40 @@ impl Checker<'_> {
         }
     }
 
+    /// A secret leaves the result before anything else is decided.
+    fn captures(&mut self, source: &str, at: &DocPath) {
+        // What cannot be read is told already.
+        let Ok(expr) = Expr::parse(source) else { return };
+        let reads = expr.reads().unwrap_or_default();
+        for read in reads.iter().filter(|read| read.path.root() != "result") {
+            let message =
+                format!("a secret is taken out of `result`, and this reads `{}`", read.path);
+            let problem = Problem::error(codes::NAME_NOT_HERE, at.clone(), message);
+            self.push(
+                problem
+                    .within(read.span.clone())
+                    .with_help("read `result` alone; texts may put several values together"),
+            );
+        }
+    }
+
+    /// Whether the path names an output that is a secret.
+    fn is_captured(&self, reader: Reader<'_>, path: &Path) -> bool {
+        let secret = |step: &StepDoc, name: Option<&str>| {
+            name.and_then(|name| step.outputs.get(name)).is_some_and(|output| output.secret)
+        };
+        match path.root() {
+            "outputs" => reader.step.is_some_and(|step| secret(step, path.field(1))),
+            "self" => reader.own.is_some_and(|own| secret(own, path.field(2))),
+            "steps" => {
+                let read = path.field(1).and_then(|id| self.outline.named(id, reader.inside));
+                let output = if path.field(2) == Some("items") { 5 } else { 3 };
+                read.is_some_and(|index| secret(self.outline.get(index).doc, path.field(output)))
+            }
+            _ => false,
+        }
+    }
+
     fn text_error(&mut self, code: &'static str, error: TextError, at: DocPath) {
         let problem = Problem::error(code, at, error.message).within(error.span);
         let help = error.help.unwrap_or_else(|| {
@@ -271,6 +313,12 @@ impl Checker<'_> {
             let mut problem = Problem::error(code, at(), message).within(read.span.clone());
             problem.help = help;
             self.push(problem);
+        } else if !reader.place.is_text() && self.is_captured(reader, &read.path) {
+            let message = format!("`{}` is a secret: no decision reads it", read.path);
+            let problem = Problem::error(codes::NAME_NOT_HERE, at(), message);
+            let help = "put it into a text of `with`; what must be decided about it, decide over \
+                        `result` in the step that captures it";
+            self.push(problem.within(read.span.clone()).with_help(help));
         }
     }
 

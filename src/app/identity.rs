@@ -1,0 +1,56 @@
+//! The identity that secrets are sealed to which must outlive a crash.
+
+use std::path::PathBuf;
+
+use crate::journal::RunDir;
+use crate::plan::{Plan, SecretSource, Step};
+use crate::plugin::{Vault, VaultError, read_identity};
+
+/// Where the identity lies: `DR_IDENTITY`, else under the user's configuration folder. Never in the
+/// state directory: whoever copies that copies no secret.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "where the user keeps the identity is looked up here only")]
+pub fn path() -> PathBuf {
+    let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(path) = named("DR_IDENTITY") {
+        return path.into();
+    }
+    let config = named("XDG_CONFIG_HOME").map(PathBuf::from);
+    let home = || PathBuf::from(named("HOME").unwrap_or_else(|| "/".into())).join(".config");
+    config.unwrap_or_else(home).join("dr/identity")
+}
+
+/// Whether a run of the plan captures or generates secrets.
+#[must_use]
+pub fn is_needed_by(plan: &Plan) -> bool {
+    let generates = |source: &SecretSource| matches!(source, SecretSource::Generate(_));
+    plan.steps.iter().any(captures) || plan.secrets.values().flatten().any(generates)
+}
+
+/// Whether a step, or one that is made of its template during the run, captures a secret.
+fn captures(step: &Step) -> bool {
+    let each = step.group.as_ref().and_then(|group| group.each.as_ref());
+    let template = each.and_then(|each| each.items.as_ref()).map(|items| &items.template);
+    step.skip.is_none()
+        && (step.outputs.iter().any(|output| output.secret)
+            || template.is_some_and(|steps| steps.iter().any(captures)))
+}
+
+/// Whether there is an identity, if the plan needs one.
+///
+/// # Errors
+/// [`VaultError`].
+pub fn require(plan: &Plan) -> Result<(), VaultError> {
+    if is_needed_by(plan) { read_identity(&path()).map(|_| ()) } else { Ok(()) }
+}
+
+/// The sealed secrets of a run, if its plan needs any.
+///
+/// # Errors
+/// [`VaultError`].
+pub fn vault(plan: &Plan, dir: &RunDir) -> Result<Option<Vault>, VaultError> {
+    if !is_needed_by(plan) {
+        return Ok(None);
+    }
+    Ok(Some(Vault::new(dir.sealed(), read_identity(&path())?)))
+}
