@@ -134,6 +134,9 @@ pub enum EventKind {
         /// What the gate asked for, defaults included.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         inputs: BTreeMap<String, Value>,
+        /// What whoever approved has signed, if they did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signed: Option<Signed>,
         /// Whether this answer settles the gate.
         settled: bool,
     },
@@ -580,6 +583,18 @@ pub struct Request {
     /// What the gate asks for, if it is approved.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, Value>,
+    /// What whoever asks has signed, if they did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
+}
+
+/// A line and a signature over it: `ssh-keygen -Y verify -n dr-approve@v1` says the same of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Signed {
+    /// The line, without a newline.
+    pub challenge: String,
+    /// The signature in its armor.
+    pub signature: String,
 }
 
 /// What passes by and is never journaled: it may be dropped.

@@ -23,6 +23,7 @@ pub fn request(
         by,
         reason,
         inputs: BTreeMap::new(),
+        signed: None,
     }
 }
 

@@ -13,12 +13,12 @@ use crate::app::request::{hand_in, request};
 use crate::app::state::StateDir;
 use crate::app::who::actor;
 use crate::engine::Posted;
-use crate::event::{Request, RequestKind, Verdict};
+use crate::event::{Actor, Request, RequestKind, Signed, Verdict};
 use crate::id::StepId;
 use crate::journal::{JournalError, Lost};
-use crate::plan::{Asked, Gate};
+use crate::plan::{Asked, Challenge, Gate, answers};
 use crate::text::nearest;
-use crate::view::{StepView, value_text};
+use crate::view::{GateView, StepView, value_text};
 
 pub(super) fn approve(args: &Approve, state_dir: Option<&Path>, out: &Out) -> Exit {
     let past = match open(state_dir, &args.run, out) {
@@ -61,7 +61,78 @@ pub(super) fn approve(args: &Approve, state_dir: Option<&Path>, out: &Out) -> Ex
         }
     };
     let request = request(ask, Some(step.id.clone()), actor("inbox"), reason);
-    submit(&past, Request { inputs, ..request }, out)
+    let request = Request { inputs, ..request };
+    let opened = view.step(args.step.as_str()).and_then(StepView::open_gate);
+    match (&step.approve, opened) {
+        (Some(gate), Some(open)) => by_hand(&past, gate, open, request, args, out),
+        _ if args.challenge || args.signature.is_some() => {
+            let message = format!("`{}` does not ask for approval now", step.id);
+            out.refuse(&message, "`dr show` lists what waits for a decision", Exit::Usage)
+        }
+        _ => submit(&past, request, out),
+    }
+}
+
+/// An approval at this terminal, or by a signature.
+fn by_hand(
+    past: &Past,
+    gate: &Gate,
+    open: &GateView,
+    request: Request,
+    args: &Approve,
+    out: &Out,
+) -> Exit {
+    let run = past.dir.id();
+    let mut given = request.inputs.clone();
+    for answer in open.answers.iter().filter(|answer| answer.approved) {
+        given.extend(answer.inputs.clone());
+    }
+    let challenge = || -> Result<String, String> {
+        let inputs = answers(&gate.inputs, &given)?;
+        let step = StepId::from(args.step.as_str());
+        let expires = Challenge::expiry(open.asked_at, open.deadline);
+        let (message, asked, plan) = (&open.message, &open.request, &past.plan.digest);
+        Ok(Challenge {
+            message,
+            run: &run,
+            step: &step,
+            request: asked,
+            plan,
+            inputs: &inputs,
+            expires,
+        }
+        .line())
+    };
+    let Some(file) = &args.signature else {
+        if !args.challenge {
+            return submit(past, request, out);
+        }
+        return match challenge() {
+            Ok(line) => {
+                out.result(&line);
+                Exit::Done
+            }
+            Err(why) => refused(&why, out),
+        };
+    };
+    let signature = match std::fs::read_to_string(file) {
+        Ok(signature) => signature,
+        Err(error) => return refused(&format!("{}: {error}", file.display()), out),
+    };
+    let signed = challenge().map(|challenge| Signed { challenge, signature });
+    let signer = signed.and_then(|signed| Ok((gate.signer(&signed)?.to_owned(), signed)));
+    match signer {
+        Ok((user, signed)) => {
+            let by = Actor { user, via: "signature".to_owned(), ..request.by };
+            submit(past, Request { by, signed: Some(signed), ..request }, out)
+        }
+        Err(why) => refused(&why, out),
+    }
+}
+
+fn refused(why: &str, out: &Out) -> Exit {
+    let help = "sign what `dr approve RUN STEP --challenge` prints, with the same `--input`";
+    out.refuse(why, help, Exit::Usage)
 }
 
 /// What a gate asks for, from the command line, else from the terminal.

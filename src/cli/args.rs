@@ -422,6 +422,14 @@ pub struct Approve {
     /// What the gate asks for. On a terminal, what is missing is asked.
     #[arg(long = "input", short = 'i', value_name = "NAME=VALUE", value_parser = key_value)]
     pub inputs: Vec<(String, String)>,
+    /// Print the line that a person whose key the gate knows has to sign, and do nothing else.
+    ///
+    /// They sign it anywhere: `ssh-keygen -Y sign -n dr-approve@v1 -f KEY FILE`.
+    #[arg(long, conflicts_with_all = ["reject", "signature"])]
+    pub challenge: bool,
+    /// Approve with this signature over the challenge.
+    #[arg(long, value_name = "FILE", conflicts_with = "reject")]
+    pub signature: Option<PathBuf>,
     /// Keep the gate shut, and why.
     #[arg(long, value_name = "REASON")]
     pub reject: Option<String>,

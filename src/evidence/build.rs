@@ -298,6 +298,7 @@ fn decisions(view: &View) -> Vec<Decision> {
                     by: None,
                     reason: None,
                     inputs: BTreeMap::new(),
+                    signed: None,
                     waited_ms: None,
                 });
             }
@@ -311,6 +312,7 @@ fn decisions(view: &View) -> Vec<Decision> {
                     by: answer.by.clone(),
                     reason: answer.reason.clone(),
                     inputs: answer.inputs.clone(),
+                    signed: answer.signed.clone(),
                     waited_ms: Some(answer.at_ms.saturating_sub(gate.asked_ms)),
                 });
             }
@@ -328,6 +330,7 @@ fn decisions(view: &View) -> Vec<Decision> {
                 by: answer.map(|(_, by, _)| by.clone()),
                 reason,
                 inputs: BTreeMap::new(),
+                signed: None,
                 waited_ms: answer.map(|(_, _, at)| at.saturating_sub(question.asked_ms)),
             });
         }
@@ -347,6 +350,7 @@ fn decisions(view: &View) -> Vec<Decision> {
             by: answer.map(|(_, by, ..)| by.clone()),
             reason: answer.and_then(|(_, _, reason, _)| reason.clone()),
             inputs: BTreeMap::new(),
+            signed: None,
             waited_ms: answer.map(|(.., at_ms)| at_ms.saturating_sub(asked_ms)),
         });
     }

@@ -282,13 +282,14 @@ fn decisions(out: &mut String, evidence: &Evidence) {
     out.push_str("## Decisions of people\n\n");
     out.push_str("| Asked at | Step | Question | Answer | By | After | Why |\n");
     out.push_str("|---|---|---|---|---|--:|---|\n");
-    for Decision { step, asked, asked_at, decided, by, reason, inputs, waited_ms } in
+    for Decision { step, asked, asked_at, decided, by, reason, inputs, signed, waited_ms } in
         &evidence.decisions
     {
         let told = inputs.iter().fold(String::new(), |told, (name, value)| {
             told + ", " + &escape(name) + " = " + &escape(&value_text(value))
         });
         let who = match (by, decided) {
+            (Some(by), _) if signed.is_some() => format!("{}, signed", escape(&by.user)),
             (Some(by), _) => format!("{} on {}", escape(&by.user), escape(&by.host)),
             (None, Some(_)) => "its deadline".to_owned(),
             (None, None) => String::new(),

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::event::{Actor, Outcome, Purpose, SkipReason, SpanAchieved, StepState, Verdict};
+use crate::event::{Actor, Outcome, Purpose, Signed, SkipReason, SpanAchieved, StepState, Verdict};
 use crate::id::{Digest, RunId, SealId, ServiceId, StepId};
 use crate::plan::{EstimateSource, Place};
 use crate::time::Timestamp;
@@ -528,6 +528,9 @@ pub struct Decision {
     /// Why, in their words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What was signed, and the signature: it can be verified without `dr`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Signed>,
     /// What was told with an approval.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, Value>,

@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use dr_plugin::CallError;
 
 use super::Masker;
-use crate::event::{AttemptFinished, Event, EventKind, Request, RunFinished, StepFinished};
+use crate::event::{AttemptFinished, Event, EventKind, Request, RunFinished, Signed, StepFinished};
 
 impl Masker {
     /// Masks what people and systems have said in `event`. Ids and words of the vocabulary stay,
@@ -42,8 +42,9 @@ impl Masker {
             | EventKind::QuestionAsked { step: _, question: _, message, options: _ } => {
                 self.string(message);
             }
-            EventKind::ApprovalAnswered { reason, inputs, .. } => {
+            EventKind::ApprovalAnswered { reason, inputs, signed, .. } => {
                 self.optional(reason);
+                self.signed(signed);
                 for value in inputs.values_mut() {
                     self.value(value);
                 }
@@ -124,7 +125,15 @@ impl Masker {
 
     fn request(&self, request: &mut Request) {
         self.optional(&mut request.reason);
+        self.signed(&mut request.signed);
         request.inputs.values_mut().for_each(|value| self.value(value));
+    }
+
+    /// Nothing is worth showing a secret, not even that the signature can be verified.
+    fn signed(&self, signed: &mut Option<Signed>) {
+        if let Some(signed) = signed {
+            self.string(&mut signed.challenge);
+        }
     }
 
     /// Masks what a plugin has said of an error.

@@ -75,7 +75,11 @@ impl Machine {
             return;
         };
         let approved = request.ask == RequestKind::Approve;
-        let told = if approved { gate::told(plan, gate, &request) } else { Ok(BTreeMap::new()) };
+        let told = if approved {
+            gate::told(&self.graph.plan, &self.state, plan, gate, (&request, self.now.at))
+        } else {
+            Ok(BTreeMap::new())
+        };
         let inputs = match told {
             Ok(inputs) => inputs,
             Err(why) => {
@@ -100,6 +104,7 @@ impl Machine {
             request: Some(request.id),
             reason: request.reason,
             inputs,
+            signed: request.signed,
             settled,
         });
         self.later(step);
@@ -134,6 +139,7 @@ impl Machine {
             request: None,
             reason: None,
             inputs: BTreeMap::new(),
+            signed: None,
             settled: true,
         });
         self.later(step);

@@ -94,6 +94,7 @@ impl Stage {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct GateRecord {
     pub(super) request: RequestId,
+    pub(super) message: String,
     pub(super) deadline: Option<Timestamp>,
     pub(super) approved_by: Vec<Actor>,
     /// What was told, defaults included.
@@ -207,10 +208,11 @@ impl Record {
         let was = self.stage;
         self.stage = was.next(event);
         match event {
-            EventKind::ApprovalRequested { request, deadline, .. } => {
+            EventKind::ApprovalRequested { request, message, deadline, .. } => {
                 self.gates += 1;
                 self.gate = Some(Box::new(GateRecord {
                     request: request.clone(),
+                    message: message.clone(),
                     deadline: *deadline,
                     approved_by: Vec::new(),
                     inputs: BTreeMap::new(),

@@ -11,6 +11,7 @@ mod names;
 mod procedure;
 mod project;
 mod seal;
+mod signed;
 mod span;
 #[cfg(test)]
 mod tests;
@@ -30,5 +31,6 @@ pub use names::PlanNames;
 pub use procedure::by_source;
 pub use project::{Progress, Projection, Projector, project};
 pub use seal::{Seal, SealedSource, UsedFile};
+pub use signed::{Challenge, public_key};
 pub use span::{Passed, Span};
 pub use typed::{Asked, allowed, answers, from_json, from_text};

@@ -464,6 +464,9 @@ pub struct Gate {
     /// Who may approve: login names; empty: whoever can act on the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub from: Vec<String>,
+    /// Public keys of people who approve by a signature, by login name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<String, String>,
     /// What whoever approves has to tell: outputs of the step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<Asked>,

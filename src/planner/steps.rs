@@ -167,6 +167,7 @@ impl Maker<'_> {
             message: self.template(Some(&message), host, &at.field("message")),
             approvers: doc.approvers.unwrap_or(1),
             from: doc.from.clone(),
+            keys: doc.keys.clone().into_iter().collect(),
             inputs: doc.inputs.iter().map(asked).collect(),
             remind_ms: self.duration(doc.remind.as_deref(), &at.field("remind")),
             timeout_ms: self.duration(doc.timeout.as_deref(), &at.field("timeout")),

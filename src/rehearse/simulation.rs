@@ -373,6 +373,7 @@ impl<'a> Simulation<'a> {
                     by: person("operator"),
                     reason: None,
                     inputs: BTreeMap::new(),
+                    signed: None,
                 };
                 self.later(self.ms + at, Due::Answer(request));
             }
@@ -400,6 +401,7 @@ impl<'a> Simulation<'a> {
         let told = told.into_iter().flatten().filter(|asked| asked.default.is_none());
         Request {
             inputs: told.map(|asked| (asked.name.clone(), told_at_a_gate(asked))).collect(),
+            signed: None,
             id: RequestId::from(format!("rehearsed-{}", self.numbers)),
             step: Some(step.clone()),
             ask,

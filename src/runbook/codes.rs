@@ -113,6 +113,8 @@ codes! {
     NO_CHECKS = "DR1507", "a validation without checks";
     /// The end of a span does not come after its beginning.
     BAD_SPAN = "DR1508", "a span that may end before it begins";
+    /// A key of a gate that nobody could sign with.
+    BAD_KEY = "DR1509", "not a public key";
     /// A protected and an unprotected environment act on one host.
     SHARED_HOST = "DR1901", "a drill could reach a protected host";
     /// It changes things and names nothing that it waits for.

@@ -501,6 +501,10 @@ pub struct ApproveDoc {
     /// Who may approve: login names. Default: whoever can act on the run.
     #[serde(default)]
     pub from: Vec<String>,
+    /// Public SSH keys by login name, as in `authorized_keys`: these people approve by a signature,
+    /// from anywhere.
+    #[serde(default)]
+    pub keys: Named<String>,
     /// What whoever approves has to tell. The values become outputs of the step.
     #[serde(default)]
     pub inputs: Named<InputDoc>,

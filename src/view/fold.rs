@@ -120,7 +120,16 @@ impl View {
                 }
             }
             EventKind::ApprovalReminded { .. } => {}
-            EventKind::ApprovalAnswered { step, approved, by, reason, settled, inputs, .. } => {
+            EventKind::ApprovalAnswered {
+                step,
+                approved,
+                by,
+                reason,
+                settled,
+                inputs,
+                signed,
+                ..
+            } => {
                 let step = self.step_mut(step);
                 if let Some(gate) = step.gates.last_mut() {
                     gate.answers.push(Answered {
@@ -128,6 +137,7 @@ impl View {
                         by: by.clone(),
                         reason: reason.clone(),
                         inputs: inputs.clone(),
+                        signed: signed.clone(),
                         at_ms: now.ms,
                         at: now.at,
                     });

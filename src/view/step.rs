@@ -4,7 +4,7 @@ use dr_plugin::CallError;
 use serde_json::Value;
 
 use crate::event::{
-    Actor, Outcome, Purpose, Question, Request, RequestKind, SkipReason, StepState,
+    Actor, Outcome, Purpose, Question, Request, RequestKind, Signed, SkipReason, StepState,
 };
 use crate::id::{RequestId, ServiceId, StepId};
 use crate::time::Timestamp;
@@ -140,6 +140,8 @@ pub struct Answered {
     pub reason: Option<String>,
     /// What the gate asked for.
     pub inputs: BTreeMap<String, Value>,
+    /// What they signed, if they did.
+    pub signed: Option<Signed>,
     /// When, in milliseconds since the start of the run.
     pub at_ms: u64,
     /// The same on the wall clock.

@@ -164,3 +164,57 @@ fn a_gate_takes_what_it_asks_for() {
     dr.args(["report", "last"]).run().code(0).prints("approved, share = 10, ticket = CHG-7");
     dr.args(["show", "last", "act"]).run().code(0).prints("ticket = CHG-7");
 }
+
+/// Runs `ssh-keygen`, which must succeed.
+fn ssh_keygen(dr: &dr_testkit::Dr, arguments: &[&str]) {
+    let ended = std::process::Command::new("ssh-keygen")
+        .args(arguments)
+        .current_dir(dr.folder())
+        .output()
+        .unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+}
+
+#[test]
+fn a_second_person_approves_by_a_signature_made_elsewhere() {
+    let dr = dr();
+    for name in ["bob", "eve"] {
+        ssh_keygen(&dr, &["-q", "-t", "ed25519", "-N", "", "-C", name, "-f", name]);
+    }
+    let gate = format!(
+        "approve: {{ message: \"Really?\", timeout: 5m, approvers: 2, keys: {{ bob: \"{}\" }}, \
+         inputs: {{ share: {{ type: integer }} }} }}",
+        dr.read("bob.pub").trim()
+    );
+    let dr = dr.runbook(&GATE.replace("approve: { message: \"Really?\", timeout: 5m }", &gate));
+    dr.args(["check", "--strict", "runbook.yaml"]).run().code(0);
+    let run = dr.args(["execute", "runbook.yaml", "--format", "json"]).spawn();
+    run.event(kind("approval_requested"));
+    let approve = |more: &[&str]| {
+        dr.args(["approve", "last", "act"].into_iter().chain(more.iter().copied())).run()
+    };
+    let share = ["--input", "share=20"];
+    let challenge = approve(&["--challenge", share[0], share[1]]).code(0).stdout;
+    assert!(challenge.contains("Really?") && challenge.contains("\"share\":20"), "{challenge}");
+    std::fs::write(dr.path("challenge"), &challenge).unwrap();
+    let sign = |key: &str| {
+        let _ = std::fs::remove_file(dr.path("challenge.sig"));
+        ssh_keygen(&dr, &["-q", "-Y", "sign", "-n", "dr-approve@v1", "-f", key, "challenge"]);
+    };
+    sign("eve");
+    let signed = ["--signature", "challenge.sig", share[0], share[1]];
+    approve(&signed).code(2).says("by none of bob");
+    sign("bob");
+    approve(&["--signature", "challenge.sig", "--input", "share=90"])
+        .code(2)
+        .says("by none of bob");
+    approve(&signed).code(0);
+    let answered = run.event(kind("approval_answered"));
+    assert_eq!(answered["by"]["user"], "bob");
+    assert!(answered["signed"]["signature"].as_str().unwrap().contains("SSH SIGNATURE"));
+    // The other person is at the terminal, and confirms what bob said.
+    approve(&[]).code(0);
+    run.finish().code(0);
+    assert_eq!(dr.read("done.txt"), "done\n");
+    dr.args(["report", "last"]).run().code(0).prints("bob, signed");
+}

@@ -250,6 +250,7 @@ pub(super) fn request(id: &str, ask: RequestKind) -> Request {
         by: actor(),
         reason: None,
         inputs: BTreeMap::new(),
+        signed: None,
     }
 }
 

@@ -184,6 +184,7 @@ impl Bench {
             by: actor(user),
             reason: Some("because".to_owned()),
             inputs: std::collections::BTreeMap::new(),
+            signed: None,
         }
     }
 

@@ -146,6 +146,7 @@ pub(super) trait Build: Sized {
                 message: Templated::literal(json!("go on?")),
                 approvers,
                 from: Vec::new(),
+                keys: BTreeMap::new(),
                 inputs: Vec::new(),
                 remind_ms: None,
                 timeout_ms,

@@ -79,6 +79,7 @@ pub(super) fn play_on(plan: &Arc<Plan>, seed: u64, crashes: &[u64], anew: bool) 
                         by: actor("bob"),
                         reason: None,
                         inputs: BTreeMap::new(),
+                        signed: None,
                     })
                     .collect();
             }
@@ -407,6 +408,7 @@ impl<'a> Player<'a> {
                 by: actor(&user),
                 reason: Some("I looked".to_owned()),
                 inputs: BTreeMap::new(),
+                signed: None,
             };
             let waits = self
                 .due

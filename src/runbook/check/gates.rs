@@ -1,4 +1,5 @@
 use super::checker::Checker;
+use crate::plan::public_key;
 use crate::runbook::{ApproveDoc, DocPath, Named, OutputDoc, codes};
 
 impl Checker<'_> {
@@ -14,6 +15,25 @@ impl Checker<'_> {
                 format!("{needed} people must approve, and only {} may", people.len()),
                 "name more people, or ask for fewer `approvers`",
             );
+        }
+        for (user, key) in &gate.keys {
+            let at = at.field("keys").field(user);
+            if let Err(why) = public_key(key) {
+                self.help(
+                    codes::BAD_KEY,
+                    at.clone(),
+                    format!("this is not a public key: {why}"),
+                    "write the line of `~/.ssh/id_ed25519.pub`: `ssh-ed25519 AAAA…`",
+                );
+            }
+            if !people.is_empty() && !people.contains(user.as_str()) {
+                self.help(
+                    codes::OUT_OF_RANGE,
+                    at,
+                    format!("`{user}` has a key here, and may not approve"),
+                    format!("add `{user}` to `from`, or remove the key"),
+                );
+            }
         }
         for (name, input) in &gate.inputs {
             let at = at.field("inputs").field(name);
