@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::guess::Guesser;
 use super::script::{Failure, GateAnswer, How, Script, template};
 use super::simulation::{Crash, End, RehearseError, Simulation};
+use super::world::FEW_NOT_YET;
 use crate::event::{EventKind, Question, RequestKind, SkipReason, StepState, Verdict};
 use crate::id::StepId;
 use crate::machine::Ending;
@@ -140,6 +141,7 @@ impl Sweep<'_> {
         let mut ignore = |_: &_| {};
         let mut simulation = Simulation::new(self.plan, self.script, self.guesser, &mut ignore)?;
         simulation.people_know = true;
+        simulation.world.not_yet = FEW_NOT_YET;
         simulation.session(Vec::new())?;
         let mut reached: Vec<(StepId, Vec<Fault>)> = Vec::new();
         let mut can = |step: &StepId, faults: &[Fault]| {
@@ -198,6 +200,7 @@ impl Sweep<'_> {
         let mut ignore = |_: &_| {};
         let mut simulation = Simulation::new(plan, self.script, self.guesser, &mut ignore)?;
         simulation.people_know = true;
+        simulation.world.not_yet = FEW_NOT_YET;
         let failure =
             |how| Some((step.clone(), Failure { how, code: None, message: None, times: None }));
         match fault {

@@ -216,7 +216,7 @@ impl<'a> Search<'a> {
             Hint::Any | Hint::List => Vec::new(),
             Hint::Number => vec![json!("1")],
             Hint::Duration => vec![json!("1s")],
-            Hint::Time => vec![json!(ago(5)), json!(ago(3_600))],
+            Hint::Time => vec![json!(ago(5)), json!(ago(3_600)), json!(ago(30 * 86_400))],
             Hint::Pattern(pattern) => {
                 let captured = ["1".to_owned(), "1s".to_owned(), ago(5), "true".to_owned()];
                 let around = captured.iter().filter_map(|it| sample_around(pattern, it));
@@ -242,8 +242,22 @@ impl<'a> Search<'a> {
             if !matches!(path.root(), "result" | "outputs")
                 && let Some(value) = self.machine.value(self.now, self.id, &path)
             {
-                values.push(plain(&value));
+                let value = plain(&value);
+                match &value {
+                    Value::Array(items) => values.extend(items.iter().cloned()),
+                    Value::Object(map) => values.extend(map.keys().map(|key| json!(key))),
+                    _ => {}
+                }
+                values.push(value);
             }
+        }
+        // What is one more than another step's number, or the sum of two.
+        let numbers: Vec<i64> = values.iter().filter_map(Value::as_i64).collect();
+        let named = &numbers[literals(expr).iter().filter(|it| it.is_i64()).count()..];
+        for (position, one) in named.iter().enumerate() {
+            let with = numbers[..numbers.len() - named.len()].iter().chain(&named[position + 1..]);
+            let sums = with.filter_map(|other| one.checked_add(*other)).map(Value::from);
+            values.extend(sums.collect::<Vec<_>>());
         }
         let texts: Vec<Value> = values
             .iter()

@@ -4,21 +4,27 @@
 
 use std::collections::BTreeMap;
 
-use dr_plugin::{CallError, Checked, Keyed};
-use serde_json::Value;
+use dr_plugin::{CallError, Checked, ErrorClass, Keyed};
+use serde_json::{Value, json};
 
 use super::guess::{Goal, Guess, Guesser};
 use super::script::{Failure, How, Script, template};
+use super::slots::literals;
 use crate::event::Purpose;
 use crate::id::StepId;
 use crate::machine::{AttemptResult, Launch, LaunchKind, Machine, Unmet};
 use crate::plan::{Plan, Step};
+use crate::text::{Expr, MapNames};
 use crate::time::Now;
 
 /// What a probe takes, at most: longer ones are read again and again.
 const READING_MS: u64 = 1_000;
 /// Readings of a `repeat` that are "not yet", at most: an estimate may be hours, read every second.
 const NOT_YET: u64 = 1_000;
+/// The same where many runs are played, and how long each takes does not matter.
+pub(super) const FEW_NOT_YET: u64 = 20;
+/// Errors that are tried for one that an action has to fail with.
+const WANTED: usize = 4_000;
 /// What a check takes.
 const CHECK_MS: u64 = 200;
 /// How long after its limit an attempt is given up that does not end by itself.
@@ -41,6 +47,8 @@ pub(super) struct World<'a> {
     guesser: &'a Guesser,
     /// A failure of one step, until it is mended.
     pub(super) fault: Option<(StepId, Failure)>,
+    /// Readings of a `repeat` that are "not yet", at most.
+    pub(super) not_yet: u64,
     done: BTreeMap<String, bool>,
     jobs: BTreeMap<(String, u32), Job>,
     /// When the readings of a step began, and how many there were.
@@ -61,6 +69,7 @@ impl<'a> World<'a> {
             script,
             guesser,
             fault: None,
+            not_yet: NOT_YET,
             done: BTreeMap::new(),
             jobs: BTreeMap::new(),
             readings: BTreeMap::new(),
@@ -125,6 +134,12 @@ impl<'a> World<'a> {
         let (ends, error) = self.fate(launch, ms, self.takes(step, launch));
         let how = self.failure(launch).map(|failure| failure.how);
         let is_job = step.keyed == Keyed::Job;
+        if let (None, Some(expected)) = (&error, &step.expect_error)
+            && self.script.step(launch.step.as_str()).is_none_or(|it| it.result.is_none())
+            && let Some(error) = Self::wanted_error(expected)
+        {
+            return (ends, AttemptResult::Applied(Err(error)));
+        }
         let Some(error) = error else {
             self.done.insert(key.0.clone(), true);
             let guess = self.result(machine, now, step, launch);
@@ -168,7 +183,7 @@ impl<'a> World<'a> {
             let ends = ends.map(|ends| ends.min(ms + each.max(CHECK_MS)).max(ms + 1));
             return (ends, AttemptResult::Applied(Err(error)));
         }
-        let late = ms + each >= began + takes || count > NOT_YET;
+        let late = ms + each >= began + takes || count > self.not_yet;
         let goal = if late { Goal::Holds } else { Goal::NotYet };
         let base = self.base(launch);
         let mut guess = self.guesser.guess(machine, now, id, step, goal, base.as_ref());
@@ -183,7 +198,7 @@ impl<'a> World<'a> {
             // It holds whatever is read, or cannot be read otherwise: then at its end.
             let goal = Goal::Holds;
             guess = self.guesser.guess(machine, now, id, step, goal, base.as_ref());
-            self.readings.insert(id.to_owned(), (began, NOT_YET));
+            self.readings.insert(id.to_owned(), (began, self.not_yet));
             let ends = (began + takes).max(ms + 1);
             return (Some(ends), AttemptResult::Applied(Ok(guess.result)));
         }
@@ -213,6 +228,25 @@ impl<'a> World<'a> {
     fn takes(&self, step: &Step, launch: &Launch) -> u64 {
         let scripted = self.script.step(launch.step.as_str());
         scripted.and_then(|scripted| scripted.takes).map_or(step.estimate_ms, |takes| takes.0)
+    }
+
+    /// The error with which an action has to fail, made up of what the expression compares with.
+    fn wanted_error(expected: &Expr) -> Option<CallError> {
+        use ErrorClass as Class;
+        let words = literals(expected).into_iter().filter_map(|it| Some(it.as_str()?.to_owned()));
+        let mut codes: Vec<String> = words.collect();
+        codes.push("exit_1".to_owned());
+        let classes = [Class::Permanent, Class::Denied, Class::Transient, Class::Unknown];
+        let errors = codes.iter().flat_map(|code| {
+            codes.iter().flat_map(move |message| {
+                classes.map(|class| CallError::new(class, code.clone(), message.clone()))
+            })
+        });
+        let mut errors = errors.take(WANTED);
+        errors.find(|CallError { class, code, message, .. }| {
+            let error = json!({ "class": class, "code": code, "message": message });
+            expected.decide(&MapNames::new(json!({ "error": error }))).unwrap_or(false)
+        })
     }
 
     /// When an attempt that takes so long ends, and its error if it fails.

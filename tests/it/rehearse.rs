@@ -90,6 +90,23 @@ steps:
         .prints("finished: failed in 1.0s");
 }
 
+/// What must fail does, and a number may have to be the sum of others.
+#[test]
+fn what_is_wanted_is_made_up() {
+    let dr = dr().runbook(
+        "runbook: wanted
+values: { bump: 1000 }
+steps:
+  - { id: refused, needs: [], uses: local.command, effect: pure, with: { argv: [nc] }, expect_error: \"error.class == 'permanent' && error.code in ['exit_7', 'exit_28']\" }
+  - { id: before, needs: [refused], uses: local.command, effect: pure, with: { argv: [cat] }, outputs: { n: int(result.stdout) } }
+  - { id: after, needs: [before], uses: local.command, effect: pure, with: { argv: [cat] }, expect: ['int(result.stdout) >= steps.before.outputs.n + values.bump', 'int(result.stdout) != 0'] }
+",
+    );
+    dr.args(["rehearse", "runbook.yaml", "--faults"]).run().code(0);
+    let succeeds = ["rehearse", "runbook.yaml", "--set", "refused.result={exit_code: 0}"];
+    dr.args(succeeds).run().code(5).prints("it must fail");
+}
+
 #[test]
 fn what_steps_give_can_be_said() {
     let dr = dr().runbook(LAG);
