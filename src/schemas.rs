@@ -35,7 +35,7 @@ pub fn runbook_schema(catalog: &Catalog) -> Value {
         definitions.extend(arguments);
     }
     for (construct, inherits_host) in
-        [("Step", false), ("ValidationCheck", false), ("Check", true), ("Undo", true)]
+        [("Step", true), ("ValidationCheck", false), ("Check", true), ("Undo", true)]
     {
         let Some(Value::Object(definition)) = schema.pointer_mut(&format!("/$defs/{construct}"))
         else {
@@ -224,7 +224,8 @@ mod tests {
                 ),
             ),
             (true, step(json!({ "id": "a", "uses": "mine.own", "with": { "x": 1 } }))),
-            (false, step(json!({ "id": "a", "uses": "ssh.command", "with": { "argv": ["a"] } }))),
+            // A group, or `dr check`, says where.
+            (true, step(json!({ "id": "a", "uses": "ssh.command", "with": { "argv": ["a"] } }))),
             (false, step(json!({ "id": "a", "uses": "local.command", "with": { "argv": "a" } }))),
             (false, step(json!({ "id": "a", "uses": "local.command", "with": { "arg": ["a"] } }))),
             (false, step(json!({ "id": "a", "uses": "local.command" }))),

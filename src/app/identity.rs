@@ -9,7 +9,10 @@ use crate::plugin::{Vault, VaultError, read_identity};
 /// Where the identity lies: `DR_IDENTITY`, else under the user's configuration folder. Never in the
 /// state directory: whoever copies that copies no secret.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "where the user keeps the identity is looked up here only")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "where the user keeps the identity is looked up here only"
+)]
 pub fn path() -> PathBuf {
     let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     if let Some(path) = named("DR_IDENTITY") {

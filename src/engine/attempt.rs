@@ -2,9 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dr_plugin::{
-    Call, CallError, CallKey, Cancel, CancelLevel, Checked, Context, Plugin, Secret,
-};
+use dr_plugin::{Call, CallError, CallKey, Cancel, CancelLevel, Checked, Context, Plugin, Secret};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
@@ -143,7 +141,8 @@ fn captured(
             _ => return Err(refused("it is no text".to_owned())),
         };
         if text.trim().len() < SHORTEST_SECRET {
-            let why = format!("it is shorter than {SHORTEST_SECRET} bytes, and could not be masked");
+            let why =
+                format!("it is shorter than {SHORTEST_SECRET} bytes, and could not be masked");
             return Err(refused(why));
         }
         shared.secrets.capture(&format!("{step}.{name}"), Secret::new(text.as_str()))?;

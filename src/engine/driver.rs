@@ -5,8 +5,8 @@ use std::time::Duration;
 use dr_plugin::{Keyed, Plugin};
 use tokio::task::JoinSet;
 
-use super::attempt::captures;
 use super::attempt::Shared;
+use super::attempt::captures;
 use super::batch::{Batch, Landed};
 use super::flights::Flights;
 use super::handle::{Ends, Handle, Incoming, ends};

@@ -175,11 +175,14 @@ mod tests {
         let masker = Masker::default();
         masker.add(&Secret::new("hunter22"));
         let (sender, receiver) = mpsc::channel(room);
-        ({
-            let kept =
-                Kept { step: "a/b".into(), purpose: Purpose::Apply, attempt: 1, silent: false };
-            Output::new(kept, dir, &masker, sender)
-        }, receiver)
+        (
+            {
+                let kept =
+                    Kept { step: "a/b".into(), purpose: Purpose::Apply, attempt: 1, silent: false };
+                Output::new(kept, dir, &masker, sender)
+            },
+            receiver,
+        )
     }
 
     #[test]

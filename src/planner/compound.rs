@@ -228,6 +228,7 @@ impl Maker<'_> {
         self.inside = declared.parent.map(|parent| parent as usize);
         let mut step = self.outer(index, begin_of(id));
         step.description = None;
+        step.source.clear();
         step.opens = Some(id.clone());
         step.point_of_no_return = doc.point_of_no_return && declared.is_group();
         if self.asks_here(index) {

@@ -102,7 +102,6 @@ impl Maker<'_> {
         self.inside = self.outline.get(index).parent.map(|parent| parent as usize);
         let mut step = self.outer(index, self.element_id(index));
         step.description.clone_from(&doc.description);
-        step.source.clone_from(&doc.source);
         step.point_of_no_return = doc.point_of_no_return;
         step.incident = doc.incident;
         step.on_unknown = doc.on_unknown.unwrap_or(OnUnknown::Ask);
@@ -147,6 +146,7 @@ impl Maker<'_> {
         let declared = self.outline.get(index);
         let mut step = self.blank(id);
         step.description.clone_from(&declared.doc.description);
+        step.source.clone_from(&declared.doc.source);
         step.service = declared.service.map(Into::into);
         step.phase = declared.phase;
         (step.on_failure, step.fails_group) = self.policy(index);
@@ -218,7 +218,7 @@ impl Maker<'_> {
         }
         let value = "has(result.changes) ? result.changes : []";
         if let Some(value) = self.expr(value, at) {
-            step.outputs.push(Output { name: CHANGES.to_owned(), value });
+            step.outputs.push(Output { name: CHANGES.to_owned(), value, secret: false });
         }
     }
 

@@ -27,6 +27,7 @@ impl Maker<'_> {
         step.service = Some(name.as_str().into());
         step.phase = Some(Phase::Validate);
         step.validates = Some(doc.name.clone());
+        step.source.clone_from(&doc.source);
         step.skip = skip;
         let host = self.host(check_doc.host.as_deref(), &checks_at.field("host"));
         let action =
@@ -88,6 +89,7 @@ impl Maker<'_> {
         step.service = Some(name.as_str().into());
         step.phase = Some(Phase::Validate);
         step.validates = Some(doc.name.clone());
+        step.source.clone_from(&doc.source);
         step.skip = skip;
         step.tally = Some(Tally {
             of: (1..=doc.checks.len())

@@ -632,7 +632,11 @@ mod tests {
 
         let (other, _) = store(generate());
         other.keep_in(vault()).await.unwrap();
-        assert_ne!(other.get("pw").await.unwrap().expose(), made.expose(), "made anew for each run");
+        assert_ne!(
+            other.get("pw").await.unwrap().expose(),
+            made.expose(),
+            "made anew for each run"
+        );
         assert_eq!(vault().names(), ["pw"], "and kept as soon as it is made");
         let nowhere = store(generate()).0.capture("a.b", Secret::new("text"));
         assert_eq!(nowhere.unwrap_err().code, "secret_not_kept");

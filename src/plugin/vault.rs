@@ -159,7 +159,8 @@ impl Vault {
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(&self.folder) else { return Vec::new() };
-        let files = entries.filter_map(Result::ok).filter_map(|it| it.file_name().into_string().ok());
+        let files =
+            entries.filter_map(Result::ok).filter_map(|it| it.file_name().into_string().ok());
         let mut names: Vec<String> =
             files.filter_map(|file| file.strip_suffix(END).map(unescape)).collect();
         names.sort();

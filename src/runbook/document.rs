@@ -255,6 +255,9 @@ pub struct ServiceDoc {
 pub struct ValidationDoc {
     /// What it proves, for people.
     pub name: String,
+    /// Where it comes from in a written procedure, as `[R-5.4]`.
+    #[serde(default)]
+    pub source: Vec<String>,
     /// Share of the checks that must pass, 0 to 1. Default 1.
     #[serde(default)]
     pub threshold: Option<f64>,

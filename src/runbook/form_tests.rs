@@ -122,7 +122,7 @@ steps:
         (format!("{{ id: s, {call}, outputs: {{ x: {{ value: result.stdout, secrt: true }} }} }}"), vec!["DR1007"]),
         (format!("{{ id: s, {call}, outputs: {{ x: {{ value: inputs.count, secret: true }} }} }}"), vec!["DR1404"]),
         (format!("{{ id: s, {call}, outputs: {{ x: {{ value: result.stdout, secret: true }} }}, expect: [\"outputs.x != ''\"] }}"), vec!["DR1404"]),
-        (format!("{{ id: s, {call}, outputs: {{ x: {{ value: result.stdout, secret: true }}, y: outputs.x }} }}"), vec!["DR1404"]),
+        (format!("{{ id: s, {call}, outputs: {{ x: {{ value: result.stdout, secret: true }}, other: outputs.x }} }}"), vec!["DR1404"]),
         (format!("{{ id: s, {call}, closes: s }}"), vec!["DR1203", "DR1205"]),
         (format!("{{ id: s, {call}, closes: first, needs: [first] }}"), vec!["DR1205"]),
         (format!("{{ id: s, {call}, closes: first, after: [] }}"), vec!["DR1910"]),

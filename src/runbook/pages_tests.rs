@@ -80,6 +80,10 @@ fn shipped_runbooks_have_no_problem() {
             continue;
         }
         let text = read(&path).expect("a text");
+        if text.contains("uses: ./") {
+            // What it includes is read by the program: see the tests of that.
+            continue;
+        }
         let mut runbook = load(&text, "runbook.yaml").expect("a runbook");
         normalize(&mut runbook, &catalog);
         let problems = findings("runbook.yaml", &text, &check(&runbook, &catalog));

@@ -5,34 +5,113 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::secrets::with_identity;
 use crate::{dr, repository};
 
 /// A runbook, what to give it, the environments it has, and what its procedure numbers.
 struct Procedure {
     file: &'static str,
     inputs: &'static [&'static str],
+    /// What a rehearsal is told of systems that nobody can make up.
+    told: &'static [&'static str],
     environments: [&'static str; 2],
     chapter: &'static str,
     numbers: &'static [&'static str],
 }
 
-const PROCEDURES: [Procedure; 1] = [Procedure {
-    file: "velero-read-only-restore.yaml",
-    inputs: &["backup=nightly-20261119010000"],
-    environments: ["production", "drill"],
-    chapter: "R-4",
-    numbers: &["1", "2", "3", "4"],
-}];
+const SNAPSHOTS: &str = r#"snapshots.result={exit_code: 0, stdout: '{"DBSnapshots": [{"Status": "available", "DBInstanceIdentifier": "publishing-api-db", "DBSnapshotIdentifier": "nightly", "SnapshotCreateTime": "2030-01-01T01:00:00Z"}]}'}"#;
+const BACKUPS: &str = r#"restore/backups.result={exit_code: 0, stdout: '{"items": [{"metadata": {"name": "nightly"}, "status": {"phase": "Completed", "startTimestamp": "2030-01-01T01:00:00Z"}}]}'}"#;
+const VERSIONS: &str = r#"state_versions.result={exit_code: 0, stdout: '{"Versions": [{"Key": "live/terraform.tfstate", "LastModified": "2030-01-01T01:00:00Z", "VersionId": "v1"}]}'}"#;
+const CERTIFICATE: &str = r#"certificate.result={exit_code: 0, stdout: "DNS:gitlab.example.com, DNS:gitlab-2.example.com"}"#;
+
+const PROCEDURES: [Procedure; 8] = [
+    Procedure {
+        file: "rds-restore.yaml",
+        inputs: &["app=publishing-api"],
+        told: &[SNAPSHOTS],
+        environments: ["production", "integration"],
+        chapter: "R-1",
+        numbers: &["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13"],
+    },
+    Procedure {
+        file: "etcd-quorum-restore.yaml",
+        inputs: &[],
+        told: &["taken_at.at=2030-01-01T01:30:00Z"],
+        environments: ["production", "drill"],
+        chapter: "R-2",
+        numbers: &["1", "2", "3", "4", "5", "6", "7", "8"],
+    },
+    Procedure {
+        file: "cluster-recovery.yaml",
+        inputs: &["scenario=cluster"],
+        told: &[BACKUPS],
+        environments: ["production", "drill"],
+        chapter: "R-3",
+        // A namespace, a whole cluster, its state file, the drill.
+        numbers: &[
+            "n0", "n1", "n2", "n3", "c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "s1", "s2",
+            "s3", "d",
+        ],
+    },
+    Procedure {
+        file: "velero-read-only-restore.yaml",
+        inputs: &["backup=nightly-20261119010000"],
+        told: &[],
+        environments: ["production", "drill"],
+        chapter: "R-4",
+        numbers: &["1", "2", "3", "4"],
+    },
+    Procedure {
+        file: "geo-planned-failover.yaml",
+        inputs: &["operator_ip=192.0.2.7"],
+        told: &[CERTIFICATE],
+        environments: ["production", "drill"],
+        chapter: "R-5",
+        numbers: &["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14"],
+    },
+    Procedure {
+        file: "mastodon-move.yaml",
+        inputs: &[],
+        told: &[],
+        environments: ["production", "drill"],
+        chapter: "R-6",
+        numbers: &["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"],
+    },
+    Procedure {
+        file: "mysql-takeover.yaml",
+        inputs: &[],
+        told: &["replicas.result={exit_code: 0, stdout: db2}"],
+        environments: ["production", "drill"],
+        chapter: "R-7",
+        numbers: &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10"],
+    },
+    Procedure {
+        file: "patroni-dc-failover.yaml",
+        inputs: &[],
+        told: &[],
+        environments: ["production", "drill"],
+        chapter: "R-8",
+        numbers: &["1", "2", "3", "4", "5", "6", "7", "8"],
+    },
+];
 
 /// What a shipped runbook must be given.
 pub(crate) fn inputs_of(file: &str) -> Vec<&'static str> {
-    let inputs = PROCEDURES.iter().find(|it| it.file == file).map_or(&[][..], |it| it.inputs);
+    let of_part = ["context=live", "schedule=velero-allnamespacebackup"];
+    let none = if file.starts_with("parts/") { &of_part[..] } else { &[] };
+    let inputs = PROCEDURES.iter().find(|it| it.file == file).map_or(none, |it| it.inputs);
     inputs.iter().flat_map(|input| ["--input", input]).collect()
 }
 
-fn holds(file: &str) {
-    let procedure = PROCEDURES.iter().find(|it| it.file == file).unwrap();
+/// A folder with the runbook and its parts, and with an identity for its secrets.
+fn copied(file: &str) -> dr_testkit::Dr {
     let dr = dr().copy(repository(&format!("runbooks/{file}")));
+    with_identity(dr.copy(repository("runbooks/parts")))
+}
+
+fn holds(file: &'static str) {
+    let procedure = PROCEDURES.iter().find(|it| it.file == file).unwrap();
+    let dr = copied(file);
     dr.args(["check", "--strict", file]).run().code(0);
     for environment in procedure.environments {
         let args = ["plan", file, "--history", "none", "--format", "json", "--env", environment];
@@ -48,19 +127,26 @@ fn holds(file: &str) {
     let wanted: BTreeSet<&str> = wanted.iter().map(String::as_str).collect();
     assert_eq!(named, wanted, "{file}: every numbered step, and no other, is a construct");
     assert_eq!(hidden(&text), Vec::<String>::new(), "{file} hides logic in a shell");
-    let args = ["rehearse", file, "--faults"];
-    let rehearsed = dr.args(args.into_iter().chain(inputs_of(file))).run().code(0);
+    let args = ["rehearse", file, "--faults"].into_iter().chain(inputs_of(file));
+    let told = procedure.told.iter().flat_map(|told| ["--set", told]);
+    let rehearsed = dr.args(args.chain(told)).run().code(0);
     assert!(rehearsed.stdout.contains("there is a defined way on"), "{rehearsed}");
 }
 
-/// Every source that a step of the plan names, whatever its phase.
+/// Every source that a step of the plan names, whatever its phase, or a step within a loop.
 fn sources(dr: &dr_testkit::Dr, procedure: &Procedure) -> Vec<String> {
     let args = ["plan", procedure.file, "--history", "none", "--format", "json"];
     let planned = dr.args(args.into_iter().chain(inputs_of(procedure.file))).run().code(0);
     let plan: Value = serde_json::from_str(&planned.stdout).unwrap();
-    let steps = plan["steps"].as_array().unwrap().iter();
-    let sources = steps.filter_map(|step| step["source"].as_array()).flatten();
-    sources.map(|source| source.as_str().unwrap().to_owned()).collect()
+    let mut open: Vec<&Value> = plan["steps"].as_array().unwrap().iter().collect();
+    let mut found = Vec::new();
+    while let Some(step) = open.pop() {
+        let sources = step["source"].as_array().into_iter().flatten();
+        found.extend(sources.map(|source| source.as_str().unwrap().to_owned()));
+        let template = step["group"]["each"]["items"]["template"].as_array();
+        open.extend(template.into_iter().flatten());
+    }
+    found
 }
 
 /// Lines that start a shell, loop, wait or sort within a command.
@@ -72,8 +158,62 @@ fn hidden(runbook: &str) -> Vec<String> {
 }
 
 #[test]
+fn rds_restore() {
+    holds("rds-restore.yaml");
+}
+
+#[test]
+fn etcd_quorum_restore() {
+    holds("etcd-quorum-restore.yaml");
+}
+
+#[test]
+fn cluster_recovery() {
+    holds("cluster-recovery.yaml");
+}
+
+/// Each of its scenarios is a way of its own through the runbook.
+#[test]
+fn cluster_recovery_in_its_other_scenarios() {
+    let dr = copied("cluster-recovery.yaml");
+    for (scenario, told) in [("scenario=namespace", BACKUPS), ("scenario=state_file", VERSIONS)] {
+        let args = ["rehearse", "cluster-recovery.yaml", "--faults", "--set", told];
+        let inputs = ["--input", scenario, "--input", "namespace=shop"];
+        dr.args(args.into_iter().chain(inputs)).run().code(0).prints("there is a defined way on");
+    }
+}
+
+/// Going home is a procedure of its own.
+#[test]
+fn patroni_failback() {
+    let dr = copied("patroni-dc-failover.yaml");
+    let args = ["rehearse", "patroni-dc-failover.yaml", "--faults", "--phase", "failback"];
+    dr.args(args).run().code(0).prints("there is a defined way on");
+}
+
+#[test]
 fn velero_read_only_restore() {
     holds("velero-read-only-restore.yaml");
+}
+
+#[test]
+fn geo_planned_failover() {
+    holds("geo-planned-failover.yaml");
+}
+
+#[test]
+fn mastodon_move() {
+    holds("mastodon-move.yaml");
+}
+
+#[test]
+fn mysql_takeover() {
+    holds("mysql-takeover.yaml");
+}
+
+#[test]
+fn patroni_dc_failover() {
+    holds("patroni-dc-failover.yaml");
 }
 
 /// Its three outcomes, and that the backups are writable again after each.

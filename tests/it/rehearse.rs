@@ -98,8 +98,8 @@ fn what_is_wanted_is_made_up() {
 values: { bump: 1000 }
 steps:
   - { id: refused, needs: [], uses: local.command, effect: pure, with: { argv: [nc] }, expect_error: \"error.class == 'permanent' && error.code in ['exit_7', 'exit_28']\" }
-  - { id: before, needs: [refused], uses: local.command, effect: pure, with: { argv: [cat] }, outputs: { n: int(result.stdout) } }
-  - { id: after, needs: [before], uses: local.command, effect: pure, with: { argv: [cat] }, expect: ['int(result.stdout) >= steps.before.outputs.n + values.bump', 'int(result.stdout) != 0'] }
+  - { id: before, needs: [refused], uses: local.command, effect: pure, with: { argv: [cat] }, outputs: { number: int(result.stdout) } }
+  - { id: after, needs: [before], uses: local.command, effect: pure, with: { argv: [cat] }, expect: ['int(result.stdout) >= steps.before.outputs.number + values.bump', 'int(result.stdout) != 0'] }
 ",
     );
     dr.args(["rehearse", "runbook.yaml", "--faults"]).run().code(0);

@@ -79,7 +79,7 @@ fn what_a_run_captures_and_makes_outlives_it_and_is_nowhere_to_be_read() {
     // Without the identity, or with another one, nothing goes on.
     let other = age::x25519::Identity::generate();
     fs::write(dr.path("other"), other.to_string().expose_secret()).unwrap();
-    for (name, says) in [("nowhere", "there is no identity"), ("other", "cannot be opened")] {
+    for (name, says) in [("nowhere", "there is no identity"), ("other", "No matching keys found")] {
         let refused = dr.args(["resume", "last"]).env("DR_IDENTITY", dr.path(name)).run();
         refused.code(4).says("DR3203").says(says);
     }
@@ -120,7 +120,11 @@ fn without_an_identity_such_a_runbook_has_no_plan() {
     dr.args(["rehearse", "runbook.yaml"]).run().code(0);
     fs::write(dr.path("identity"), "not a key").unwrap();
     let path = dr.path("identity");
-    dr.args(["plan", "runbook.yaml"]).env("DR_IDENTITY", path).run().code(3).says("no age identity");
+    dr.args(["plan", "runbook.yaml"])
+        .env("DR_IDENTITY", path)
+        .run()
+        .code(3)
+        .says("no age identity");
 }
 
 /// Data that looks like a reference to a secret gives none away.
