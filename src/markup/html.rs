@@ -36,6 +36,7 @@ th,td{text-align:left;padding:.25rem .75rem .25rem 0;border-bottom:1px solid var
 vertical-align:top}th{color:var(--dim);font-weight:600}.n{text-align:right;\
 font-variant-numeric:tabular-nums}code,svg text{font-family:ui-monospace,Consolas,monospace}\
 code{background:var(--soft);padding:.1em .3em;border-radius:3px;overflow-wrap:anywhere}\
+td code{white-space:nowrap}\
 svg{max-width:100%;height:auto;display:block}svg text{fill:var(--fg);font-size:12px}\
 svg .dim{fill:var(--dim)}svg .grid{stroke:var(--line)}svg .bar{fill:var(--bar)}\
 svg .crit{fill:var(--crit)}svg .fold{fill:var(--line)}svg .good{fill:var(--good)}\

@@ -93,14 +93,17 @@ fn services(out: &mut String, plan: &Plan) {
                     None => "bar",
                 },
                 mark_ms: service.rto_ms,
-                after: Millis(predicted).short(),
+                after: match service.rto_ms {
+                    Some(rto) => format!("{} of {}", Millis(predicted).short(), Millis(rto).short()),
+                    None => Millis(predicted).short(),
+                },
             })
         })
         .collect();
     let mut body = table(&heads, &table_rows);
     if !lanes.is_empty() {
         body.push_str(&svg("When each service is recovered", &lanes));
-        body.push_str("<p class=\"dim\">The line across a bar is the objective.</p>\n");
+        body.push_str("<p class=\"dim\">The line is the objective.</p>\n");
     }
     out.push_str(&section("Services", &body));
 }
