@@ -68,7 +68,7 @@ pub(super) struct Maker<'a> {
 /// The output in which an action's changes are kept.
 const CHANGES: &str = "changes";
 
-impl Maker<'_> {
+impl<'a> Maker<'a> {
     /// The step that a declaration stands for. What is passed over is made as well as possible,
     /// without complaints: it may be passed over because it does not fit here.
     pub(super) fn step(&mut self, index: usize, skip: Option<SkipReason>) -> Step {
@@ -205,7 +205,7 @@ impl Maker<'_> {
         &mut self,
         step: &mut Step,
         doc: &StepDoc,
-        action: Option<&(Uses, ActionManifest)>,
+        action: Option<&(Uses, &ActionManifest)>,
         at: &DocPath,
     ) {
         let says = |action: &ActionManifest| {
@@ -362,7 +362,7 @@ impl Maker<'_> {
         host: Option<&Host>,
         host_written: bool,
         at: &DocPath,
-    ) -> Option<(Uses, ActionManifest)> {
+    ) -> Option<(Uses, &'a ActionManifest)> {
         let place = at.field("uses");
         let name = match Uses::try_from(uses.to_owned()) {
             Ok(name) => name,
@@ -412,7 +412,7 @@ impl Maker<'_> {
             )),
             _ => {}
         }
-        Some((name, action.clone()))
+        Some((name, action))
     }
 
     pub(super) fn expectations(
@@ -564,7 +564,7 @@ impl Maker<'_> {
         &mut self,
         step: &mut Step,
         written: Option<&str>,
-        action: Option<&(Uses, ActionManifest)>,
+        action: Option<&(Uses, &ActionManifest)>,
         at: &DocPath,
     ) {
         let declared = self.duration(written, &at.field("estimate"));
@@ -687,7 +687,7 @@ pub(super) fn set_action(
     step: &mut Step,
     written: Option<Effect>,
     has_check: bool,
-    action: Option<&(Uses, ActionManifest)>,
+    action: Option<&(Uses, &ActionManifest)>,
 ) {
     let Some((uses, action)) = action else {
         step.effect = written.unwrap_or(Effect::Pure);

@@ -94,7 +94,9 @@ fn services(out: &mut String, plan: &Plan) {
                 },
                 mark_ms: service.rto_ms,
                 after: match service.rto_ms {
-                    Some(rto) => format!("{} of {}", Millis(predicted).short(), Millis(rto).short()),
+                    Some(rto) => {
+                        format!("{} of {}", Millis(predicted).short(), Millis(rto).short())
+                    }
                     None => Millis(predicted).short(),
                 },
             })
