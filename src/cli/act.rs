@@ -120,8 +120,8 @@ fn by_hand(
         Err(error) => return refused(&format!("{}: {error}", file.display()), out),
     };
     let signed = challenge().map(|challenge| Signed { challenge, signature });
-    let signer = signed.and_then(|signed| Ok((gate.signer(&signed)?.to_owned(), signed)));
-    match signer {
+    let found = signed.and_then(|signed| Ok((gate.signer(&signed)?.to_owned(), signed)));
+    match found {
         Ok((user, signed)) => {
             let by = Actor { user, via: "signature".to_owned(), ..request.by };
             submit(past, Request { by, signed: Some(signed), ..request }, out)

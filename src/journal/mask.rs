@@ -242,7 +242,7 @@ fn variants(text: &str, into: &mut Vec<Pattern>) {
             if piece.len() >= SHORTEST_BASE64 {
                 into.push(Pattern {
                     shares_first: offset > 0,
-                    shares_last: (offset + text.len()) % 3 != 0,
+                    shares_last: !(offset + text.len()).is_multiple_of(3),
                     ..Pattern::plain(piece)
                 });
             }

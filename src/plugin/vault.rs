@@ -1,5 +1,6 @@
 //! Secrets that must outlive a crash, in files that only the holder of an identity can read.
 
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -193,7 +194,7 @@ fn escape(name: &str) -> String {
             escaped.push(char);
         } else {
             for byte in char.encode_utf8(&mut [0; 4]).bytes() {
-                escaped.push_str(&format!("%{byte:02X}"));
+                let _ = write!(escaped, "%{byte:02X}");
             }
         }
     }

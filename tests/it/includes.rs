@@ -134,7 +134,7 @@ fn runs_that_name_the_same_lock_exclude_each_other() {
             "runbook: {name}\nlocks: [dns]\nsteps:\n  - {{ id: only, uses: local.command, effect: idempotent, \
              with: {{ argv: [sh, -c, '{argv}'] }} }}\n"
         );
-        fs::write(dr.path(&format!("{name}.yaml")), text).unwrap();
+        fs::write(dr.path(format!("{name}.yaml")), text).unwrap();
     };
     book("one", "touch started; until test -e go; do sleep 0.02; done");
     book("two", "true");
