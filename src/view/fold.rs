@@ -347,8 +347,12 @@ impl View {
         self.cancel = None;
         self.pause = None;
         let mut reopened = Vec::new();
-        for step in &mut self.steps {
+        let spoken_for: Vec<bool> =
+            self.steps.iter().map(|step| self.is_spoken_for(step.id.as_str())).collect();
+        for (step, spoken_for) in self.steps.iter_mut().zip(spoken_for) {
             match step.state {
+                // What a loop bore without is not tried again because others are.
+                StepState::Blocked | StepState::Cancelled if spoken_for => {}
                 StepState::Blocked | StepState::Cancelled => {
                     step.put_back(now);
                     reopened.push(step.id.clone());
@@ -367,6 +371,16 @@ impl View {
             self.withdraw(step);
             self.regroup(step, now);
         }
+    }
+
+    /// Whether the end of a group around a step speaks for it: it is met.
+    fn is_spoken_for(&self, step: &str) -> bool {
+        let around = |id: &str| self.planned(id).and_then(|step| step.inside.as_ref());
+        let ends = std::iter::successors(around(step), |end| around(end.as_str()));
+        ends.into_iter().any(|end| {
+            let end = self.step(end.as_str());
+            end.is_some_and(|end| end.state.is_met() && !end.failed_before_skip)
+        })
     }
 
     /// What is inside a group is no longer as it was: neither is the group.
