@@ -85,6 +85,20 @@ impl<'a> Checker<'a> {
         self.push(Problem::error(code, at, message).with_help(help));
     }
 
+    /// Keys that say nothing where they stand, each with the way out. `why`: what the step is, or is
+    /// not.
+    pub(super) fn meaningless<H: Into<String>>(
+        &mut self,
+        at: &DocPath,
+        why: std::fmt::Arguments<'_>,
+        keys: impl Iterator<Item = (&'static str, H)>,
+    ) {
+        for (key, help) in keys {
+            let message = format!("`{key}` means nothing here: {why}");
+            self.help(codes::STEP_SHAPE, at.field(key), message, help);
+        }
+    }
+
     /// A warning and the way out.
     pub(super) fn warn(
         &mut self,

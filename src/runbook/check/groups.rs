@@ -15,31 +15,12 @@ impl Checker<'_> {
                 "add a step, or remove the group",
             );
         }
-        for (key, is_there, help) in [
+        let calls = [
             ("uses", step.uses.is_some(), "move it into a step of the group"),
             ("with", step.with.is_some(), "move it to the steps that call something"),
-            ("timeout", step.timeout.is_some(), "a timeout is for one attempt of one step"),
-            ("retry", step.retry.is_some(), "say it on the steps inside"),
-            ("repeat", step.repeat.is_some(), "say it on a step inside that only reads"),
-            ("effect", step.effect.is_some(), "say it on the steps inside"),
-            ("check", step.check.is_some(), "say it on the steps inside"),
-            ("on_unknown", step.on_unknown.is_some(), "say it on the steps inside"),
-            (
-                "estimate",
-                step.estimate.is_some() && step.for_each.is_none(),
-                "it takes as long as the steps inside",
-            ),
-            ("incident", step.incident, "say it on the step that is the incident"),
-        ] {
-            if is_there {
-                self.help(
-                    codes::STEP_SHAPE,
-                    at.field(key),
-                    format!("`{key}` means nothing here: `{id}` is a group"),
-                    help,
-                );
-            }
-        }
+        ];
+        let keys = calls.into_iter().chain(of_one_step(step));
+        self.meaningless(at, format_args!("`{id}` is a group"), present(keys));
     }
 
     /// Everything about a loop but what it reads.
@@ -47,22 +28,16 @@ impl Checker<'_> {
         let step = self.outline.get(index).doc;
         let id = &step.id.value;
         let Some(for_each) = &step.for_each else {
-            for (key, is_there) in [
+            let keys = [
                 ("as", step.item_name.is_some()),
                 ("max_parallel", step.max_parallel.is_some()),
                 ("max_failures", step.max_failures.is_some()),
                 ("max_items", step.max_items.is_some()),
                 ("allow_empty", step.allow_empty),
-            ] {
-                if is_there {
-                    self.help(
-                        codes::STEP_SHAPE,
-                        at.field(key),
-                        format!("`{key}` means nothing here: `{id}` is no loop"),
-                        format!("add `for_each`, or remove `{key}`"),
-                    );
-                }
-            }
+            ];
+            let found = keys.into_iter().filter(|(_, is_there)| *is_there);
+            let found = found.map(|(key, _)| (key, format!("add `for_each`, or remove `{key}`")));
+            self.meaningless(at, format_args!("`{id}` is no loop"), found);
             return;
         };
         self.least(step.max_parallel, 1, || at.field("max_parallel"));
@@ -99,4 +74,33 @@ impl Checker<'_> {
             );
         }
     }
+}
+
+/// Keys that are about one step and its attempts: whether they are there, and where they belong in
+/// what stands for several steps.
+pub(super) fn of_one_step(
+    step: &StepDoc,
+) -> impl Iterator<Item = (&'static str, bool, &'static str)> {
+    [
+        ("timeout", step.timeout.is_some(), "a timeout is for one attempt of one step"),
+        ("retry", step.retry.is_some(), "say it on the steps inside"),
+        ("repeat", step.repeat.is_some(), "say it on a step inside that only reads"),
+        ("effect", step.effect.is_some(), "say it on the steps inside"),
+        ("check", step.check.is_some(), "say it on the steps inside"),
+        ("on_unknown", step.on_unknown.is_some(), "say it on the steps inside"),
+        (
+            "estimate",
+            step.estimate.is_some() && step.for_each.is_none(),
+            "it takes as long as the steps inside",
+        ),
+        ("incident", step.incident, "say it on the step that is the incident"),
+    ]
+    .into_iter()
+}
+
+/// Those that are there.
+pub(super) fn present(
+    keys: impl Iterator<Item = (&'static str, bool, &'static str)>,
+) -> impl Iterator<Item = (&'static str, &'static str)> {
+    keys.filter(|(_, is_there, _)| *is_there).map(|(key, _, help)| (key, help))
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::checker::Checker;
+use super::groups::{of_one_step, present};
 use crate::plan::{allowed, from_json};
 use crate::runbook::{DocPath, Part, Runbook, StepDoc, codes};
 use crate::text::Templated;
@@ -15,35 +16,16 @@ impl Checker<'_> {
     pub(super) fn include(&mut self, step: &StepDoc, path: &str, at: &DocPath) {
         let id = &step.id.value;
         let place = at.field("uses");
-        for (key, is_there, help) in [
+        let own = [
             ("steps", step.steps.is_some(), "move them into the included runbook, or beside it"),
             ("host", step.host.is_some(), "the steps inside name their hosts themselves"),
             ("takes", !step.takes.is_empty(), "say it on the steps inside"),
             ("sleep", step.sleep.is_some(), "put the wait into a step of its own"),
-            ("timeout", step.timeout.is_some(), "a timeout is for one attempt of one step"),
-            ("retry", step.retry.is_some(), "say it on the steps inside"),
-            ("repeat", step.repeat.is_some(), "say it on a step inside that only reads"),
-            ("effect", step.effect.is_some(), "say it on the steps inside"),
-            ("check", step.check.is_some(), "say it on the steps inside"),
-            ("on_unknown", step.on_unknown.is_some(), "say it on the steps inside"),
             ("undo", step.undo.is_some(), "say it on the steps inside"),
             ("expect_error", step.expect_error.is_some(), "say it on the step inside that fails"),
-            ("incident", step.incident, "say it on the step that is the incident"),
-            (
-                "estimate",
-                step.estimate.is_some() && step.for_each.is_none(),
-                "it takes as long as the steps inside",
-            ),
-        ] {
-            if is_there {
-                self.help(
-                    codes::STEP_SHAPE,
-                    at.field(key),
-                    format!("`{key}` means nothing here: `{id}` includes another runbook"),
-                    help,
-                );
-            }
-        }
+        ];
+        let keys = own.into_iter().chain(of_one_step(step));
+        self.meaningless(at, format_args!("`{id}` includes another runbook"), present(keys));
         match self.parts.get(path) {
             Some(Part::Runbook(runbook)) => {
                 let runbook = std::sync::Arc::clone(runbook);

@@ -45,7 +45,7 @@ impl Checker<'_> {
                 );
                 return;
             }
-            for (key, is_there) in [
+            let keys = [
                 ("with", step.with.is_some()),
                 ("timeout", step.timeout.is_some()),
                 ("retry", step.retry.is_some()),
@@ -54,24 +54,15 @@ impl Checker<'_> {
                 ("effect", step.effect.is_some()),
                 ("check", step.check.is_some()),
                 ("on_unknown", step.on_unknown.is_some()),
-            ] {
-                if is_there {
-                    self.help(
-                        codes::STEP_SHAPE,
-                        at.field(key),
-                        format!("`{key}` means nothing here: `{id}` calls no action"),
-                        format!("add `uses`, or remove `{key}`"),
-                    );
-                }
-            }
+            ];
+            let found = keys.into_iter().filter(|(_, is_there)| *is_there);
+            let found = found.map(|(key, _)| (key, format!("add `uses`, or remove `{key}`")));
+            self.meaningless(at, format_args!("`{id}` calls no action"), found);
         }
         if step.in_order && step.steps.is_none() {
-            self.help(
-                codes::STEP_SHAPE,
-                at.field("in_order"),
-                format!("`in_order` means nothing here: `{id}` is no group"),
-                "give it `steps`, or remove `in_order`",
-            );
+            let help = "give it `steps`, or remove `in_order`";
+            let key = std::iter::once(("in_order", help));
+            self.meaningless(at, format_args!("`{id}` is no group"), key);
         }
         if step.effect == Some(Effect::Checkable)
             && step.check.is_none()
