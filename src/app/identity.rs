@@ -26,8 +26,8 @@ pub fn path() -> PathBuf {
 /// Whether a run of the plan captures or generates secrets.
 #[must_use]
 pub fn is_needed_by(plan: &Plan) -> bool {
-    let generates = |source: &SecretSource| matches!(source, SecretSource::Generate(_));
-    plan.steps.iter().any(captures) || plan.secrets.values().flatten().any(generates)
+    plan.steps.iter().any(captures)
+        || plan.secrets.values().flatten().any(SecretSource::is_generated)
 }
 
 /// Whether a step, or one that is made of its template during the run, captures a secret.

@@ -144,6 +144,23 @@ pub enum SecretSource {
     },
 }
 
+impl SecretSource {
+    /// Where the text of a source comes from.
+    #[must_use]
+    pub fn origin(&self) -> &Self {
+        match self {
+            Self::Field { of, .. } => of.origin(),
+            other => other,
+        }
+    }
+
+    /// Whether the value is made up.
+    #[must_use]
+    pub fn is_generated(&self) -> bool {
+        matches!(self.origin(), Self::Generate(_))
+    }
+}
+
 /// A plugin that the plan needs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PluginUse {

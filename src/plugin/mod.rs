@@ -5,6 +5,7 @@ mod find;
 mod open_calls;
 mod process;
 mod registry;
+mod secret_source;
 mod secrets;
 mod vault;
 
@@ -12,5 +13,6 @@ pub use find::{FindError, Found, digest, find, folders, names};
 pub use open_calls::{OpenCalls, Outlived, end_outlived};
 pub use process::ProcessPlugin;
 pub use registry::Registry;
-pub use secrets::{SecretError, SecretStore, Tried};
+pub use secret_source::Tried;
+pub use secrets::{SecretError, SecretStore};
 pub use vault::{Vault, VaultError, read_identity};
