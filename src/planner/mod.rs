@@ -1,6 +1,7 @@
 //! Runbook + catalog + history → plan: resolves one environment, selects steps, and schedules them.
 //! Touches nothing and contacts nothing.
 
+mod action;
 mod clock;
 pub mod codes;
 mod compare;
@@ -27,6 +28,7 @@ mod spans;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod timing;
 mod undo;
 mod validation;

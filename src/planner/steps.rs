@@ -1,8 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use dr_plugin::{ActionManifest, Effect, Host, HostNeed, Keyed};
-use serde_json::{Value, json};
+use dr_plugin::{ActionManifest, Effect, Host, Keyed};
+use serde_json::Value;
 
+use super::action::set_action;
 use super::codes;
 use super::compound::Element;
 use super::include::Brought;
@@ -13,15 +14,14 @@ use crate::catalog::Catalog;
 use crate::event::SkipReason;
 use crate::id::StepId;
 use crate::plan::{
-    Asked, Check, EstimateSource, Expectation, Gate, OnReject, Output, Place, Pool, Repeat, Retry,
-    Rule, Sleep, Step, Urgency, Uses,
+    Asked, EstimateSource, Expectation, Gate, OnReject, Output, Place, Pool, Repeat, Retry, Rule,
+    Sleep, Step, Urgency, Uses,
 };
 use crate::runbook::{
-    ApproveDoc, CheckDoc, DocPath, Document, ExpectDoc, InputDoc, Outline, Problem, RepeatDoc,
-    RetryDoc, Runbook, SeverityDoc, SleepDoc, StepDoc, nearest,
+    ApproveDoc, DocPath, Document, ExpectDoc, InputDoc, Outline, Problem, RepeatDoc, RetryDoc,
+    Runbook, SeverityDoc, SleepDoc, StepDoc, nearest,
 };
-use crate::text::{Expr, Path, Templated, TextError};
-use crate::time::Millis;
+use crate::text::{Path, Templated};
 use crate::words::{Class, OnFailure, OnUnknown, Severity};
 
 const SECOND: u64 = 1_000;
@@ -30,7 +30,6 @@ pub(super) const READING_PAUSE: u64 = SECOND;
 const ATTEMPTS: u32 = 3;
 const BACKOFF: u64 = SECOND;
 const MAX_BACKOFF: u64 = 30 * SECOND;
-const CHECK_TIMEOUT: u64 = 30 * SECOND;
 
 /// Turns declarations into steps of a plan, and remembers what they use.
 pub(super) struct Maker<'a> {
@@ -355,66 +354,6 @@ impl<'a> Maker<'a> {
         found.cloned()
     }
 
-    /// The action that `uses` names, and whether it may act where it should.
-    pub(super) fn action(
-        &mut self,
-        uses: &str,
-        host: Option<&Host>,
-        host_written: bool,
-        at: &DocPath,
-    ) -> Option<(Uses, &'a ActionManifest)> {
-        let place = at.field("uses");
-        let name = match Uses::try_from(uses.to_owned()) {
-            Ok(name) => name,
-            Err(why) => {
-                self.problems.push(Problem::error(codes::ACTION, place, why));
-                return None;
-            }
-        };
-        let Some(manifest) = self.catalog.plugin(&name.plugin) else {
-            let mut problem = Problem::error(
-                codes::ACTION,
-                place,
-                format!("there is no plugin `{}`", name.plugin),
-            );
-            let all = self.catalog.plugins().map(|plugin| plugin.name.as_str());
-            if let Some(near) = nearest(&name.plugin, all) {
-                problem = problem.with_help(format!("did you mean `{near}.{}`?", name.action));
-            }
-            self.problems.push(problem);
-            return None;
-        };
-        let Some(action) = manifest.actions.get(&name.action) else {
-            let all: Vec<&str> = manifest.actions.keys().map(String::as_str).collect();
-            let help = match nearest(&name.action, all.iter().copied()) {
-                Some(near) => format!("did you mean `{}.{near}`?", name.plugin),
-                None => format!("it has {}", all.join(", ")),
-            };
-            self.problems.push(
-                Problem::error(
-                    codes::ACTION,
-                    place,
-                    format!("plugin `{}` has no action `{}`", name.plugin, name.action),
-                )
-                .with_help(help),
-            );
-            return None;
-        };
-        match action.host {
-            HostNeed::Required if !host_written => self.problems.push(
-                Problem::error(codes::HOST, place, format!("`{uses}` acts on a host"))
-                    .with_help("say which: `host: NAME`"),
-            ),
-            HostNeed::None if host.is_some() => self.problems.push(Problem::error(
-                codes::HOST,
-                at.field("host"),
-                format!("`{uses}` does not act on a host"),
-            )),
-            _ => {}
-        }
-        Some((name, action))
-    }
-
     pub(super) fn expectations(
         &mut self,
         docs: &[ExpectDoc],
@@ -482,32 +421,6 @@ impl<'a> Maker<'a> {
                 .as_deref()
                 .and_then(|source| self.expr(source, &at.field("tolerate"))),
         }
-    }
-
-    fn check(&mut self, doc: &CheckDoc, host: Option<&Host>, at: &DocPath) -> Option<Check> {
-        let at = at.field("check");
-        let named = self.host(doc.host.as_deref(), &at.field("host"));
-        let takes_host = |need: HostNeed| need != HostNeed::None;
-        let (uses, action) =
-            self.action(&doc.uses, named.as_ref(), doc.host.is_some() || host.is_some(), &at)?;
-        let host = named.as_ref().or(host.filter(|_| takes_host(action.host)));
-        let with = match &doc.with {
-            Some(with) => self.template(Some(with), host, &at.field("with")),
-            None => Templated::literal(json!({})),
-        };
-        Some(Check {
-            uses,
-            host: host.map(|host| host.name.clone()),
-            with,
-            done: self.expr(&doc.done, &at.field("done"))?,
-            running: doc
-                .running
-                .as_deref()
-                .and_then(|source| self.expr(source, &at.field("running"))),
-            timeout_ms: self
-                .duration(doc.timeout.as_deref(), &at.field("timeout"))
-                .unwrap_or(CHECK_TIMEOUT),
-        })
     }
 
     /// One slot of the run and of its host for what calls an action, and what it says itself.
@@ -581,84 +494,6 @@ impl<'a> Maker<'a> {
             },
         };
     }
-
-    pub(super) fn duration(&mut self, written: Option<&str>, at: &DocPath) -> Option<u64> {
-        match written?.parse::<Millis>() {
-            Ok(duration) => Some(duration.0),
-            Err(why) => {
-                self.problems.push(Problem::error(codes::UNREADABLE, at.clone(), why));
-                None
-            }
-        }
-    }
-
-    /// Reads an expression.
-    pub(super) fn expr(&mut self, source: &str, at: &DocPath) -> Option<Expr> {
-        let read = Expr::parse(source).and_then(|expr| {
-            let looks_out = source.contains("steps") || source.contains("style");
-            let paths = if looks_out { expr.paths()? } else { Vec::new() };
-            Ok((expr, paths))
-        });
-        match read {
-            Ok((expr, paths)) => {
-                self.note_reads(paths, at);
-                Some(expr)
-            }
-            Err(error) => {
-                self.text_problem(codes::UNREADABLE, at.clone(), &error);
-                None
-            }
-        }
-    }
-
-    /// Reads texts, and renders those whose names are all known.
-    pub(super) fn template(
-        &mut self,
-        written: Option<&Value>,
-        host: Option<&Host>,
-        at: &DocPath,
-    ) -> Templated {
-        let Some(written) = written else { return Templated::literal(Value::Null) };
-        let names = KnownAt { known: &self.environment.known, host, around: &self.around };
-        let known = |path: &Path| self.knows(path);
-        let read = Templated::parse(written).and_then(|template| {
-            let looks_out = mentions(written, &["steps", "style"]);
-            let paths = if looks_out { template.paths()? } else { Vec::new() };
-            Ok((template.render_known(&names, &known)?, paths))
-        });
-        match read {
-            Ok((template, paths)) => {
-                self.note_reads(paths, at);
-                template
-            }
-            Err(error) => {
-                self.text_problem(codes::NOT_KNOWN, at.clone(), &error);
-                Templated::literal(Value::Null)
-            }
-        }
-    }
-
-    fn note_reads(&mut self, paths: Vec<Path>, at: &DocPath) {
-        for path in paths {
-            match (path.root(), path.field(1)) {
-                ("steps", Some(step)) => {
-                    if let Some(step) = self.outline.named(step, self.inside) {
-                        self.reads.push((step, at.clone(), path));
-                    }
-                }
-                ("run", Some("style")) => {
-                    self.reads_style.get_or_insert_with(|| at.clone());
-                }
-                _ => {}
-            }
-        }
-    }
-
-    pub(super) fn text_problem(&mut self, code: &'static str, at: DocPath, error: &TextError) {
-        let mut problem = Problem::error(code, at, error.to_string()).within(error.span.clone());
-        problem.help.clone_from(&error.help);
-        self.problems.push(problem);
-    }
 }
 
 pub(super) fn asked((name, doc): (&String, &InputDoc)) -> Asked {
@@ -669,44 +504,5 @@ pub(super) fn asked((name, doc): (&String, &InputDoc)) -> Asked {
         default: doc.default.clone(),
         choices: doc.choices.clone(),
         pattern: doc.pattern.clone(),
-    }
-}
-
-/// Whether any text of a value holds one of the words.
-fn mentions(value: &Value, words: &[&str]) -> bool {
-    match value {
-        Value::String(text) => words.iter().any(|word| text.contains(word)),
-        Value::Array(items) => items.iter().any(|item| mentions(item, words)),
-        Value::Object(fields) => fields.values().any(|item| mentions(item, words)),
-        _ => false,
-    }
-}
-
-/// Effect, keys and checks: the step's word, else the action's.
-pub(super) fn set_action(
-    step: &mut Step,
-    written: Option<Effect>,
-    has_check: bool,
-    action: Option<&(Uses, &ActionManifest)>,
-) {
-    let Some((uses, action)) = action else {
-        step.effect = written.unwrap_or(Effect::Pure);
-        return;
-    };
-    step.uses = Some(uses.clone());
-    let own = action.effect_with(Some(step.with.as_value()));
-    step.effect = match (written, own) {
-        (Some(written), _) => written,
-        // Something can tell, so nobody needs to be asked.
-        (None, Effect::Once) if has_check => Effect::Checkable,
-        (None, effect) => effect,
-    };
-    step.action_effect = (step.effect != own).then_some(own);
-    let attached = action.keyed == Keyed::Job
-        && step.with.as_value().get("detach") == Some(&Value::Bool(false));
-    step.keyed = if attached { Keyed::Never } else { action.keyed };
-    step.action_checks = action.has_check && !attached;
-    if step.with.as_value().is_null() {
-        step.with = Templated::literal(json!({}));
     }
 }

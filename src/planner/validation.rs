@@ -1,5 +1,6 @@
+use super::action::set_action;
 use super::codes;
-use super::steps::{Maker, READING_PAUSE, set_action};
+use super::steps::{Maker, READING_PAUSE};
 use crate::event::SkipReason;
 use crate::id::StepId;
 use crate::plan::{Repeat, Step, Tally};
