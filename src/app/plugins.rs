@@ -1,6 +1,6 @@
 //! The plugins of this program and those beside it, and what is known of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
@@ -9,7 +9,7 @@ use dr_plugin::Plugin;
 use crate::catalog::{Catalog, Executable};
 use crate::engine::EngineError;
 use crate::id::Digest;
-use crate::plan::Plan;
+use crate::plan::{Plan, PluginUse, plugin_of};
 use crate::plugin::{self, FindError, OpenCalls, ProcessPlugin, Registry};
 use crate::runbook::{Document, Outline, Runbook};
 
@@ -170,10 +170,11 @@ pub enum PluginError {
 pub fn check_linked(plan: &Plan) -> Result<(), PluginError> {
     let catalog = catalog();
     for (name, used) in plan.plugins.iter().filter(|(_, used)| used.executable.is_none()) {
+        let name = plugin_of(name);
         if catalog.digest(name).as_ref() != Some(&used.manifest) {
             let now = catalog.plugin(name).map_or("none", |manifest| &manifest.version);
             return Err(PluginError::Linked {
-                name: name.clone(),
+                name: name.to_owned(),
                 planned: used.version.clone(),
                 now: now.to_owned(),
             });
@@ -189,12 +190,15 @@ pub fn check_linked(plan: &Plan) -> Result<(), PluginError> {
 /// [`PluginError`].
 pub fn registry_for(plan: &Plan, calls: &OpenCalls) -> Result<Registry, PluginError> {
     let mut plugins: Vec<Arc<dyn Plugin>> = linked().into();
-    for (name, used) in &plan.plugins {
+    // One program serves all that is called with different settings.
+    let used: BTreeMap<&str, &PluginUse> =
+        plan.plugins.iter().map(|(name, used)| (plugin_of(name), used)).collect();
+    for (name, used) in used {
         let Some(planned) = &used.executable else {
             if catalog().plugin(name).is_some() && !catalog().is_missing(name) {
                 continue;
             }
-            return Err(PluginError::Missing { name: name.clone() });
+            return Err(PluginError::Missing { name: name.to_owned() });
         };
         let path = Path::new(&planned.path);
         let now = plugin::digest(path)

@@ -169,7 +169,7 @@ async fn prepare(
     let plugin = shared.registry.get(name).ok_or_else(|| {
         CallError::permanent("plugin_missing", format!("there is no plugin `{name}`"))
     })?;
-    let settings = shared.settings.get(name).cloned().unwrap_or_default();
+    let settings = shared.settings.get(&launch.settings).cloned().unwrap_or_default();
     let texts = [&launch.input, &settings];
     let secrets = tokio::select! {
         biased;

@@ -19,7 +19,7 @@ use crate::event::{EventKind, Finding, Record};
 use crate::id::RequestId;
 use crate::journal::{Journal, Masker, RunDir, Writer};
 use crate::machine::{Effect, Ending, Input, Session};
-use crate::plan::{Plan, PlanNames, Uses};
+use crate::plan::{Plan, PlanNames, Uses, plugin_of};
 use crate::plugin::{Registry, SecretStore};
 use crate::time::Clock;
 
@@ -87,23 +87,24 @@ impl<L: Logic> Engine<L> {
         let names = PlanNames { plan: &plan, host: None };
         let (mut used, mut settings) = (BTreeMap::new(), BTreeMap::new());
         let mut inputs = BTreeMap::new();
-        for (name, use_) in &plan.plugins {
+        for (place, use_) in &plan.plugins {
+            let name = plugin_of(place);
             let known = registry.get(name).zip(registry.manifest(name));
             let (plugin, manifest) =
-                known.ok_or_else(|| EngineError::PluginMissing { plugin: name.clone() })?;
+                known.ok_or_else(|| EngineError::PluginMissing { plugin: name.to_owned() })?;
             let actions = &manifest.actions;
             inputs.extend(actions.iter().map(|(action, manifest)| {
-                let action = Uses { plugin: name.clone(), action: action.clone() };
+                let action = Uses { plugin: name.to_owned(), action: action.clone() };
                 (action, manifest.input.clone())
             }));
             let keyed = actions.iter().filter(|(_, action)| action.keyed != Keyed::Never);
             let keyed = keyed.map(|(name, _)| name.clone()).collect();
-            used.insert(name.clone(), UsedPlugin { plugin: Arc::clone(plugin), keyed });
+            used.insert(name.to_owned(), UsedPlugin { plugin: Arc::clone(plugin), keyed });
             let rendered = use_.settings.render(&names).map_err(|error| EngineError::Settings {
-                plugin: name.clone(),
+                plugin: place.clone(),
                 message: error.message,
             })?;
-            settings.insert(name.clone(), rendered);
+            settings.insert(place.clone(), rendered);
         }
         let journal = Journal::start(journal)?;
         let (ends, handle) = ends();

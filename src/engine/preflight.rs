@@ -227,10 +227,13 @@ fn prepare(plan: &Plan, step: &Step, registry: &Registry) -> Option<(Arc<dyn Plu
     if !step.with.paths().ok()?.iter().all(PlanNames::knows) {
         return None;
     }
-    let settings = plan.plugins.get(&uses.plugin)?.settings.render(&names).ok()?;
+    let settings = plan.settings_name(step.include.as_ref(), &uses.plugin);
+    let settings = plan.plugins.get(settings)?.settings.render(&names).ok()?;
+    let mut input = step.with.render(&names).ok()?;
+    plan.name_secrets(step.include.as_ref(), &mut input);
     let call = Call {
         action: uses.action.clone(),
-        input: dr_plugin::coerce(&action.input, step.with.render(&names).ok()?),
+        input: dr_plugin::coerce(&action.input, input),
         settings,
         host: step.host.as_ref().and_then(|name| plan.hosts.get(name)).cloned(),
         secrets: dr_plugin::Secrets::new(),

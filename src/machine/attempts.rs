@@ -63,14 +63,13 @@ impl Machine {
         let told = self.state.record(step).told();
         let scope =
             Scope { outputs: Some(&told), ..Scope::new(&self.graph, &self.state, self.now, step) };
-        let rendered = self.graph.step(step).with.render(&scope);
+        let plan = self.graph.step(step);
+        let mut input =
+            plan.with.render(&scope).map_err(|error| not_evaluated("text", "with", &error))?;
+        self.graph.plan.name_secrets(plan.include.as_ref(), &mut input);
         // No arguments at all are not worth a word, nor told from none in the journal.
-        rendered
-            .map(|input| {
-                let new = !input.is_null();
-                (input, new)
-            })
-            .map_err(|error| not_evaluated("text", "with", &error))
+        let new = !input.is_null();
+        Ok((input, new))
     }
 
     /// Launches the action: a new attempt if `fresh`, else the last one again, with its key.
@@ -111,6 +110,7 @@ impl Machine {
             step: plan.id.clone(),
             attempt,
             purpose,
+            settings: graph.settings(plan, &uses),
             uses,
             kind,
             host: graph.host(plan.host.as_ref()),

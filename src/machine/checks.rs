@@ -46,6 +46,7 @@ impl Machine {
                     step: plan.id.clone(),
                     attempt,
                     purpose: self.purpose(about),
+                    settings: graph.settings(plan, &uses),
                     uses,
                     kind: LaunchKind::Check,
                     host: graph.host(plan.host.as_ref()),
@@ -59,7 +60,10 @@ impl Machine {
             Some(Way::Check(check)) => {
                 let scope = Scope::new(&graph, &self.state, self.now, about);
                 let input = match check.with.render(&scope) {
-                    Ok(input) => input,
+                    Ok(mut input) => {
+                        graph.plan.name_secrets(plan.include.as_ref(), &mut input);
+                        input
+                    }
                     Err(error) => {
                         let error = not_evaluated("text", "check.with", &error);
                         self.checked(
@@ -76,6 +80,7 @@ impl Machine {
                     step: own.clone(),
                     attempt: number,
                     purpose: Purpose::Check,
+                    settings: graph.settings(plan, &check.uses),
                     uses: check.uses.clone(),
                     kind: LaunchKind::Apply,
                     host: graph.host(check.host.as_ref().or(plan.host.as_ref())),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use dr_plugin::Host;
 
 use crate::id::{ServiceId, StepId};
-use crate::plan::{Plan, Step, begin_of};
+use crate::plan::{Plan, Step, Uses, begin_of};
 use crate::words::Phase;
 
 /// Position of a step in the machine's tables.
@@ -415,6 +415,11 @@ impl Graph {
 
     pub(super) fn host(&self, name: Option<&String>) -> Option<Host> {
         name.and_then(|name| self.plan.hosts.get(name)).cloned()
+    }
+
+    /// Under what name the plan has the settings for a step's action.
+    pub(super) fn settings(&self, step: &Step, uses: &Uses) -> String {
+        self.plan.settings_name(step.include.as_ref(), &uses.plugin).to_owned()
     }
 
     /// A service and all that depend on it, directly or not.

@@ -117,6 +117,8 @@ pub struct Launch {
     pub purpose: Purpose,
     /// What to call: of a check by another action, that action.
     pub uses: Uses,
+    /// Under what name the plan has the settings that its plugin is called with.
+    pub settings: String,
     /// How to call it.
     pub kind: LaunchKind,
     /// Target.

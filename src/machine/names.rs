@@ -139,7 +139,10 @@ impl<'a> Scope<'a> {
             "run" => self.run(member),
             "values" => self.values().get(member).cloned(),
             "inputs" => self.inputs(member),
-            "hosts" => self.graph.hosts.get(member).cloned(),
+            "hosts" => {
+                let include = self.graph.step(self.step).include.as_ref();
+                self.graph.hosts.get(self.graph.plan.host_name(include, member)).cloned()
+            }
             "steps" => self.step(member),
             _ => None,
         }
@@ -168,7 +171,14 @@ impl Names for Scope<'_> {
                 all.extend(later.into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())));
                 Some(json!(all))
             }
-            "hosts" => Some(json!(self.graph.hosts)),
+            "hosts" => {
+                let mut hosts = self.graph.hosts.clone();
+                for (own, name) in self.include().into_iter().flat_map(|(_, it)| &it.names.hosts) {
+                    hosts
+                        .extend(self.graph.hosts.get(name).map(|host| (own.clone(), host.clone())));
+                }
+                Some(json!(hosts))
+            }
             "steps" => {
                 let steps = self.graph.plan.steps.iter();
                 let named = steps

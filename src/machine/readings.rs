@@ -63,6 +63,7 @@ impl Machine {
             step: plan.id.clone(),
             attempt: number,
             purpose: self.purpose(step),
+            settings: graph.settings(plan, &uses),
             uses,
             kind: LaunchKind::Apply,
             host: graph.host(plan.host.as_ref()),

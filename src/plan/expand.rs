@@ -173,6 +173,7 @@ fn bind(plan: &Plan, step: &mut Step, name: &str, value: &Value) -> Result<(), S
             .and_then(|host| host.render_text(&names));
         // The element of an inner loop is not known yet.
         if let Ok(host) = rendered {
+            let host = plan.host_name(step.include.as_ref(), &host).to_owned();
             if !plan.hosts.contains_key(&host) {
                 return Err(format!("`{}` acts on `{host}`, which is no host", step.id));
             }

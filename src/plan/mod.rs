@@ -21,7 +21,7 @@ pub use digest::{covered_head, covered_step, digest};
 pub use expand::{ANY, WINDOW, begin_of, elements, expand, map_ids, windows};
 pub use forward::{Dispatcher, Lists, Network, Stand, dispatch, list_schedule};
 pub use group::{FAILED_INSIDE, Group, Items, Loop};
-pub use include::Include;
+pub use include::{Include, OwnNames, plugin_of, rename_secrets};
 pub use model::{
     Bound, Check, EdgeReason, EstimateSource, Executable, Expectation, FORMAT, Forecast, Gate,
     Notice, OnReject, Output, Place, Plan, PluginUse, Pool, Repeat, Retry, Rule, SecretSource,

@@ -41,8 +41,6 @@ pub const TIER: &str = "DR2019";
 
 /// What a loop goes over cannot be told, is empty, or has an element twice.
 pub const LOOP: &str = "DR2020";
-/// What an included runbook brings does not fit.
-pub const INCLUDE: &str = "DR2021";
 
 /// Notice: a need on a step whose phase is not taken counts as met.
 pub const NEED_NOT_TAKEN: &str = "DR2101";
@@ -54,3 +52,5 @@ pub const IMPOSSIBLE: &str = "DR2103";
 pub const MISSED: &str = "DR2104";
 /// Notice: durations are guesses.
 pub const GUESSED: &str = "DR2105";
+/// Notice: an included runbook has something of its own under a name that is taken.
+pub const KEPT_APART: &str = "DR2106";

@@ -12,7 +12,8 @@ use super::request::{Estimates, InputValue, PlanRequest};
 use super::steps::{Maker, asked};
 use crate::id::StepId;
 use crate::plan::{
-    ANY, EdgeReason, Include, Notice, PluginUse, Pool, SecretSource, Span, Step, WINDOW, map_ids,
+    ANY, EdgeReason, Include, Notice, OwnNames, PluginUse, Pool, SecretSource, Span, Step, WINDOW,
+    map_ids, rename_secrets,
 };
 use crate::runbook::{DocPath, Problem, Runbook};
 use crate::text::Templated;
@@ -53,7 +54,7 @@ impl Emitter<'_, '_> {
         let outer = self.maker.runbook;
         let Some(runbook) = outer.part(uses) else {
             let message = format!("`{uses}` cannot be included");
-            let problem = Problem::error(codes::INCLUDE, at.field("uses"), message);
+            let problem = Problem::error(crate::runbook::codes::INCLUDE, at.field("uses"), message);
             self.maker.problems.push(problem.with_help("`dr check` says why"));
             return Vec::new();
         };
@@ -102,10 +103,11 @@ impl Emitter<'_, '_> {
                 .map(asked)
                 .collect(),
             values: made.environment.known.values.clone(),
+            names: OwnNames::default(),
         };
         self.maker.brought.includes.insert(id.clone(), include);
         let place = Place { id, first: &first.id, index };
-        let (inside, of) = self.maker.settle(made, runbook, &place, &at);
+        let (inside, of) = self.maker.settle(made, runbook, &place);
         steps.extend(inside);
         of
     }
@@ -151,12 +153,11 @@ impl Maker<'_> {
         made: Made,
         runbook: &Runbook,
         place: &Place<'_>,
-        at: &DocPath,
     ) -> (Vec<Step>, Vec<StepId>) {
         let Place { id, first, index } = *place;
         let outer = *self.outline.get(index);
         let rename = |step: &mut StepId| *step = StepId::from(format!("{id}/{step}"));
-        let Made { mut steps, environment, plugins, notices, spans, includes, .. } = made;
+        let Made { mut steps, environment, plugins, notices, spans, mut includes, .. } = made;
         let mut of = Vec::new();
         for step in &mut steps {
             map_ids(step, &rename);
@@ -179,9 +180,16 @@ impl Maker<'_> {
                 }
             }
         }
-        self.merge(environment, plugins, runbook, at, &|name: &str| {
-            name.strip_prefix(WINDOW).map_or(name.to_owned(), |own| format!("{WINDOW}{id}/{own}"))
-        });
+        let names = self.merge(environment, plugins, runbook, id);
+        for step in &mut steps {
+            each(step, &mut |step| names.rename(step));
+        }
+        if let Some(include) = self.brought.includes.get_mut(id) {
+            names.add_to(&mut include.names);
+        }
+        for include in includes.values_mut() {
+            names.add_to(&mut include.names);
+        }
         for (mut own, include) in includes {
             rename(&mut own);
             self.brought.includes.insert(own, include);
@@ -201,83 +209,180 @@ impl Maker<'_> {
         (steps, of)
     }
 
-    /// Hosts, secrets, pools and settings of an included runbook beside those that are there: one
-    /// name must mean one thing in a plan.
+    /// Hosts, secrets, pools and settings of an included runbook beside those that are there. What is
+    /// the same in both is one thing; what differs stands apart, under a name of its own.
     fn merge(
         &mut self,
         environment: super::resolve::Environment,
         plugins: BTreeMap<String, PluginUse>,
         runbook: &Runbook,
-        at: &DocPath,
-        pool_name: &dyn Fn(&str) -> String,
-    ) {
-        let mut conflicts = Vec::new();
-        let Brought { hosts, secrets, pools, .. } = &mut self.brought;
+        id: &StepId,
+    ) -> Apart {
         let own = self.environment;
+        let Brought { hosts, secrets, pools, plugins: used, .. } = &mut self.brought;
+        let name = &runbook.document.runbook.value;
+        let inside = [name.as_str(), id.as_str()];
+        let mut apart = Apart::default();
         for (name, host) in environment.known.hosts {
-            match own.known.hosts.get(&name).or_else(|| hosts.get(&name)) {
-                Some(known) if *known != host => conflicts.push(format!("a host `{name}`")),
-                Some(_) => {}
-                None => {
-                    hosts.insert(name, host);
-                }
-            }
+            let new = place(&name, &host, [&own.known.hosts, hosts], inside);
+            hosts.insert(new.clone(), host);
+            apart.pools.insert(format!("host:{name}"), format!("host:{new}"));
+            apart.names.hosts.insert(name, new);
         }
         for (name, sources) in environment.secrets {
-            match own.secrets.get(&name).or_else(|| secrets.get(&name)) {
-                Some(known) if *known != sources => conflicts.push(format!("a secret `{name}`")),
-                Some(_) => {}
-                None => {
-                    secrets.insert(name, sources);
-                }
-            }
+            let new = place(&name, &sources, [&own.secrets, secrets], inside);
+            secrets.insert(new.clone(), sources);
+            apart.names.secrets.insert(name, new);
         }
         for (name, pool) in environment.pools {
-            let name = pool_name(&name);
-            match own.pools.get(&name).or_else(|| pools.get(&name)) {
+            let new = if let Some(window) = name.strip_prefix(WINDOW) {
+                format!("{WINDOW}{id}/{window}")
+            } else if name == "run" {
                 // How much a run does at once is said by the runbook that is run.
-                Some(_) if name == "run" => {}
-                Some(known) if *known != pool && !name.starts_with("host:") => {
-                    conflicts.push(format!("a pool `{name}`"));
-                }
-                Some(_) => {}
-                None => {
-                    pools.insert(name, pool);
-                }
-            }
-        }
-        for (name, plugin) in plugins {
-            let settings = own.settings.get(&name);
-            let settings =
-                settings.or_else(|| self.brought.plugins.get(&name).map(|known| &known.settings));
-            let differs = settings.is_some_and(|known| *known != plugin.settings);
-            // Without settings of its own it takes those of the runbook that includes it.
-            if differs && !plugin.settings.as_value().is_null() {
-                conflicts.push(format!("settings of `{name}`"));
-            } else if !differs {
-                self.brought.plugins.insert(name, plugin);
+                continue;
+            } else if let Some(new) = apart.pools.get(&name) {
+                new.clone()
             } else {
-                self.plugins.insert(name);
+                place(&name, &pool, [&own.pools, pools], inside)
+            };
+            if !own.pools.contains_key(&new) {
+                pools.entry(new.clone()).or_insert(pool);
+            }
+            if !name.starts_with(WINDOW) {
+                apart.pools.insert(name, new);
             }
         }
-        for what in conflicts {
-            let message = format!(
-                "{} has {what} that is not what it is here, in `{}`",
-                runbook.file, own.known.environment
-            );
-            let problem = Problem::error(codes::INCLUDE, at.field("uses"), message);
-            let help =
-                "one name means one thing in a plan: rename one of the two, or make them the same";
-            self.problems.push(problem.with_help(help));
+        let settings = own.settings.iter().map(|(name, settings)| (name.clone(), settings.clone()));
+        let settings: BTreeMap<String, Templated> = settings.collect();
+        let known = used.iter().map(|(name, used)| (name.clone(), used.settings.clone())).collect();
+        for (name, mut plugin) in plugins {
+            let has_own = !plugin.settings.as_value().is_null();
+            if !has_own {
+                // Without settings of its own it takes those of the runbook that includes it.
+                self.plugins.insert(name);
+                continue;
+            }
+            let mut given = plugin.settings.as_value().clone();
+            rename_secrets(&mut given, &apart.names.secrets);
+            plugin.settings = Templated::of_rendered(given);
+            let new = if settings.get(&name) == Some(&plugin.settings) {
+                self.plugins.insert(name.clone());
+                name.clone()
+            } else {
+                let apart = inside.map(|inside| format!("{inside}/{name}"));
+                let [first, second] = apart;
+                let fits = |it: &String| {
+                    BTreeMap::get(&known, it)
+                        .is_none_or(|known: &Templated| *known == plugin.settings)
+                };
+                let new = if fits(&first) { first } else { second };
+                used.insert(new.clone(), plugin);
+                new
+            };
+            apart.names.plugins.insert(name, new);
+        }
+        apart.forget_same();
+        if let Some(kept) = apart.told(runbook) {
+            let message = format!("{id}: {kept}");
+            self.brought.notices.push(Notice { code: codes::KEPT_APART.to_owned(), message });
+        }
+        apart
+    }
+}
+
+/// What of an included runbook has another name in the plan, by its own.
+#[derive(Debug, Default)]
+struct Apart {
+    names: OwnNames,
+    pools: BTreeMap<String, String>,
+}
+
+impl Apart {
+    fn forget_same(&mut self) {
+        let OwnNames { hosts, secrets, plugins } = &mut self.names;
+        for names in [hosts, secrets, plugins, &mut self.pools] {
+            names.retain(|name, new| name != new);
         }
     }
+
+    /// Gives what a step takes and where it acts the names of the plan.
+    fn rename(&self, step: &mut Step) {
+        let on_check = step.check.iter_mut().filter_map(|check| check.host.as_mut());
+        for host in step.host.iter_mut().chain(on_check) {
+            if let Some(new) = self.names.hosts.get(host) {
+                host.clone_from(new);
+            }
+        }
+        if step.takes.keys().any(|pool| self.pools.contains_key(pool)) {
+            let new = |pool: String| self.pools.get(&pool).cloned().unwrap_or(pool);
+            step.takes = std::mem::take(&mut step.takes)
+                .into_iter()
+                .map(|(pool, units)| (new(pool), units))
+                .collect();
+        }
+    }
+
+    /// Adds these to the names of the runbook itself, or of one that it includes.
+    fn add_to(&self, names: &mut OwnNames) {
+        let OwnNames { hosts, secrets, plugins } = names;
+        let all = [
+            (hosts, &self.names.hosts),
+            (secrets, &self.names.secrets),
+            (plugins, &self.names.plugins),
+        ];
+        for (names, more) in all {
+            for new in names.values_mut() {
+                if let Some(newer) = more.get(new) {
+                    new.clone_from(newer);
+                }
+            }
+            for (name, new) in more {
+                names.entry(name.clone()).or_insert_with(|| new.clone());
+            }
+        }
+    }
+
+    /// For a reviewer: what has the same name as something around it, and is something else.
+    fn told(&self, runbook: &Runbook) -> Option<String> {
+        let OwnNames { hosts, secrets, plugins } = &self.names;
+        let pools: BTreeMap<String, String> = self
+            .pools
+            .iter()
+            .filter(|(name, _)| !name.starts_with("host:"))
+            .map(|(name, new)| (name.clone(), new.clone()))
+            .collect();
+        let mut told = Vec::new();
+        for (what, names) in
+            [("host", hosts), ("secret", secrets), ("pool", &pools), ("settings of", plugins)]
+        {
+            told.extend(names.iter().map(|(name, new)| format!("{what} `{name}` (here `{new}`)")));
+        }
+        (!told.is_empty())
+            .then(|| format!("{} has its own {}", runbook.document.runbook.value, told.join(", ")))
+    }
+}
+
+/// Under what name a thing of an included runbook stands in the plan: its own, unless that is
+/// something else there.
+fn place<T: PartialEq>(
+    name: &str,
+    thing: &T,
+    known: [&BTreeMap<String, T>; 2],
+    inside: [&str; 2],
+) -> String {
+    let fits = |name: &String| {
+        let known = known.iter().find_map(|known| known.get(name));
+        known.is_none_or(|known| known == thing)
+    };
+    let [runbook, id] = inside.map(|inside| format!("{inside}/{name}"));
+    [name.to_owned(), runbook].into_iter().find(fits).unwrap_or(id)
 }
 
 /// Does something with a step and all steps inside it: what takes it back, and templates of loops.
 fn each(step: &mut Step, change: &mut dyn FnMut(&mut Step)) {
     change(step);
     if let Some(undo) = &mut step.undo {
-        undo.include.clone_from(&step.include);
+        change(undo);
     }
     let items = step.group.as_mut().and_then(|group| group.each.as_mut()?.items.as_mut());
     for step in items.into_iter().flat_map(|items| &mut items.template) {

@@ -278,19 +278,22 @@ fn used_plugins(
 /// Secrets that what may run refers to.
 fn used_secrets(plan: &Plan) -> BTreeSet<String> {
     let mut used = BTreeSet::new();
-    let mut add = |template: &Templated| {
-        collect_secrets(template.as_value(), &mut used);
+    let mut add = |template: &Templated, include: Option<&StepId>| {
+        let mut found = BTreeSet::new();
+        collect_secrets(template.as_value(), &mut found);
         for path in template.paths().unwrap_or_default() {
             if let ("secrets", Some(name)) = (path.root(), path.field(1)) {
-                used.insert(name.to_owned());
+                found.insert(name.to_owned());
             }
         }
+        used.extend(found.iter().map(|name| plan.secret_name(include, name).to_owned()));
     };
-    plan.plugins.values().for_each(|plugin| add(&plugin.settings));
+    plan.plugins.values().for_each(|plugin| add(&plugin.settings, None));
     let taken = plan.every_step().filter(|step| step.skip.is_none());
     for step in taken.flat_map(|step| std::iter::once(step).chain(step.undo.as_deref())) {
-        add(&step.with);
-        step.check.iter().for_each(|check| add(&check.with));
+        let include = step.include.as_ref();
+        add(&step.with, include);
+        step.check.iter().for_each(|check| add(&check.with, include));
     }
     used
 }

@@ -104,15 +104,88 @@ fn what_cannot_be_included_is_told() {
     assert!(ended.stderr.contains("includes this runbook"), "{ended}");
 }
 
+/// Two runbooks that call different things by the same names; `{jobs}` is where commands are kept.
+const OWN: &str = "
+hosts:
+  db: { address: 10.0.0.1 }
+  same: { address: 10.0.0.7 }
+secrets: { token: [{ env: OUTER_TOKEN }] }
+plugins: { local: { job_dir: '{jobs}/outer' } }
+pools: { array: { capacity: 2 }, links: { capacity: 5 } }
+steps:";
+
 #[test]
-fn one_name_means_one_thing() {
-    let hosts = |address: &str| format!("hosts: {{ db: {{ address: {address} }} }}\nsteps:");
-    let dr = with_part(
-        &MAIN.replace("steps:\n", &format!("{}\n", hosts("10.0.0.1"))),
-        &PART.replace("steps:\n", &format!("{}\n", hosts("10.9.0.1"))),
+fn each_keeps_what_it_calls_by_the_same_name() {
+    let log = "
+    uses: local.command
+    effect: once
+    takes: { array: 1, links: 1 }
+    with:
+      argv: [sh, -c, 'echo \"$0 $TOKEN\" >> log', '{{ hosts.db.address }} {{ hosts.same.address }} {{ steps.before.outputs.it }}']
+      env: { TOKEN: '{{ secrets.token }}' }
+";
+    let before = "
+  - { id: before, needs: [], uses: local.command, effect: pure, with: { argv: [printf, x] }, outputs: { it: result.stdout } }
+";
+    let dr = dr();
+    let jobs = dr.path("jobs");
+    let outer = OWN.replace("{jobs}", &jobs.display().to_string());
+    let inner = outer
+        .replace("10.0.0.1", "10.9.0.1")
+        .replace("OUTER", "INNER")
+        .replace("outer", "inner")
+        .replace("capacity: 2", "capacity: 1");
+    let deepest = "runbook: leaf\nhosts: { db: { address: 10.10.0.1 }, same: { address: 10.0.0.7 } }\nsecrets: { token: [{ env: INNER_TOKEN }] }\npools: { array: { capacity: 9 }, links: { capacity: 5 } }\nsteps:";
+    fs::create_dir_all(dr.path("parts")).unwrap();
+    fs::write(
+        dr.path("runbook.yaml"),
+        format!(
+            "runbook: shop{outer}{before}  - {{ id: inner, needs: [before], uses: ./parts/inner.yaml }}\n  \
+             - id: last\n    needs: [inner, before]{log}"
+        ),
+    )
+    .unwrap();
+    fs::write(
+        dr.path("parts/inner.yaml"),
+        format!(
+            "runbook: part{inner}{before}  - {{ id: leaf, needs: [before], uses: ./leaf.yaml }}\n  \
+             - id: last\n    needs: [leaf, before]{log}"
+        ),
+    )
+    .unwrap();
+    fs::write(
+        dr.path("parts/leaf.yaml"),
+        format!("{deepest}{before}  - id: last\n    needs: [before]{log}"),
+    )
+    .unwrap();
+    dr.args(["check", "runbook.yaml"]).run().code(0);
+    let plan = dr.args(["plan", "runbook.yaml", "--format", "json"]).run().code(0).json();
+    let keys = |what: &str| plan[what].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys("hosts"), ["db", "leaf/db", "part/db", "same"]);
+    assert_eq!(
+        keys("secrets"),
+        ["part/token", "token"],
+        "the innermost has the same as the inner one"
     );
-    let ended = dr.args(["plan", "runbook.yaml"]).run().code(3);
-    assert!(ended.stderr.contains("a host `db`"), "{ended}");
+    assert_eq!(keys("plugins"), ["local", "part/local"]);
+    assert_eq!(plan["pools"]["part/array"]["capacity"], 1);
+    assert_eq!(plan["pools"]["leaf/array"]["capacity"], 9);
+    assert!(plan["pools"].get("part/links").is_none(), "one limit: {}", plan["pools"]);
+    let notices = plan["notices"].to_string();
+    assert!(notices.contains("part has its own host `db` (here `part/db`)"), "{notices}");
+    let ended = dr
+        .args(["execute", "runbook.yaml", "--yes"])
+        .env("OUTER_TOKEN", "outer-secret")
+        .env("INNER_TOKEN", "inner-secret")
+        .run()
+        .code(0);
+    assert_eq!(
+        dr.read("log"),
+        "10.10.0.1 10.0.0.7 x inner-secret\n10.9.0.1 10.0.0.7 x inner-secret\n\
+         10.0.0.1 10.0.0.7 x outer-secret\n",
+        "{ended}"
+    );
+    assert!(jobs.join("outer").is_dir() && jobs.join("inner").is_dir(), "{ended}");
 }
 
 #[test]

@@ -160,6 +160,7 @@ pub(super) fn launch(ticket: u64, step: &str, action: &str, input: Value) -> Eff
         attempt: 1,
         purpose: Purpose::Apply,
         uses: Uses { plugin: "fake".to_owned(), action: action.to_owned() },
+        settings: "fake".to_owned(),
         kind: LaunchKind::Apply,
         host: None,
         input,
