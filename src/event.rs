@@ -210,6 +210,17 @@ pub enum EventKind {
         /// The elements: a list or a map.
         items: Value,
     },
+    /// A group that is repeated begins a round: its steps are those of the plan's template once
+    /// more.
+    RoundStarted {
+        /// The group.
+        step: StepId,
+        /// Which one, from 1.
+        round: u32,
+        /// After how many rounds in a row its condition has held.
+        #[serde(default)]
+        held: u32,
+    },
     /// A step is over.
     StepFinished(StepFinished),
     /// A person put a finished, failed or unknown step back (`--retry`, `--redo`).

@@ -32,11 +32,8 @@ pub fn is_needed_by(plan: &Plan) -> bool {
 
 /// Whether a step, or one that is made of its template during the run, captures a secret.
 fn captures(step: &Step) -> bool {
-    let each = step.group.as_ref().and_then(|group| group.each.as_ref());
-    let template = each.and_then(|each| each.items.as_ref()).map(|items| &items.template);
     step.skip.is_none()
-        && (step.outputs.iter().any(|output| output.secret)
-            || template.is_some_and(|steps| steps.iter().any(captures)))
+        && (step.outputs.iter().any(|output| output.secret) || step.template().iter().any(captures))
 }
 
 /// Whether there is an identity, if the plan needs one.

@@ -95,6 +95,9 @@ fn expanded(plan: Arc<Plan>, records: &[Record]) -> Arc<Plan> {
         EventKind::Expanded { step, items } => {
             crate::plan::expand(&plan, step, items).map_or(plan, Arc::new)
         }
+        EventKind::RoundStarted { step, round, .. } => {
+            crate::plan::next_round(&plan, step, *round).map_or(plan, Arc::new)
+        }
         _ => plan,
     })
 }

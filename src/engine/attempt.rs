@@ -95,8 +95,7 @@ pub(super) fn captures(plan: &Plan) -> BTreeMap<StepId, Vec<Output>> {
         if !secrets.is_empty() {
             found.insert(step.id.clone(), secrets);
         }
-        let each = step.group.as_ref().and_then(|group| group.each.as_ref());
-        open.extend(each.and_then(|each| each.items.as_ref()).iter().flat_map(|it| &it.template));
+        open.extend(step.template());
     }
     found
 }

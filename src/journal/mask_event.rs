@@ -23,6 +23,7 @@ impl Masker {
             | EventKind::RtoOnTrack { service: _, rto_ms: _, expected_ms: _ }
             | EventKind::ClockMoved { by_ms: _ }
             | EventKind::StepsReopened { steps: _, because: _ }
+            | EventKind::RoundStarted { step: _, round: _, held: _ }
             | EventKind::UnwindingAsked { past: _ } => {}
             EventKind::RunResumed { session: _, by: _, attended: _, reason }
             | EventKind::StepReset { step: _, redo: _, by: _, reason }

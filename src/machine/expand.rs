@@ -1,4 +1,4 @@
-//! Loops over what is only known during the run.
+//! Loops over what is only known during the run, and rounds: the plan grows.
 
 use std::sync::Arc;
 
@@ -19,7 +19,14 @@ impl Machine {
     pub(super) fn expand(&mut self, step: Index) -> bool {
         let graph = Arc::clone(&self.graph);
         let Some(end) = graph.node(step).opened else { return true };
-        let each = graph.step(end).group.as_ref().and_then(|group| group.each.as_ref());
+        let each = graph.step(end).each();
+        if each.is_some_and(|each| each.rounds.is_some()) {
+            let step = graph.id(end);
+            if graph.inside(end).is_empty() {
+                self.emit(EventKind::RoundStarted { step, round: 1, held: 0 });
+            }
+            return true;
+        }
         let Some(items) = each.and_then(|each| each.items.as_ref()) else { return true };
         let scope = Scope::new(&graph, &self.state, self.now, step);
         let found = match items.from.evaluate(&scope) {
@@ -40,9 +47,17 @@ impl Machine {
 
     /// The plan and all tables with the steps of a loop's elements.
     pub(super) fn grow(&mut self, event: &EventKind) {
-        let EventKind::Expanded { step, items } = event else { return };
+        let (step, plan) = match event {
+            EventKind::Expanded { step, items } => {
+                (step, plan::expand(&self.graph.plan, step, items))
+            }
+            EventKind::RoundStarted { step, round, .. } => {
+                (step, plan::next_round(&self.graph.plan, step, *round))
+            }
+            _ => return,
+        };
         // A plan that was read together with its journal has them already.
-        let Ok(plan) = plan::expand(&self.graph.plan, step, items) else { return };
+        let Ok(plan) = plan else { return };
         let Ok(graph) = self.graph.grown(Arc::new(plan)) else { return };
         let before = self.graph.len();
         let graph = Arc::new(graph);

@@ -20,6 +20,8 @@ pub struct Foreseen {
     pub outputs: BTreeMap<String, Value>,
     /// What would be wrong, in the order in which it would be found; nothing if all is well.
     pub unmet: Vec<Unmet>,
+    /// Whether a group around it would go into another round, as far as that can be told.
+    pub another_round: bool,
 }
 
 /// Something that a result does not satisfy.
@@ -91,7 +93,35 @@ impl Machine {
             let (kind, source) = (UnmetKind::RecoveryPoint, point.source().to_owned());
             foreseen.unmet.push(Unmet { kind, source, why: Some(why) });
         }
+        foreseen.another_round = self.goes_on(now, position, &foreseen.outputs);
         Some(foreseen)
+    }
+
+    /// Whether the round that a step is in would not be the last one if the step gave these outputs.
+    fn goes_on(&self, now: Now, step: Index, outputs: &BTreeMap<String, Value>) -> bool {
+        let around = |end: &Index| self.graph.node(*end).inside;
+        std::iter::successors(around(&step), around).any(|round| {
+            let Some(group) = around(&round) else { return false };
+            let repeat = self.graph.step(group).repeat.as_ref();
+            let Some(until) = repeat.and_then(|repeat| repeat.until.as_ref()) else { return false };
+            let scope = Scope { foreseen: Some((step, outputs)), ..self.scope(now, round) };
+            let mut given = BTreeMap::new();
+            for output in &self.graph.step(round).outputs {
+                let scope = Scope { outputs: Some(&given), ..scope };
+                if let Ok(value) = output.value.evaluate(&scope) {
+                    given.insert(output.name.clone(), value);
+                }
+            }
+            let rounds = self.graph.inside(group);
+            let before = rounds.iter().position(|other| *other == round).unwrap_or(0);
+            let scope = Scope {
+                outputs: Some(&given),
+                iteration: Some(before as u32 + 1),
+                previous: before.checked_sub(1).map(|it| &self.state.record(rounds[it]).outputs),
+                ..scope
+            };
+            until.decide(&scope) == Ok(false)
+        })
     }
 
     /// Whether a loop goes over what this step gives.
@@ -155,7 +185,7 @@ impl Machine {
 
 /// What a loop goes over, if it is an output of this step as it is.
 fn fed<'a>(end: &'a Step, step: &str) -> Option<(&'a Items, &'a str)> {
-    let items = end.group.as_ref()?.each.as_ref()?.items.as_ref()?;
+    let items = end.each()?.items.as_ref()?;
     let name = step.rsplit('/').next()?;
     let source = items.from.source().trim().strip_prefix("steps.")?;
     let output = source.strip_prefix(name)?.strip_prefix(".outputs.")?;

@@ -49,7 +49,8 @@ fn children(graph: &Graph, state: &State, end: Index) -> Children {
 
 /// The failed elements of a loop, if they are more than it bears.
 fn exceeded(graph: &Graph, state: &State, end: Index) -> Option<Vec<Index>> {
-    let each = graph.step(end).group.as_ref()?.each.as_ref()?;
+    // Whether a round that failed is borne is decided when it is over.
+    let each = graph.step(end).each().filter(|each| each.rounds.is_none())?;
     let failed: Vec<Index> = graph
         .inside(end)
         .iter()
@@ -83,7 +84,7 @@ fn begins_element(graph: &Graph, step: Index) -> bool {
 }
 
 fn is_loop(step: &Step) -> bool {
-    step.group.as_ref().is_some_and(|group| group.each.is_some())
+    step.each().is_some()
 }
 
 impl Machine {
@@ -145,12 +146,16 @@ impl Machine {
             return;
         }
         let plan = graph.step(step);
-        let children = children(&graph, &self.state, step);
-        let bears = plan
-            .group
-            .as_ref()
-            .and_then(|group| group.each.as_ref())
-            .map_or(0, |each| each.max_failures as usize);
+        let mut children = children(&graph, &self.state, step);
+        if plan.rounds().is_some() {
+            if let Err(error) = self.bear_rounds(step, &mut children.failed) {
+                return self.fail(step, error);
+            }
+            if children.failed.is_empty() && !children.cancelled && children.blocked.is_empty() {
+                return self.round_over(step);
+            }
+        }
+        let bears = plan.each().map_or(0, |each| each.max_failures as usize);
         if children.failed.len() > bears {
             let error = self.failure_inside(step, &children.failed);
             self.fail(step, error);
@@ -174,7 +179,7 @@ impl Machine {
         }
     }
 
-    fn said(&self, child: Index) -> String {
+    pub(super) fn said(&self, child: Index) -> String {
         let id = &self.graph.step(child).id;
         match &self.state.record(child).error {
             // What is inside it has said its name already.
@@ -218,7 +223,7 @@ impl Machine {
         }
     }
 
-    fn failed_inside(&self, end: Index) -> Vec<Index> {
+    pub(super) fn failed_inside(&self, end: Index) -> Vec<Index> {
         let mut found = Vec::new();
         for &child in self.graph.inside(end) {
             let deeper = self.failed_inside(child);

@@ -23,6 +23,7 @@ mod queue;
 mod readings;
 mod reopen;
 mod risk;
+mod rounds;
 mod rules;
 mod scopes;
 mod sleep;

@@ -24,6 +24,8 @@ pub(super) struct Scope<'a> {
     pub(super) error: Option<&'a CallError>,
     pub(super) iteration: Option<u32>,
     pub(super) previous: Option<&'a BTreeMap<String, Value>>,
+    /// Outputs of another step that is looked ahead at, instead of those that it has.
+    pub(super) foreseen: Option<(Index, &'a BTreeMap<String, Value>)>,
 }
 
 impl<'a> Scope<'a> {
@@ -38,6 +40,7 @@ impl<'a> Scope<'a> {
             error: None,
             iteration: None,
             previous: None,
+            foreseen: None,
         }
     }
 
@@ -121,7 +124,9 @@ impl<'a> Scope<'a> {
     fn facts(&self, position: Index) -> Map<String, Value> {
         let record = self.state.record(position);
         let mut step = Map::new();
-        step.insert("outputs".to_owned(), json!(record.outputs));
+        let foreseen = self.foreseen.filter(|(of, _)| *of == position);
+        let outputs = foreseen.map_or(&record.outputs, |(_, outputs)| outputs);
+        step.insert("outputs".to_owned(), json!(outputs));
         step.insert("status".to_owned(), json!(record.state().as_str()));
         let started = record.started.or(record.over);
         if let Some((at, _)) = started {

@@ -311,6 +311,7 @@ pub(super) fn step_of(kind: &EventKind) -> Option<&StepId> {
         | E::QuestionAsked { step, .. }
         | E::StepSleeping { step, .. }
         | E::AttemptStarted { step, .. }
+        | E::RoundStarted { step, .. }
         | E::StepReset { step, .. } => Some(step),
         E::AttemptFinished(finished) => Some(&finished.step),
         E::StepFinished(finished) => Some(&finished.step),

@@ -126,6 +126,8 @@ pub(super) struct Record {
     pub(super) way: u32,
     /// Whether the first reading of a `repeat` was started.
     pub(super) polling: bool,
+    /// Of a group that is repeated: for how many rounds in a row its condition has held.
+    pub(super) held: u32,
     /// When the attempt, or the whole `repeat`, is given up.
     pub(super) deadline: Option<Timestamp>,
     /// Outcome of the last attempt of the action.
@@ -286,6 +288,7 @@ impl Record {
                 self.undid = self.unwinds;
                 self.assumed = finished.by.is_some();
             }
+            EventKind::RoundStarted { held, .. } => self.held = *held,
             EventKind::StepReset { redo, .. } => self.reset(step, *redo, was),
             EventKind::RequestAccepted { request } => self.request(step, request),
             _ => {}

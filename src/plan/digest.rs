@@ -86,15 +86,20 @@ fn covered<T: Serialize>(part: &T, aside: &[&str]) -> Value {
 
 /// A loop of unknown elements without what is done for each and how many are expected; and that.
 fn bounds_only(step: &Step) -> (Cow<'_, Step>, &[Step]) {
-    let items = step.group.as_ref().and_then(|group| group.each.as_ref()?.items.as_ref());
-    let Some(items) = items else { return (Cow::Borrowed(step), &[]) };
-    let mut outer = step.clone();
-    let bounds = outer.group.as_mut().and_then(|group| group.each.as_mut()?.items.as_mut());
-    if let Some(bounds) = bounds {
-        bounds.template.clear();
-        bounds.estimate = 0;
+    if step.template().is_empty() {
+        return (Cow::Borrowed(step), &[]);
     }
-    (Cow::Owned(outer), &items.template)
+    let mut outer = step.clone();
+    if let Some(each) = outer.group.as_mut().and_then(|group| group.each.as_mut()) {
+        if let Some(bounds) = &mut each.items {
+            bounds.template.clear();
+            bounds.estimate = 0;
+        }
+        if let Some(rounds) = &mut each.rounds {
+            rounds.template.clear();
+        }
+    }
+    (Cow::Owned(outer), step.template())
 }
 
 fn add_step(sum: &mut Sha256, text: &mut Vec<u8>, step: &Step) {

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::{Group, Items, Plan, Step};
+use super::{EdgeReason, Plan, Sleep, Step};
 use crate::id::StepId;
 use crate::text::MapNames;
 
@@ -87,9 +87,8 @@ pub fn expand(plan: &Plan, id: &StepId, of: &Value) -> Result<Plan, String> {
         .position(|step| step.id == *id)
         .ok_or_else(|| format!("there is no step `{id}`"))?;
     let items = plan.steps[position]
-        .group
-        .as_ref()
-        .and_then(|group| group.each.as_ref()?.items.as_ref())
+        .each()
+        .and_then(|each| each.items.as_ref())
         .ok_or_else(|| format!("`{id}` is no loop that could still be expanded"))?;
     let elements = elements(of)?;
     if elements.is_empty() && !items.allow_empty {
@@ -103,65 +102,103 @@ pub fn expand(plan: &Plan, id: &StepId, of: &Value) -> Result<Plan, String> {
             items.max_items,
         ));
     }
-    let mut steps = Vec::with_capacity(elements.len() * items.template.len());
-    let mut ends = Vec::with_capacity(elements.len());
     // As many at a time as may be; the times of a template count from the start of its element.
-    let each = plan.steps[position].group.as_ref().and_then(|group| group.each.as_ref());
+    let each = plan.steps[position].each();
     let width = each.and_then(|each| each.max_parallel).unwrap_or(u32::MAX).max(1) as usize;
     let lasts = items.template.iter().map(|step| step.finish_ms).max().unwrap_or(0);
     let begins = plan.step(begin_of(id).as_str()).map_or(0, |begin| begin.start_ms);
+    let mut made = Vec::with_capacity(elements.len());
     for (number, (name, value)) in elements.iter().enumerate() {
-        ends.push(StepId::from(format!("{id}@{name}")));
-        let start = begins + (number / width) as u64 * lasts;
-        for template in &items.template {
-            let mut step = instance(plan, id, items, template, (name, value))?;
+        let mut steps = instances(id, &items.template, name);
+        for step in &mut steps {
+            bind(plan, step, &items.name, value)?;
+            let start = begins + (number / width) as u64 * lasts;
             step.start_ms += start;
             step.finish_ms += start;
-            steps.push(step);
         }
+        made.push((name.clone(), steps));
     }
-    let mut expanded = plan.clone();
-    let urgency = plan.steps[position].urgency;
-    for step in &mut steps {
-        step.urgency = urgency;
-        if let Some(undo) = &mut step.undo {
-            undo.urgency = urgency;
-        }
+    let mut expanded = grown(plan, position, made);
+    if let Some(each) = expanded.steps[position].group.as_mut().and_then(|it| it.each.as_mut()) {
+        each.items = None;
     }
-    for (include, what) in &plan.includes {
-        for (name, _) in &elements {
-            let mut own = include.clone();
-            replace(&mut own, &format!("{id}@{ANY}"), &format!("{id}@{name}"));
-            if own != *include {
-                expanded.includes.insert(own, what.clone());
-            }
-        }
-    }
-    let end = &mut expanded.steps[position];
-    end.after.extend(ends.iter().cloned());
-    end.estimate_ms = 0;
-    if let Some(group) = &mut end.group {
-        group.of = ends;
-        if let Some(each) = &mut group.each {
-            each.items = None;
-        }
-    }
-    expanded.steps.extend(steps);
     Ok(expanded)
 }
 
-/// One step of a template for one element.
-fn instance(
-    plan: &Plan,
-    id: &StepId,
-    items: &Items,
-    template: &Step,
-    (name, value): (&str, &Value),
-) -> Result<Step, String> {
-    let mut step = template.clone();
-    rename(&mut step, &format!("{id}@{ANY}"), &format!("{id}@{name}"));
-    bind(plan, &mut step, &items.name, value)?;
-    Ok(step)
+/// The plan with one more round of a group that is repeated; rounds are numbered from 1.
+///
+/// # Errors
+/// A step that ends no such group, or a round that is not the next one.
+pub fn next_round(plan: &Plan, id: &StepId, round: u32) -> Result<Plan, String> {
+    let position = plan
+        .steps
+        .iter()
+        .position(|step| step.id == *id)
+        .ok_or_else(|| format!("there is no step `{id}`"))?;
+    let end = &plan.steps[position];
+    let (Some(rounds), Some(group), Some(repeat)) = (end.rounds(), &end.group, &end.repeat) else {
+        return Err(format!("`{id}` is no group that is repeated"));
+    };
+    if group.of.len() + 1 != round as usize {
+        return Err(format!("`{id}` has had {} rounds", group.of.len()));
+    }
+    let mut steps = instances(id, &rounds.template, &round.to_string());
+    let before = group.of.last().and_then(|end| plan.step(end.as_str()));
+    let begins = before.map_or_else(
+        || plan.step(begin_of(id).as_str()).map_or(0, |begin| begin.start_ms),
+        |end| end.finish_ms + repeat.every_ms,
+    );
+    let first = begin_of(&StepId::from(format!("{id}@{round}")));
+    for step in &mut steps {
+        step.start_ms += begins;
+        step.finish_ms += begins;
+        if let Some(before) = before.filter(|_| step.id == first) {
+            step.after.push(before.id.clone());
+            step.because.insert(before.id.clone(), EdgeReason::Group);
+            step.sleep = Some(Sleep { for_ms: repeat.every_ms, since: None });
+        }
+    }
+    Ok(grown(plan, position, vec![(round.to_string(), steps)]))
+}
+
+/// The plan with the steps of further elements at its end.
+fn grown(plan: &Plan, position: usize, elements: Vec<(String, Vec<Step>)>) -> Plan {
+    let mut grown = plan.clone();
+    let id = plan.steps[position].id.clone();
+    let urgency = plan.steps[position].urgency;
+    for (name, mut steps) in elements {
+        for step in &mut steps {
+            step.urgency = urgency;
+            if let Some(undo) = &mut step.undo {
+                undo.urgency = urgency;
+            }
+        }
+        for (include, what) in &plan.includes {
+            let mut own = include.clone();
+            replace(&mut own, &format!("{id}@{ANY}"), &format!("{id}@{name}"));
+            if own != *include {
+                grown.includes.insert(own, what.clone());
+            }
+        }
+        let end = &mut grown.steps[position];
+        let last = StepId::from(format!("{id}@{name}"));
+        end.after.push(last.clone());
+        end.estimate_ms = 0;
+        if let Some(group) = &mut end.group {
+            group.of.push(last);
+        }
+        grown.steps.extend(steps);
+    }
+    grown
+}
+
+/// The steps of a template for one element or round.
+fn instances(id: &StepId, template: &[Step], name: &str) -> Vec<Step> {
+    let mut steps = template.to_vec();
+    for step in &mut steps {
+        rename(step, &format!("{id}@{ANY}"), &format!("{id}@{name}"));
+    }
+    steps
 }
 
 /// Gives an element its name in a step, and in the templates of loops inside it.
@@ -186,12 +223,10 @@ fn bind(plan: &Plan, step: &mut Step, name: &str, value: &Value) -> Result<(), S
     {
         check.host.clone_from(&step.host);
     }
-    let inner = step.group.as_mut().and_then(|group| group.each.as_mut()?.items.as_mut());
-    let inner = inner.into_iter().flat_map(|items| &mut items.template);
-    for step in inner.chain(step.undo.as_deref_mut()) {
+    for step in step.template_mut() {
         bind(plan, step, name, value)?;
     }
-    Ok(())
+    step.undo.as_deref_mut().map_or(Ok(()), |undo| bind(plan, undo, name, value))
 }
 
 /// Replaces the beginning of every id of a step.
@@ -233,12 +268,10 @@ pub fn map_ids(step: &mut Step, new: &dyn Fn(&mut StepId)) {
         })
         .collect();
     if let Some(group) = &mut step.group {
-        let Group { of, each } = &mut **group;
-        of.iter_mut().for_each(new);
-        let inner = each.as_mut().and_then(|each| each.items.as_mut());
-        for step in inner.into_iter().flat_map(|items| &mut items.template) {
-            map_ids(step, new);
-        }
+        group.of.iter_mut().for_each(new);
+    }
+    for step in step.template_mut() {
+        map_ids(step, new);
     }
     // A window of an inner loop is the element's own.
     step.takes = std::mem::take(&mut step.takes)

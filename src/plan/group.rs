@@ -29,6 +29,63 @@ pub struct Loop {
     /// Elements that are only known during the run; absent once they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items: Option<Items>,
+    /// Set for a group that is repeated: its elements are rounds, one after the other. The condition
+    /// is the step's `repeat`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rounds: Option<Rounds>,
+}
+
+/// What is done in each round of a group that is repeated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Rounds {
+    /// The steps of one round, `*` in place of its number: `drain@*/list`.
+    #[schemars(with = "Vec<serde_json::Value>")]
+    pub template: Vec<Step>,
+}
+
+impl Loop {
+    /// The steps of an element or round, where they are made during the run.
+    #[must_use]
+    pub fn template(&self) -> &[Step] {
+        let items = self.items.as_ref().map(|items| &items.template);
+        items.or_else(|| self.rounds.as_ref().map(|rounds| &rounds.template)).map_or(&[], |it| it)
+    }
+
+    /// The same, to be changed.
+    pub fn template_mut(&mut self) -> &mut [Step] {
+        match (&mut self.items, &mut self.rounds) {
+            (Some(items), _) => &mut items.template,
+            (None, Some(rounds)) => &mut rounds.template,
+            (None, None) => &mut [],
+        }
+    }
+}
+
+impl Step {
+    /// Set on the step that ends a loop.
+    #[must_use]
+    pub fn each(&self) -> Option<&Loop> {
+        self.group.as_ref()?.each.as_ref()
+    }
+
+    /// Set on the step that ends a group which is repeated.
+    #[must_use]
+    pub fn rounds(&self) -> Option<&Rounds> {
+        self.each()?.rounds.as_ref()
+    }
+
+    /// The steps of an element or round of the loop that it ends, where they are made during the
+    /// run.
+    #[must_use]
+    pub fn template(&self) -> &[Step] {
+        self.each().map_or(&[], Loop::template)
+    }
+
+    /// The same, to be changed.
+    pub fn template_mut(&mut self) -> &mut [Step] {
+        let each = self.group.as_mut().and_then(|group| group.each.as_mut());
+        each.map_or(&mut [], Loop::template_mut)
+    }
 }
 
 /// Elements that are only known during the run, and what is done for each.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::span::Span;
 use super::typed::Asked;
-use super::{Group, Include, Seal, UsedFile};
+use super::{ANY, Group, Include, Seal, UsedFile};
 use crate::id::{Digest, ServiceId, StepId};
 use crate::text::{Expr, Templated};
 use crate::words::{Class, Mode, OnFailure, OnUnknown, Phase, Severity, Style};
@@ -579,7 +579,7 @@ pub struct Retry {
     pub written: bool,
 }
 
-/// Re-runs a pure step until something holds.
+/// Re-runs a pure step, or a group, until something holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Repeat {
     /// The condition, over `result` and `outputs`. Absent for validations: their expectations.
@@ -682,8 +682,7 @@ impl Plan {
         let mut open: Vec<&Step> = self.steps.iter().rev().collect();
         std::iter::from_fn(move || {
             let step = open.pop()?;
-            let items = step.group.as_ref().and_then(|group| group.each.as_ref()?.items.as_ref());
-            open.extend(items.into_iter().flat_map(|items| items.template.iter().rev()));
+            open.extend(step.template().iter().rev());
             Some(step)
         })
     }
@@ -703,9 +702,33 @@ impl Plan {
         }
     }
 
+    /// The step that one of the run comes from: itself, or where it is made during the run, that of
+    /// the template; with `!undo`, what takes it back.
+    #[must_use]
+    pub fn origin(&self, id: &str) -> Option<&Step> {
+        if let Some(step) = self.step_or_undo(id) {
+            return Some(step);
+        }
+        let of = id.strip_suffix(UNDO).unwrap_or(id);
+        let step = self.every_step().find(|step| stands_for(step.id.as_str(), of))?;
+        if of.len() < id.len() { step.undo.as_deref() } else { Some(step) }
+    }
+
     /// The service with this name.
     #[must_use]
     pub fn service(&self, name: &str) -> Option<&Service> {
         self.services.iter().find(|service| service.name.as_str() == name)
     }
+}
+
+/// Whether a template's id is that of a step once its elements are known.
+fn stands_for(template: &str, id: &str) -> bool {
+    let mut parts = id.split('/');
+    let fits = template.split('/').all(|part| {
+        parts.next().is_some_and(|of| match (part.split_once('@'), of.split_once('@')) {
+            (Some((name, ANY)), Some((of, _))) => name == of,
+            _ => part == of,
+        })
+    });
+    fits && parts.next().is_none()
 }

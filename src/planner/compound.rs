@@ -21,7 +21,7 @@ pub(super) struct Element {
     pub(super) id: StepId,
     /// What it is called in ids; [`ANY`] if it is not known yet.
     pub(super) key: String,
-    /// What texts and decisions call it.
+    /// What texts and decisions call it; empty for a round, which has no name.
     pub(super) name: String,
     /// Itself, if it is known.
     pub(super) value: Option<Value>,
@@ -72,7 +72,7 @@ impl Maker<'_> {
     /// The group, element or loop that a step belongs to: for a step that a loop repeats, the loop.
     pub(super) fn group_of(&self, index: usize) -> Option<StepId> {
         let declared = self.outline.get(index);
-        if declared.doc.for_each.is_some() && self.is_repeating(index) {
+        if declared.is_repeated() && self.is_repeating(index) {
             return Some(self.placed(&self.outline.id(index)));
         }
         declared.parent.map(|parent| self.element_id(parent as usize))
@@ -89,8 +89,7 @@ impl Maker<'_> {
     pub(super) fn policy(&self, index: usize) -> (OnFailure, bool) {
         let default = self.document.on_failure.unwrap_or(OnFailure::Halt);
         for (out, declared) in self.outline.outwards(index).enumerate() {
-            let is_loop = declared.doc.for_each.is_some();
-            if is_loop && (out > 0 || self.is_repeating(index)) {
+            if declared.is_repeated() && (out > 0 || self.is_repeating(index)) {
                 return (OnFailure::Continue, true);
             }
             if let Some(written) = declared.doc.on_failure {
@@ -128,7 +127,7 @@ impl Maker<'_> {
     pub(super) fn policy_inside(&self, index: usize) -> (OnFailure, bool) {
         let default = self.document.on_failure.unwrap_or(OnFailure::Halt);
         for declared in self.outline.outwards(index) {
-            if declared.doc.for_each.is_some() {
+            if declared.is_repeated() {
                 return (OnFailure::Continue, true);
             }
             if let Some(written) = declared.doc.on_failure {
@@ -140,13 +139,16 @@ impl Maker<'_> {
 
     /// Whether `when` and `approve` of a step stand on the step itself: not where a loop asks once.
     pub(super) fn asks_here(&self, index: usize) -> bool {
-        self.outline.get(index).doc.for_each.is_none()
-            || self.is_repeating(index) == self.asks_each(index)
+        let declared = self.outline.get(index);
+        !declared.is_repeated() || self.is_repeating(index) == self.asks_each(index)
     }
 
     /// Whether a loop decides and asks for each element: its `when` or its question reads it.
     pub(super) fn asks_each(&self, index: usize) -> bool {
         let declared = self.outline.get(index);
+        if declared.has_rounds() {
+            return false;
+        }
         let name = declared.item();
         let reads = |paths: Vec<Path>| paths.iter().any(|path| path.root() == name);
         let when = declared.doc.when.as_deref().and_then(|when| Expr::parse(when).ok());
@@ -308,10 +310,11 @@ impl Maker<'_> {
 
     /// Around what is done for one element.
     pub(super) fn enter(&mut self, index: usize, key: &str, value: Option<Value>) {
+        let declared = self.outline.get(index);
         self.around.push(Element {
             id: self.outline.id(index),
             key: if value.is_some() { key.to_owned() } else { ANY.to_owned() },
-            name: self.outline.get(index).item().to_owned(),
+            name: if declared.has_rounds() { String::new() } else { declared.item().to_owned() },
             value,
         });
     }

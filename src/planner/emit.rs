@@ -7,7 +7,7 @@ use super::steps::Maker;
 use crate::event::SkipReason;
 use crate::id::StepId;
 use crate::plan::{
-    ANY, EdgeReason, EstimateSource, Group, Items, Loop, Pool, Step, WINDOW, begin_of,
+    ANY, EdgeReason, EstimateSource, Group, Items, Loop, Pool, Rounds, Step, WINDOW, begin_of,
 };
 use crate::runbook::{EdgeKind, Graph, NodeKind, Reason};
 
@@ -58,7 +58,10 @@ impl Emitter<'_, '_> {
     /// A group or loop from its beginning; gives the position of its end.
     fn compound(&mut self, begin: usize, index: usize, steps: &mut Vec<Step>) -> usize {
         let end = self.end_of(index);
-        if self.maker.outline.get(index).doc.for_each.is_some() {
+        let declared = *self.maker.outline.get(index);
+        if declared.has_rounds() {
+            self.rounds(begin, end, index, steps);
+        } else if declared.is_repeated() {
             self.a_loop(begin, end, index, steps);
         } else {
             let id = self.maker.placed(&self.maker.outline.id(index));
@@ -199,8 +202,53 @@ impl Emitter<'_, '_> {
             max_parallel: doc.max_parallel,
             max_failures: doc.max_failures.unwrap_or(0),
             items,
+            rounds: None,
         };
         last.group = Some(Box::new(Group { of, each: Some(each) }));
+        steps.push(last);
+    }
+
+    /// A group that is repeated: a loop whose elements are its rounds.
+    fn rounds(&mut self, begin: usize, end: usize, index: usize, steps: &mut Vec<Step>) {
+        let id = self.maker.placed(&self.maker.outline.id(index));
+        let doc = self.maker.outline.get(index).doc;
+        let at = self.maker.outline.path(index);
+        let mut first = self.maker.begin(index, &id);
+        first.skip = self.selection.skips[end].or(first.skip);
+        self.add_edges(&mut first, begin);
+        let passed_over = first.skip;
+        let mut last = self.maker.outer(index, id.clone());
+        last.skip = passed_over;
+        last.needs.push(first.id.clone());
+        last.because.insert(first.id.clone(), EdgeReason::Group);
+        steps.push(first);
+        let before = self.maker.remember();
+        let mut template = Vec::new();
+        self.element(index, (begin, end), ANY, None, &mut template);
+        pass_over(&mut template, passed_over);
+        self.maker.inside = Some(index);
+        last.repeat = doc.repeat.as_ref().map(|repeat| self.maker.repeat(repeat, &at));
+        if passed_over.is_some() {
+            self.maker.forget(before);
+        }
+        // A round gives its outputs; what is expected of them is expected of the last one.
+        if let Some(round) = template.last_mut() {
+            last.expect = std::mem::take(&mut round.expect);
+            last.recovery_point = round.recovery_point.take();
+        }
+        if let Some(repeat) = &last.repeat {
+            let rounds = u64::from(repeat.stable.max(repeat.at_least));
+            last.estimate_ms =
+                length(&mut template) * rounds + repeat.every_ms * rounds.saturating_sub(1);
+            last.estimate_source = EstimateSource::Typical;
+        }
+        let at = at.field("estimate");
+        if let Some(ms) = self.maker.duration(doc.estimate.as_deref(), &at) {
+            (last.estimate_ms, last.estimate_source) = (ms, EstimateSource::Declared);
+        }
+        let rounds = Some(Rounds { template });
+        let each = Loop { max_parallel: None, max_failures: 0, items: None, rounds };
+        last.group = Some(Box::new(Group { of: Vec::new(), each: Some(each) }));
         steps.push(last);
     }
 
@@ -275,14 +323,21 @@ fn pass_over(steps: &mut [Step], skip: Option<SkipReason>) {
     }
 }
 
-/// How long a loop of unknown elements is expected to take: the longest chain of one element, as
-/// often as they follow each other.
+/// How long a loop of unknown elements is expected to take: one element, as often as they follow
+/// each other.
 fn estimate(items: &mut Items, max_parallel: Option<u32>) -> u64 {
+    let width = max_parallel.unwrap_or(items.estimate).max(1);
+    length(&mut items.template) * u64::from(items.estimate.div_ceil(width))
+}
+
+/// How long one element is expected to take, by its longest chain; its steps get their times, from
+/// the start of the element.
+fn length(template: &mut [Step]) -> u64 {
     let mut ends: std::collections::HashMap<StepId, u64> = std::collections::HashMap::new();
     // Templates stand in the order of the runbook: as often as there are steps reaches every chain.
-    for _ in 0..items.template.len() {
+    for _ in 0..template.len() {
         let mut changed = false;
-        for step in &mut items.template {
+        for step in &mut *template {
             let start = step.needs.iter().chain(&step.after);
             step.start_ms = start.filter_map(|id| ends.get(id)).max().copied().unwrap_or(0);
             step.finish_ms = step.start_ms + step.expected_ms();
@@ -293,9 +348,7 @@ fn estimate(items: &mut Items, max_parallel: Option<u32>) -> u64 {
             break;
         }
     }
-    let one = ends.values().max().copied().unwrap_or(0);
-    let width = max_parallel.unwrap_or(items.estimate).max(1);
-    one * u64::from(items.estimate.div_ceil(width))
+    ends.values().max().copied().unwrap_or(0)
 }
 
 /// Lets the elements of each loop start in the order of the list: among themselves, they take each

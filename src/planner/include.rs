@@ -384,8 +384,7 @@ fn each(step: &mut Step, change: &mut dyn FnMut(&mut Step)) {
     if let Some(undo) = &mut step.undo {
         change(undo);
     }
-    let items = step.group.as_mut().and_then(|group| group.each.as_mut()?.items.as_mut());
-    for step in items.into_iter().flat_map(|items| &mut items.template) {
+    for step in step.template_mut() {
         each(step, change);
     }
 }

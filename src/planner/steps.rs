@@ -405,7 +405,7 @@ impl<'a> Maker<'a> {
         }
     }
 
-    fn repeat(&mut self, doc: &RepeatDoc, at: &DocPath) -> Repeat {
+    pub(super) fn repeat(&mut self, doc: &RepeatDoc, at: &DocPath) -> Repeat {
         let at = at.field("repeat");
         Repeat {
             until: self.expr(&doc.until, &at.field("until")),

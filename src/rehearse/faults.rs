@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::guess::Guesser;
-use super::script::{Failure, GateAnswer, How, Script, template};
+use super::script::{Failure, GateAnswer, How, Script};
 use super::simulation::{Crash, End, RehearseError, Simulation};
 use super::world::FEW_NOT_YET;
 use crate::event::{EventKind, Question, RequestKind, SkipReason, StepState, Verdict};
@@ -115,7 +115,7 @@ pub fn faults(
                 let position = plan
                     .steps
                     .iter()
-                    .position(|it| it.id.as_str() == template(at.as_str()))
+                    .position(|it| it.id == at || *it.id.as_str() == *outermost(at.as_str()))
                     .unwrap_or(plan.steps.len());
                 let undefined = found
                     .entry((position, trouble.clone()))
@@ -296,7 +296,8 @@ impl Sweep<'_> {
             EventKind::QuestionAsked { step: asked, .. } => asked == step,
             EventKind::AttemptStarted { step: other, .. }
             | EventKind::ApprovalRequested { step: other, .. } => {
-                over && behind.contains(&StepId::from(template(other.as_str())))
+                over && (behind.contains(other)
+                    || behind.contains(&StepId::from(outermost(other.as_str()))))
             }
             _ => false,
         });
@@ -406,4 +407,9 @@ fn stands(simulation: &Simulation<'_>, end: &End) -> String {
         }
         _ => "the run does not go on".to_owned(),
     }
+}
+
+/// The step of the plan that stands for one that is made during the run: the loop around it.
+fn outermost(id: &str) -> &str {
+    id.split('@').next().unwrap_or(id)
 }

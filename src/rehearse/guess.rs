@@ -300,7 +300,10 @@ impl<'a> Search<'a> {
                 None => 2,
                 Some(found) => usize::from(found != (done, false)),
             },
-            Goal::Holds => self.unmet(&result).len(),
+            // Better done in this round, but that may not be this step's to decide.
+            Goal::Holds => self.machine.foresee(self.now, self.id, &result).map_or(0, |foreseen| {
+                2 * foreseen.unmet.len() + usize::from(foreseen.another_round)
+            }),
             Goal::NotYet => {
                 let unmet = self.unmet(&result);
                 let until = |it: &&Unmet| it.kind == UnmetKind::Until && it.why.is_none();

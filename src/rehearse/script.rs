@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::event::{Question, RequestKind};
-use crate::plan::{Plan, UNDO};
+use crate::plan::{Plan, Step, UNDO};
 use crate::text::{Expr, nearest};
 use crate::time::{Millis, Timestamp};
 
@@ -151,6 +151,11 @@ impl ScriptError {
         Self { message: message.into(), help: None }
     }
 
+    fn with_help(mut self, help: String) -> Self {
+        self.help = Some(help);
+        self
+    }
+
     fn did_you_mean<'a>(mut self, name: &str, known: impl Iterator<Item = &'a str>) -> Self {
         self.help = nearest(name, known).map(|near| format!("did you mean `{near}`?"));
         self
@@ -199,11 +204,27 @@ impl Script {
     /// The first name that it does not have.
     pub fn validate(&self, plan: &Plan) -> Result<(), ScriptError> {
         for (id, scripted) in &self.steps {
-            let Some(step) = plan.step_or_undo(&template(id)) else {
+            let named: Vec<&Step> =
+                all(plan).filter(|step| is_named(id, step.id.as_str())).collect();
+            if named.is_empty() && plan.origin(id).is_none() {
                 return Err(ScriptError::new(format!("the plan has no step `{id}`"))
                     .did_you_mean(id, plan.steps.iter().map(|step| step.id.as_str())));
-            };
-            let known = || step.outputs.iter().map(|output| output.name.as_str());
+            }
+            if named.is_empty() && !scripted.outputs.is_empty() {
+                let whole = template(id);
+                return Err(ScriptError::new(format!(
+                    "`{id}` is one of several that are made during the run, and has no outputs yet"
+                ))
+                .with_help(format!(
+                    "say what its action gives: `--set '{id}.result={{…}}'`, or set the outputs of \
+                     all of them: `--set {whole}.OUTPUT=VALUE`"
+                )));
+            }
+            let outputs = || named.iter().flat_map(|step| &step.outputs);
+            let known = || outputs().map(|output| output.name.as_str());
+            if named.is_empty() {
+                continue;
+            }
             if let Some(name) = scripted.outputs.keys().find(|&name| known().all(|it| it != name)) {
                 let mut error = ScriptError::new(format!("`{id}` has no output `{name}`"))
                     .did_you_mean(name, known());
@@ -224,12 +245,18 @@ impl Script {
     /// The plan in which scripted outputs are what the script says.
     #[must_use]
     pub fn apply(&self, mut plan: Plan) -> Plan {
-        for step in &mut plan.steps {
+        self.apply_to(&mut plan.steps);
+        plan
+    }
+
+    fn apply_to(&self, steps: &mut [Step]) {
+        for step in steps {
+            self.apply_to(step.template_mut());
             if let Some(gate) = &mut step.approve {
                 // Nobody signs in a rehearsal.
                 gate.keys.clear();
             }
-            let Some(scripted) = self.steps.get(step.id.as_str()) else { continue };
+            let Some(scripted) = self.step(step.id.as_str()) else { continue };
             for output in &mut step.outputs {
                 if let Some(value) = scripted.outputs.get(&output.name)
                     && let Ok(value) = Expr::parse(&constant(value, output.value.source()))
@@ -238,7 +265,6 @@ impl Script {
                 }
             }
         }
-        plan
     }
 
     pub(super) fn step(&self, id: &str) -> Option<&Scripted> {
@@ -279,7 +305,17 @@ impl Failure {
     }
 }
 
-/// The id under which the plan knows a step of a loop: `restart@web_1/stop` is `restart/stop`.
+/// All steps of a plan, with what takes them back.
+fn all(plan: &Plan) -> impl Iterator<Item = &Step> {
+    plan.every_step().flat_map(|step| std::iter::once(step).chain(step.undo.as_deref()))
+}
+
+/// Whether a script that names `id` means this step: itself, or all that the runbook calls so.
+fn is_named(id: &str, step: &str) -> bool {
+    id == step || id == template(step)
+}
+
+/// What the runbook calls a step of a loop or round: `restart@web_1/stop` is `restart/stop`.
 pub(super) fn template(id: &str) -> String {
     let (id, undo) = match id.strip_suffix(UNDO) {
         Some(of) => (of, UNDO),

@@ -172,7 +172,9 @@ impl Shape {
                 let texts = || items.iter().map(text).collect::<Vec<_>>();
                 match join {
                     Join::List => Value::from(items),
-                    Join::Lines => Value::String(texts().join("\n") + "\n"),
+                    Join::Lines => {
+                        texts().iter().map(|line| format!("{line}\n")).collect::<String>().into()
+                    }
                     Join::Split(separator) => Value::String(texts().join(separator)),
                 }
             }

@@ -119,12 +119,16 @@ struct Scan<'a> {
 
 impl Scan<'_> {
     fn follow(&mut self, more: &mut Vec<Reading>) -> Hint {
+        let mut hint = Hint::Any;
         loop {
             if let Some(hint) = self.member(more) {
                 return hint;
             }
-            let Some((function, argument)) = self.call() else { return Hint::Any };
+            let Some((function, argument)) = self.call() else { return hint };
             let index = self.index();
+            // All lines or pieces are wanted, however many there are.
+            let is_list = index.is_none() && matches!(function.as_str(), "lines" | "split");
+            hint = if is_list { Hint::List } else { Hint::Any };
             match (function.as_str(), argument, index) {
                 ("lines", None, index) => self.path.push(Part::Line(index.unwrap_or(0))),
                 ("split", Some(by), index) => {

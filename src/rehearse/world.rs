@@ -8,7 +8,7 @@ use dr_plugin::{CallError, Checked, ErrorClass, Keyed};
 use serde_json::{Value, json};
 
 use super::guess::{Goal, Guess, Guesser};
-use super::script::{Failure, How, Script, template};
+use super::script::{Failure, How, Script};
 use super::slots::literals;
 use crate::event::Purpose;
 use crate::id::StepId;
@@ -83,8 +83,7 @@ impl<'a> World<'a> {
 
     /// The step of the plan that a step of the run comes from.
     pub(super) fn step(&self, id: &str) -> Option<&'a Step> {
-        let exact = self.plan.step_or_undo(id);
-        exact.or_else(|| self.plan.step_or_undo(&template(id)))
+        self.plan.origin(id)
     }
 
     /// Performs a call.

@@ -305,6 +305,15 @@ pub fn facts(view: &View, event: &Event) -> Vec<Fact> {
             let text = format!("goes over {}: {}", names.len(), names.join(", "));
             vec![Fact::new(format!("step {step}"), Tone::Plain, text)]
         }
+        EventKind::RoundStarted { step, round, held } => {
+            let so_far = match held {
+                0 => String::new(),
+                1 => "; its condition held after the last one".to_owned(),
+                held => format!("; its condition held after the last {held}"),
+            };
+            let text = format!("round {round}{so_far}");
+            vec![Fact::new(format!("step {step}"), Tone::Plain, text)]
+        }
         EventKind::ClockMoved { by_ms } => {
             let way = if *by_ms < 0 { "back" } else { "forward" };
             let by = Millis(by_ms.unsigned_abs());

@@ -570,7 +570,7 @@ pub struct RetryDoc {
     pub when: Option<String>,
 }
 
-/// Re-runs a pure step until something holds.
+/// Re-runs a pure step, or a whole group, until something holds.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Repeat")]

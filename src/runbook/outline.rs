@@ -189,7 +189,7 @@ impl<'a> Outline<'a> {
     pub fn lasting(&self, id: &str) -> Option<usize> {
         let mut group = None;
         for name in id.split('/') {
-            if group.is_some_and(|group: usize| self.steps[group].doc.for_each.is_some()) {
+            if group.is_some_and(|group: usize| self.steps[group].is_repeated()) {
                 return None;
             }
             let parent = group.map(|group| group as u32);
@@ -202,7 +202,7 @@ impl<'a> Outline<'a> {
     #[must_use]
     pub fn all_lasting(&self) -> Vec<StepId> {
         let is_alone =
-            |step: &usize| !self.outwards(*step).skip(1).any(|group| group.doc.for_each.is_some());
+            |step: &usize| !self.outwards(*step).skip(1).any(|group| group.is_repeated());
         (0..self.steps.len()).filter(is_alone).map(|step| self.id(step)).collect()
     }
 
@@ -229,6 +229,18 @@ impl<'a> Declared<'a> {
     #[must_use]
     pub fn is_compound(&self) -> bool {
         self.is_group() || self.doc.for_each.is_some()
+    }
+
+    /// Whether it is a group that is done until something holds.
+    #[must_use]
+    pub fn has_rounds(&self) -> bool {
+        self.doc.steps.is_some() && self.doc.repeat.is_some() && self.doc.for_each.is_none()
+    }
+
+    /// Whether what is inside it stands for several steps: it is a loop, or has rounds.
+    #[must_use]
+    pub fn is_repeated(&self) -> bool {
+        self.doc.for_each.is_some() || self.has_rounds()
     }
 
     /// What its loop calls the element.

@@ -295,7 +295,12 @@ impl View {
                 }
             }
             EventKind::LossAccepted(lost) => self.losses.push((now.ms, lost.clone())),
-            EventKind::Expanded { step, items } => self.expand(step, items),
+            EventKind::Expanded { step, items } => {
+                self.grow(crate::plan::expand(self.plan(), step, items));
+            }
+            EventKind::RoundStarted { step, round, .. } => {
+                self.grow(crate::plan::next_round(self.plan(), step, *round));
+            }
             EventKind::ClockMoved { by_ms } => self.clock_moves.push((now.ms, *by_ms)),
             EventKind::RunFinished(finished) => {
                 self.phase = Phase::Finished(finished.clone());
@@ -466,6 +471,7 @@ fn step_of(kind: &EventKind) -> Option<&StepId> {
         | EventKind::UnwindingAnswered { .. }
         | EventKind::StepsReopened { .. }
         | EventKind::Expanded { .. }
+        | EventKind::RoundStarted { .. }
         | EventKind::RunFinished(_) => None,
     }
 }

@@ -198,10 +198,11 @@ impl View {
         view
     }
 
-    /// A loop turns out to go over these elements: their steps come behind those of the plan.
-    pub(super) fn expand(&mut self, id: &StepId, items: &serde_json::Value) {
+    /// A loop turns out to go over certain elements, or goes into another round: their steps come
+    /// behind those of the plan.
+    pub(super) fn grow(&mut self, plan: Result<Plan, String>) {
         // A plan that was read together with its journal has them already.
-        let Ok(plan) = crate::plan::expand(&self.plan, id, items) else { return };
+        let Ok(plan) = plan else { return };
         let before = self.plan.steps.len();
         let made = self.steps.split_off(before);
         self.steps.extend(plan.steps[before..].iter().map(planned));

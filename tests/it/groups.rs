@@ -60,3 +60,78 @@ steps:
     let report = dr.args(["report", "last"]).run().code(0);
     assert!(report.to_string().contains("each@one"), "{report}");
 }
+
+/// What arrives while it is being moved is moved in the next round.
+const DRAIN: &str = "
+runbook: drain
+steps:
+  - id: drain
+    needs: []
+    in_order: true
+    outputs: { left: 'size(steps.list.outputs.names)' }
+    repeat: { until: outputs.left == 0, every: 50ms, at_most: 5 }
+    steps:
+      - id: list
+        uses: local.command
+        effect: pure
+        with: { argv: [ls, -1, queue] }
+        outputs: { names: 'lines(result.stdout)' }
+      - id: move
+        for_each: steps.list.outputs.names
+        allow_empty: true
+        uses: local.command
+        effect: idempotent
+        with: { argv: [sh, -c, 'mv queue/$0 moved/; test $0 != one || touch queue/late', '{{ item }}'] }
+  - id: tell
+    needs: [drain]
+    uses: local.command
+    effect: idempotent
+    with: { argv: [echo, 'left {{ steps.drain.outputs.left }}'] }
+";
+
+#[test]
+fn a_group_is_repeated_until_a_list_is_empty() {
+    let dr = dr().runbook(DRAIN);
+    for folder in ["queue", "moved"] {
+        std::fs::create_dir(dr.path(folder)).unwrap();
+    }
+    for name in ["one", "two"] {
+        std::fs::write(dr.path(format!("queue/{name}")), "").unwrap();
+    }
+    dr.args(["check", "--strict", "runbook.yaml"]).run().code(0);
+    let ended = dr.args(["execute", "runbook.yaml", "--yes"]).run().code(0);
+    assert!(ended.to_string().contains("round 3"), "{ended}");
+    for name in ["one", "two", "late"] {
+        assert!(dr.path(format!("moved/{name}")).exists(), "{name}: {ended}");
+    }
+    let shown = dr.args(["show", "last", "tell"]).run().code(0);
+    assert!(shown.stdout.contains("left 0"), "{shown}");
+    let shown = dr.args(["show", "last"]).run().code(0);
+    assert!(shown.stdout.contains("drain@2/move@late"), "{shown}");
+    let report = dr.args(["report", "last"]).run().code(0);
+    assert!(report.to_string().contains("drain@2/move@late"), "{report}");
+}
+
+#[test]
+fn a_group_that_is_never_done_fails_at_its_limit() {
+    let dr = dr().runbook(&DRAIN.replace("outputs.left == 0", "outputs.left == 9"));
+    for folder in ["queue", "moved"] {
+        std::fs::create_dir(dr.path(folder)).unwrap();
+    }
+    let ended = dr.args(["execute", "runbook.yaml", "--yes"]).run().code(5);
+    assert!(ended.to_string().contains("did not come true within 5 rounds"), "{ended}");
+}
+
+#[test]
+fn what_a_repeated_group_may_not_have_is_told() {
+    for (from, to, told) in [
+        ("outputs.left == 0", "result.code == 0", "there is no `result`"),
+        ("{{ steps.drain.outputs.left }}", "{{ steps.list.outputs.names }}", "no step `list` here"),
+        ("    in_order: true", "    in_order: true\n    for_each: [a]", "means nothing here"),
+        ("at_most: 5", "at_most: 0", "at least"),
+    ] {
+        let dr = dr().runbook(&DRAIN.replace(from, to));
+        let ended = dr.args(["check", "runbook.yaml"]).run().code(3);
+        assert!(ended.stderr.contains(told), "{to}: {ended}");
+    }
+}

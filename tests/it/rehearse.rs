@@ -243,3 +243,47 @@ fn the_example_of_the_guide_does_what_it_says() {
     dr.args(["rehearse", "move.yaml", "--set", "lag.behind=10m"]).run().code(5);
     dr.args(["rehearse", "move.yaml", "--script", "bad-day.yaml"]).run().code(0);
 }
+
+#[test]
+fn rounds_and_elements_of_the_run_are_rehearsed() {
+    let book = "
+runbook: drain
+steps:
+  - id: drain
+    needs: []
+    in_order: true
+    outputs: { left: 'size(steps.list.outputs.names)' }
+    repeat: { until: outputs.left == 0, every: 1m, at_most: 5 }
+    steps:
+      - id: list
+        uses: local.command
+        effect: pure
+        with: { argv: [ls, -1, queue] }
+        outputs: { names: 'lines(result.stdout)' }
+      - id: move
+        for_each: steps.list.outputs.names
+        allow_empty: true
+        uses: local.command
+        effect: idempotent
+        with: { argv: [mv, '{{ item }}', moved] }
+        outputs: { said: 'lines(result.stdout)[0]' }
+  - { id: tell, needs: [drain], uses: local.command, effect: idempotent, with: { argv: [echo, '{{ steps.drain.outputs.left }}'] } }
+";
+    let dr = dr().runbook(book);
+    // Unscripted, the first round finds nothing to do.
+    let told = dr.args(["rehearse", "runbook.yaml"]).run().code(0).to_string();
+    assert!(told.contains("drain: round 1") && !told.contains("round 2"), "{told}");
+    let first = r#"drain@1/list.result={"stdout":"one\ntwo\n"}"#;
+    let told = dr.args(["rehearse", "runbook.yaml", "--set", first]).run().code(0).to_string();
+    assert!(told.contains("drain@1/move@two"), "{told}");
+    assert!(told.contains("drain: round 2") && !told.contains("round 3"), "{told}");
+    let all = r#"drain/list.names=["one"]"#;
+    let told = dr.args(["rehearse", "runbook.yaml", "--set", all]).run().code(5).to_string();
+    assert!(told.contains("did not come true within 5 rounds"), "{told}");
+    let told =
+        dr.args(["rehearse", "runbook.yaml", "--set", "drain@2/list.names=[]"]).run().code(2);
+    assert!(told.to_string().contains("has no outputs yet"), "{told}");
+    let told = dr.args(["rehearse", "runbook.yaml", "--faults", "--set", first]).run();
+    let told = told.code(0).to_string();
+    assert!(told.contains("at 5 steps: after each of them there is a defined way on"), "{told}");
+}

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::build::{Build, expr, plan, step};
 use crate::id::StepId;
-use crate::plan::{Group, Items, Loop, Plan, Pool, Step, begin_of};
+use crate::plan::{Group, Items, Loop, Plan, Pool, Repeat, Rounds, Step, begin_of};
 use crate::words::OnFailure;
 
 /// The beginning and the end of a group around these steps.
@@ -35,7 +35,7 @@ pub(super) fn each(
     }
     let ends: Vec<&StepId> = of.iter().collect();
     let ends: Vec<StepId> = ends.into_iter().cloned().collect();
-    enclose(id, all, Some((ends, Loop { max_parallel, max_failures, items: None })))
+    enclose(id, all, Some((ends, Loop { max_parallel, max_failures, items: None, rounds: None })))
 }
 
 fn enclose(id: &str, inside: Vec<Step>, each: Option<(Vec<StepId>, Loop)>) -> Vec<Step> {
@@ -129,4 +129,36 @@ pub(super) fn later(
     });
     steps.push(end);
     steps
+}
+
+/// A group of these steps that is repeated until the condition holds.
+pub(super) fn rounds(id: &str, repeat: Repeat, make: impl Fn() -> Vec<Step>) -> Vec<Step> {
+    let mut steps = each(id, &["*"], (None, 0), make);
+    let mut end = steps.pop().expect("an end");
+    let template = steps.split_off(1);
+    let unbound = |mut step: Step| {
+        step.bound.clear();
+        step
+    };
+    end.after.clear();
+    end.repeat = Some(repeat);
+    let group = end.group.as_mut().expect("a group");
+    group.of.clear();
+    group.each.as_mut().expect("a loop").rounds =
+        Some(Rounds { template: template.into_iter().map(unbound).collect() });
+    steps.push(end);
+    steps
+}
+
+/// Until the condition holds once, with a second in between.
+pub(super) fn until(condition: &str) -> Repeat {
+    Repeat {
+        until: Some(expr(condition)),
+        every_ms: 1_000,
+        timeout_ms: None,
+        stable: 1,
+        at_least: 1,
+        at_most: None,
+        tolerate: None,
+    }
 }

@@ -13,6 +13,7 @@ mod rules_flow;
 mod rules_groups;
 mod rules_people;
 mod rules_risk;
+mod rules_rounds;
 mod rules_scopes;
 mod rules_stop;
 mod rules_values;

@@ -18,6 +18,11 @@ impl Checker<'_> {
         let calls = [
             ("uses", step.uses.is_some(), "move it into a step of the group"),
             ("with", step.with.is_some(), "move it to the steps that call something"),
+            (
+                "repeat",
+                step.repeat.is_some() && step.for_each.is_some(),
+                "put the steps into a group inside, and repeat that",
+            ),
         ];
         let keys = calls.into_iter().chain(of_one_step(step));
         self.meaningless(at, format_args!("`{id}` is a group"), present(keys));
@@ -84,13 +89,12 @@ pub(super) fn of_one_step(
     [
         ("timeout", step.timeout.is_some(), "a timeout is for one attempt of one step"),
         ("retry", step.retry.is_some(), "say it on the steps inside"),
-        ("repeat", step.repeat.is_some(), "say it on a step inside that only reads"),
         ("effect", step.effect.is_some(), "say it on the steps inside"),
         ("check", step.check.is_some(), "say it on the steps inside"),
         ("on_unknown", step.on_unknown.is_some(), "say it on the steps inside"),
         (
             "estimate",
-            step.estimate.is_some() && step.for_each.is_none(),
+            step.estimate.is_some() && step.for_each.is_none() && step.repeat.is_none(),
             "it takes as long as the steps inside",
         ),
         ("incident", step.incident, "say it on the step that is the incident"),
