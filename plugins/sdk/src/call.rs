@@ -3,6 +3,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::secret::holds_segments;
 use crate::{CallError, Host, Secrets, resolve_secrets};
 
 /// Names one attempt for ever: `(run, step, item, attempt)`. A call repeated after a crash carries
@@ -96,9 +97,12 @@ impl Call {
 }
 
 fn typed<T: Input>(value: &Value, secrets: &Secrets, place: &str) -> Result<T, CallError> {
-    let resolved = resolve_secrets(value, secrets)?;
-    serde_json::from_value(resolved)
-        .map_err(|error| CallError::permanent("bad_input", format!("`{place}`: {error}")))
+    let read = if holds_segments(value) {
+        serde_json::from_value(resolve_secrets(value, secrets)?)
+    } else {
+        T::deserialize(value)
+    };
+    read.map_err(|error| CallError::permanent("bad_input", format!("`{place}`: {error}")))
 }
 
 #[cfg(test)]

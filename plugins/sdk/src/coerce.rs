@@ -12,7 +12,19 @@ use crate::Period;
 /// value is its text.
 #[must_use]
 pub fn coerce(schema: &Schema, value: Value) -> Value {
-    walk(schema.as_value(), value)
+    if is_text_already(&value) { value } else { walk(schema.as_value(), value) }
+}
+
+/// Whether nothing in `value` could become text that is none yet.
+fn is_text_already(value: &Value) -> bool {
+    match value {
+        Value::String(_) | Value::Null => true,
+        Value::Array(items) => items.iter().all(is_text_already),
+        Value::Object(map) => {
+            !map.keys().any(|key| key.starts_with('$')) && map.values().all(is_text_already)
+        }
+        Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 fn walk(schema: &Value, value: Value) -> Value {

@@ -66,6 +66,15 @@ pub fn resolve_secrets(value: &Value, secrets: &Secrets) -> Result<Value, CallEr
     })
 }
 
+/// Whether [`resolve_secrets`] would change `value`.
+pub(crate) fn holds_segments(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(holds_segments),
+        Value::Object(map) => map.contains_key("$text") || map.values().any(holds_segments),
+        _ => false,
+    }
+}
+
 fn join(segments: &[Value], secrets: &Secrets) -> Result<String, CallError> {
     let mut text = String::new();
     for segment in segments {
