@@ -1,9 +1,15 @@
+use std::cell::RefCell;
+use std::fs::File;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::process::{ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::task::{Context as TaskContext, Poll, ready};
 use std::time::{Duration, Instant};
 
 use dr_plugin::job::{Capture, CommandOutput, Ended, Task, finish, not_executed};
 use dr_plugin::{CallError, CancelLevel, Context, ErrorClass, Stream};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWriteExt as _, ReadBuf};
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
@@ -97,7 +103,7 @@ fn spawn(task: &Task) -> Result<Child, CallError> {
     let mut command = Command::new(program);
     command
         .args(args)
-        .stdin(if task.stdin.is_empty() { Stdio::null() } else { Stdio::piped() })
+        .stdin(if task.stdin.is_empty() { nothing() } else { Stdio::piped() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
@@ -127,6 +133,14 @@ fn spawn(task: &Task) -> Result<Child, CallError> {
         }
         .with_cause(&error)
     })
+}
+
+/// An input that is at its end. It is opened once: a command each would be the dearer half of it.
+fn nothing() -> Stdio {
+    static NULL: OnceLock<Option<File>> = OnceLock::new();
+    let null = NULL.get_or_init(|| File::open("/dev/null").ok());
+    let copy = null.as_ref().and_then(|file| file.try_clone().ok());
+    copy.map_or_else(Stdio::null, Stdio::from)
 }
 
 /// Feeds and reads the command until it has ended and its pipes are closed or silent.
@@ -172,15 +186,26 @@ async fn read(
     capture: &mut Capture,
 ) {
     let Some(mut pipe) = pipe else { return };
-    let mut buffer = Vec::with_capacity(8 * 1024);
-    while let Ok(1..) = pipe.read_buf(&mut buffer).await {
-        capture.push(&buffer);
-        context.progress.output(stream, &buffer);
-        buffer.clear();
-        if buffer.capacity() < 64 * 1024 && capture.seen() > 32 * 1024 {
-            buffer.reserve(64 * 1024);
-        }
-    }
+    let mut take = |polled: &mut TaskContext<'_>| {
+        BUFFER.with_borrow_mut(|buffer| {
+            let mut buffer = ReadBuf::new(buffer);
+            let read = ready!(Pin::new(&mut pipe).poll_read(polled, &mut buffer));
+            let bytes = buffer.filled();
+            if read.is_err() || bytes.is_empty() {
+                return Poll::Ready(false);
+            }
+            capture.push(bytes);
+            context.progress.output(stream, bytes);
+            Poll::Ready(true)
+        })
+    };
+    while poll_fn(&mut take).await {}
+}
+
+thread_local! {
+    /// What is read passes through here within one poll, so that a command needs no memory of its
+    /// own for it while it says nothing.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 64 * 1024]);
 }
 
 /// Ends the group; whether nothing of it is left.

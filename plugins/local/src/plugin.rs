@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::direct;
 use crate::input::{CommandInput, ScriptInput, Settings};
 use crate::job::LocalJob;
-use crate::preview;
+use crate::preview::Programs;
 
 /// The plugin `local`.
 #[must_use]
@@ -28,6 +28,7 @@ pub fn plugin() -> Arc<dyn Plugin> {
 struct Local {
     /// Folders of jobs that a check found started.
     joined: Mutex<HashSet<String>>,
+    programs: Programs,
 }
 
 /// A call of this plugin, read.
@@ -72,7 +73,7 @@ impl Plugin for Local {
     /// Looks whether the command is there; a job also needs a folder.
     async fn preview(&self, call: &Call, _: &Context) -> Result<Preview, CallError> {
         let work = read(call)?;
-        preview::look(&work.task)?;
+        self.programs.look(&work.task)?;
         if work.as_job {
             job(call)?;
         }

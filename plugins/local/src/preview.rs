@@ -1,38 +1,62 @@
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use dr_plugin::CallError;
 use dr_plugin::job::{Capture, Task, not_executed};
 
-/// Whether the command of a task is there and may be executed. Starts nothing.
-pub(crate) fn look(task: &Task) -> Result<(), CallError> {
-    let nothing = Capture::default();
-    let program = task.argv.first().map_or("", String::as_str);
-    let refuse = |why: &str| not_executed(why, program, task.cwd.as_deref(), &nothing);
-    if task.cwd.as_deref().is_some_and(|cwd| !Path::new(cwd).is_dir()) {
-        return Err(refuse("cwd"));
+/// Where programs were found before, by search path and name: many steps call the same one, and where
+/// it lay a moment ago it mostly still is.
+#[derive(Default)]
+pub(crate) struct Programs {
+    found: Mutex<HashMap<(OsString, String), PathBuf>>,
+}
+
+impl Programs {
+    /// Whether the command of a task is there and may be executed. Starts nothing.
+    pub(crate) fn look(&self, task: &Task) -> Result<(), CallError> {
+        let nothing = Capture::default();
+        let program = task.argv.first().map_or("", String::as_str);
+        let refuse = |why: &str| not_executed(why, program, task.cwd.as_deref(), &nothing);
+        if task.cwd.as_deref().is_some_and(|cwd| !Path::new(cwd).is_dir()) {
+            return Err(refuse("cwd"));
+        }
+        if program.contains('/') {
+            let folder = task.cwd.as_deref().map_or(Path::new(""), Path::new);
+            let path = folder.join(program);
+            return match is_program(&path) {
+                _ if !path.exists() => Err(refuse("127")),
+                true => Ok(()),
+                false => Err(refuse("126")),
+            };
+        }
+        let found = search_path(task).is_some_and(|path| self.finds(path, program));
+        if found { Ok(()) } else { Err(refuse("127")) }
     }
-    if program.contains('/') {
-        let folder = task.cwd.as_deref().map_or(Path::new(""), Path::new);
-        let path = folder.join(program);
-        return match is_program(&path) {
-            _ if !path.exists() => Err(refuse("127")),
-            true => Ok(()),
-            false => Err(refuse("126")),
-        };
-    }
-    if search_path(task).iter().any(|folder| is_program(&folder.join(program))) {
-        Ok(())
-    } else {
-        Err(refuse("127"))
+
+    /// Whether a folder of the list `path` holds the program.
+    fn finds(&self, path: OsString, program: &str) -> bool {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (path, program.to_owned());
+        if found.get(&key).is_some_and(|path| is_program(path)) {
+            return true;
+        }
+        let mut places = std::env::split_paths(&key.0).map(|folder| folder.join(program));
+        match places.find(|place| is_program(place)) {
+            Some(place) => {
+                found.insert(key, place);
+                true
+            }
+            None => false,
+        }
     }
 }
 
 #[expect(clippy::disallowed_methods, reason = "where commands lie is told by the environment")]
-fn search_path(task: &Task) -> Vec<PathBuf> {
-    let own = task.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
-    own.map(|list| std::env::split_paths(&list).collect()).unwrap_or_default()
+fn search_path(task: &Task) -> Option<OsString> {
+    task.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"))
 }
 
 fn is_program(path: &Path) -> bool {
@@ -50,6 +74,8 @@ mod tests {
             cwd: cwd.map(str::to_owned),
             ..Task::default()
         };
+        let programs = Programs::default();
+        let look = |task: &Task| programs.look(task);
         assert!(look(&task("sh", None)).is_ok());
         assert!(look(&task("/bin/sh", None)).is_ok());
         assert!(look(&task("./sh", Some("/bin"))).is_ok());
@@ -64,5 +90,20 @@ mod tests {
         let mut elsewhere = task("sh", None);
         elsewhere.env.insert("PATH".into(), "/etc".into());
         assert_eq!(look(&elsewhere).unwrap_err().code, "not_found");
+    }
+
+    #[test]
+    fn a_program_that_is_gone_is_missed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tool");
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let mut task = Task { argv: vec!["tool".to_owned()], ..Task::default() };
+        task.env.insert("PATH".into(), format!("/none:{}", folder.path().display()));
+        let programs = Programs::default();
+        assert!(programs.look(&task).is_ok());
+        assert!(programs.look(&task).is_ok());
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(programs.look(&task).unwrap_err().code, "not_found");
     }
 }
