@@ -1,9 +1,9 @@
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use sha2::{Digest as _, Sha256};
+use ring::digest::{Context, SHA256};
 
 use super::BundleError;
 
@@ -79,12 +79,17 @@ fn collect(dir: &Path, name: &str, lines: &mut Vec<SumLine>) -> Result<(), Bundl
 
 fn of_file(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
-    let mut hash = Sha256::new();
+    let mut hash = Context::new(&SHA256);
     let mut buffer = vec![0; 64 * 1024];
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(format!("{:x}", hash.finalize())),
+            0 => break,
             read => hash.update(&buffer[..read]),
         }
     }
+    let mut sum = String::with_capacity(64);
+    for byte in hash.finish().as_ref() {
+        let _ = write!(sum, "{byte:02x}");
+    }
+    Ok(sum)
 }

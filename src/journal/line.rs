@@ -1,5 +1,5 @@
+use ring::digest::{Context, Digest, SHA256};
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 
 use super::Unknown;
 use crate::event::{Event, EventKind, Record};
@@ -53,14 +53,15 @@ impl Head {
         out.extend_from_slice(PREV);
         out.extend_from_slice(&self.sum);
         out.push(b'"');
-        let mut hash = Sha256::new_with_prefix(&out[start..]);
-        let sum = hex(hash.clone());
+        let mut hash = Context::new(&SHA256);
+        hash.update(&out[start..]);
+        let sum: [u8; DIGITS] = hex(&hash.clone().finish());
         let tail = out.len();
         out.extend_from_slice(SUM);
-        out.extend_from_slice(&sum[..DIGITS]);
+        out.extend_from_slice(&sum);
         out.extend_from_slice(b"\"}\n");
         hash.update(&out[tail..]);
-        *self = Self { seq, batch, sum: hex(hash) };
+        *self = Self { seq, batch, sum: hex(&hash.finish()) };
     }
 
     /// Reads the line of the next record, without its newline.
@@ -73,8 +74,10 @@ impl Head {
             .checked_sub(SUM_TAIL)
             .filter(|at| line[*at..].starts_with(SUM) && line.ends_with(b"\"}"))
             .ok_or("the line does not end in a sum")?;
-        let mut hash = Sha256::new_with_prefix(&line[..summed]);
-        if hex(hash.clone())[..DIGITS] != line[summed + SUM.len()..line.len() - 2] {
+        let mut hash = Context::new(&SHA256);
+        hash.update(&line[..summed]);
+        let sum: [u8; DIGITS] = hex(&hash.clone().finish());
+        if sum != line[summed + SUM.len()..line.len() - 2] {
             return Err("its sum does not match its content".to_owned());
         }
         let linked = summed
@@ -93,7 +96,7 @@ impl Head {
         }
         hash.update(&line[summed..]);
         hash.update(b"\n");
-        *self = Self { seq: envelope.seq, batch: envelope.batch, sum: hex(hash) };
+        *self = Self { seq: envelope.seq, batch: envelope.batch, sum: hex(&hash.finish()) };
 
         let Envelope { seq, at, elapsed_ms, .. } = envelope;
         Ok(match serde_json::from_slice::<EventKind>(&event) {
@@ -165,10 +168,11 @@ fn not_a_record(error: serde_json::Error) -> String {
     format!("it is not a record: {error}")
 }
 
-fn hex(hash: Sha256) -> [u8; 64] {
+/// The first `N` hexadecimal digits.
+fn hex<const N: usize>(digest: &Digest) -> [u8; N] {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    let mut text = [0; 64];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(hash.finalize()) {
+    let mut text = [0; N];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(digest.as_ref()) {
         pair[0] = HEX[usize::from(byte >> 4)];
         pair[1] = HEX[usize::from(byte & 15)];
     }

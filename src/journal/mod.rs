@@ -30,7 +30,7 @@ pub use lock::{Holder, LockError, RunLock, is_held};
 pub use mask::Masker;
 pub use mask_stream::MaskStream;
 pub use memory::MemoryStorage;
-pub use replay::{Lost, Replay, Tail, Torn, Unknown, decode, read};
+pub use replay::{Lost, Replay, Tail, Torn, Unknown, decode, read, scan};
 pub use run_dir::{RunDir, write_new};
 pub use run_store::{NewRun, RunStore, StateError};
 pub use storage::Storage;

@@ -106,13 +106,37 @@ pub fn read(path: &Path, accept_loss: bool) -> Result<Replay, JournalError> {
     decode(&bytes, accept_loss)
 }
 
+/// Reads a whole journal from its file and hands over each record, in order, instead of keeping
+/// them; otherwise as [`read`].
+///
+/// # Errors
+/// As for [`read`].
+pub fn scan(
+    path: &Path,
+    accept_loss: bool,
+    take: impl FnMut(Record),
+) -> Result<Replay, JournalError> {
+    let bytes = std::fs::read(path).map_err(|error| unreadable(path, error))?;
+    decode_into(&bytes, accept_loss, take)
+}
+
 /// Reads a whole journal from memory; otherwise as [`read`].
 ///
 /// # Errors
 /// [`JournalError::Damaged`].
 pub fn decode(bytes: &[u8], accept_loss: bool) -> Result<Replay, JournalError> {
+    let mut records = Vec::new();
+    let replay = decode_into(bytes, accept_loss, |record| records.push(record))?;
+    Ok(Replay { records, ..replay })
+}
+
+fn decode_into(
+    bytes: &[u8],
+    accept_loss: bool,
+    take: impl FnMut(Record),
+) -> Result<Replay, JournalError> {
     let mut replay = Replay::default();
-    match replay.extend(bytes) {
+    match replay.extend_into(bytes, take) {
         Ok(()) => {}
         Err(JournalError::Damaged { record, offset, why }) if accept_loss => {
             replay.lost = Some(Lost { record, offset, bytes: bytes.len() as u64 - offset, why });
@@ -130,10 +154,21 @@ pub fn decode(bytes: &[u8], accept_loss: bool) -> Result<Replay, JournalError> {
 impl Replay {
     /// Takes the complete lines at the start of `bytes`, which follow what was read before.
     pub(super) fn extend(&mut self, bytes: &[u8]) -> Result<(), JournalError> {
+        let mut records = std::mem::take(&mut self.records);
+        let extended = self.extend_into(bytes, |record| records.push(record));
+        self.records = records;
+        extended
+    }
+
+    fn extend_into(
+        &mut self,
+        bytes: &[u8],
+        mut take: impl FnMut(Record),
+    ) -> Result<(), JournalError> {
         let mut rest = bytes;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             match self.head.decode(&rest[..end]) {
-                Ok(Entry::Known(record)) => self.records.push(record),
+                Ok(Entry::Known(record)) => take(record),
                 Ok(Entry::Unknown(unknown)) => self.unknown.push(unknown),
                 Err(why) => {
                     let (record, offset) = (self.head.seq + 1, self.length);

@@ -15,13 +15,23 @@ pub struct Writer {
     head: Head,
     masker: Masker,
     dead: bool,
+    /// The lines of a batch.
     buffer: Vec<u8>,
+    /// One event.
+    json: Vec<u8>,
 }
 
 impl Writer {
     /// Goes on at `head`, which is [`Head::default`] for a new journal.
     pub fn new(storage: impl Storage + 'static, head: Head, masker: Masker) -> Self {
-        Self { storage: Box::new(storage), head, masker, dead: false, buffer: Vec::new() }
+        Self {
+            storage: Box::new(storage),
+            head,
+            masker,
+            dead: false,
+            buffer: Vec::new(),
+            json: Vec::new(),
+        }
     }
 
     /// Where the next record goes.
@@ -53,12 +63,14 @@ impl Writer {
         let mut records = Vec::with_capacity(events.len());
         self.buffer.clear();
         for mut event in events {
-            let mut json = serde_json::to_vec(&event)?;
-            if self.masker.finds(&json) {
+            self.json.clear();
+            serde_json::to_writer(&mut self.json, &event)?;
+            if self.masker.finds(&self.json) {
                 self.masker.mask_event(&mut event);
-                json = serde_json::to_vec(&event)?;
+                self.json.clear();
+                serde_json::to_writer(&mut self.json, &event)?;
             }
-            head.encode(batch, &json, &mut self.buffer);
+            head.encode(batch, &self.json, &mut self.buffer);
             records.push(Arc::new(Record { seq: head.seq, event }));
         }
         self.storage.append(&self.buffer)?;
