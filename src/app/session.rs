@@ -1,6 +1,7 @@
 //! One session of a run: the engine carries it out, a reporter shows it, and evidence is written at
 //! its end, however it ended.
 
+use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use super::audience::Audience;
 use super::state::dir_to_name;
 use crate::engine::{Engine, EngineError, Handle, RunContext};
 use crate::event::{Finding, Record};
-use crate::evidence::{Evidence, JournalHead};
+use crate::evidence::{Evidence, Gathering, JournalHead};
 use crate::journal::{JournalError, Masker, Replay, RunDir, Writer};
 use crate::machine::{Ending, Machine, PlanFault, Session};
 use crate::plan::Plan;
@@ -101,7 +102,7 @@ async fn carry_out(parts: Parts) -> Result<Done, SessionError> {
         secrets: parts.secrets,
         masker: parts.masker,
         journal: parts.journal,
-        history: parts.history.clone(),
+        history: parts.history,
         preflight: parts.preflight,
         signals: true,
     };
@@ -143,9 +144,11 @@ pub enum EvidenceError {
 /// # Errors
 /// [`EvidenceError`].
 pub fn keep_evidence(dir: &RunDir, plan: &Arc<Plan>) -> Result<(), EvidenceError> {
-    let replay = journal::read(&dir.journal(), true)?;
-    if let Some(evidence) = evidence_of(plan, &replay) {
-        bundle::write(dir.path(), &evidence)?;
+    let mut gathering = Gathering::new(plan);
+    let replay = journal::scan(&dir.journal(), true, |record| gathering.take(&record))?;
+    if let Some(evidence) = gathering.evidence(&head_of(&replay)) {
+        // The process ends with it: taking a large one apart first takes longer than writing it.
+        bundle::write(dir.path(), &ManuallyDrop::new(evidence))?;
     }
     Ok(())
 }
@@ -153,8 +156,11 @@ pub fn keep_evidence(dir: &RunDir, plan: &Arc<Plan>) -> Result<(), EvidenceError
 /// What a run proves; `None` before its first record.
 #[must_use]
 pub fn evidence_of(plan: &Arc<Plan>, replay: &Replay) -> Option<Evidence> {
-    let head = JournalHead { count: replay.head.seq, sum: replay.head.sum().to_owned() };
-    evidence::build(plan, &replay.records, &head)
+    evidence::build(plan, &replay.records, &head_of(replay))
+}
+
+fn head_of(replay: &Replay) -> JournalHead {
+    JournalHead { count: replay.head.seq, sum: replay.head.sum().to_owned() }
 }
 
 /// Feeds view and audience until the session is over. Gives the file that took the rest of the

@@ -1,6 +1,7 @@
 //! `dr execute`: carry a runbook out.
 
 use std::io::{self, BufRead as _, Write as _};
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -326,6 +327,8 @@ pub(super) fn finish(
 ) -> Exit {
     match done {
         Ok(Done { ending, view, evidence_error, lines }) => {
+            // The process ends with it.
+            let view = ManuallyDrop::new(view);
             let report = dir.path().join("report.md");
             let report = report.exists().then(|| report.display().to_string());
             let beside = Beside { alive: false, now: None, report: report.as_deref() };

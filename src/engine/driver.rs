@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, mpsc as sync_mpsc};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use dr_plugin::{Keyed, Plugin};
@@ -328,10 +329,14 @@ impl<L: Logic> Engine<L> {
         };
         if used.keyed.contains(&call.action) {
             let plugin = Arc::clone(&used.plugin);
-            self.chores.spawn(async move {
+            let mut chore = Box::pin(async move {
                 let _ = caught(plugin.forget(&call)).await;
             });
-            while self.chores.try_join_next().is_some() {}
+            // Most often nothing was kept, which the plugin sees at once: no task is worth that.
+            if chore.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+                self.chores.spawn(chore);
+                while self.chores.try_join_next().is_some() {}
+            }
         }
     }
 }

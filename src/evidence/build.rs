@@ -29,20 +29,56 @@ pub struct JournalHead {
     pub sum: String,
 }
 
+/// Takes the records of a run in, to say at their end what it proves.
+pub struct Gathering {
+    plan: Arc<Plan>,
+    view: View,
+    /// Number of the last record and what it counts, if that is a close record.
+    close: Option<(u64, u64)>,
+}
+
+impl Gathering {
+    /// Before the first record.
+    #[must_use]
+    pub fn new(plan: &Arc<Plan>) -> Self {
+        Self { plan: Arc::clone(plan), view: View::new(plan), close: None }
+    }
+
+    /// Takes the next record in.
+    pub fn take(&mut self, record: &Record) {
+        self.view.apply_record(record);
+        self.close = match &record.event.kind {
+            EventKind::RunFinished(finished) => Some((record.seq, finished.count)),
+            _ => None,
+        };
+    }
+
+    /// What the run proves; `None` before its first record.
+    #[must_use]
+    pub fn evidence(self, head: &JournalHead) -> Option<Evidence> {
+        let closed = self.close.is_some_and(|(seq, count)| count == seq && count == head.count);
+        evidence(&self.plan, &self.view, closed, head)
+    }
+}
+
 /// What the run proves; `None` before its first record.
 #[must_use]
 pub fn build(plan: &Arc<Plan>, records: &[Record], head: &JournalHead) -> Option<Evidence> {
-    let mut view = View::new(plan);
+    let mut gathering = Gathering::new(plan);
     for record in records {
-        view.apply_record(record);
+        gathering.take(record);
     }
+    gathering.evidence(head)
+}
+
+fn evidence(plan: &Plan, view: &View, closed: bool, head: &JournalHead) -> Option<Evidence> {
     let started = view.started()?.clone();
     let started_at = view.started_at()?;
     let finished_at = view.at()?;
-    let (result, reason) = result(&view);
+    let (result, reason) = result(view);
     let shown = view.services();
     let services =
-        plan.services.iter().zip(&shown).map(|(planned, shown)| service(&view, planned, shown));
+        plan.services.iter().zip(&shown).map(|(planned, shown)| service(view, planned, shown));
     Some(Evidence {
         format: FORMAT,
         run: RunIdentity {
@@ -75,7 +111,7 @@ pub fn build(plan: &Arc<Plan>, records: &[Record], head: &JournalHead) -> Option
         },
         result,
         reason,
-        participants: participants(&view),
+        participants: participants(view),
         clocks: Clocks {
             declared_at: started.declared_at,
             incident_at: started.incident_at,
@@ -97,15 +133,15 @@ pub fn build(plan: &Arc<Plan>, records: &[Record], head: &JournalHead) -> Option
             rpa_definition: RPA.to_owned(),
         },
         services: services.collect(),
-        spans: spans(&view),
+        spans: spans(view),
         steps: view
             .steps()
             .iter()
-            .filter(|shown| !is_quiet_begin(&view, shown))
-            .map(|shown| step(&view, shown))
+            .filter(|shown| !is_quiet_begin(view, shown))
+            .map(|shown| step(view, shown))
             .collect(),
-        deviations: deviations(&view),
-        decisions: decisions(&view),
+        deviations: deviations(view),
+        decisions: decisions(view),
         preflight: view
             .findings()
             .iter()
@@ -128,11 +164,7 @@ pub fn build(plan: &Arc<Plan>, records: &[Record], head: &JournalHead) -> Option
                 verdict: session.verdict,
             })
             .collect(),
-        journal: JournalEvidence {
-            count: head.count,
-            head: head.sum.clone(),
-            closed: closed(records, head),
-        },
+        journal: JournalEvidence { count: head.count, head: head.sum.clone(), closed },
     })
 }
 
@@ -145,15 +177,6 @@ fn spans(view: &View) -> Vec<SpanEvidence> {
             achieved: shown.achieved,
         })
         .collect()
-}
-
-fn closed(records: &[Record], head: &JournalHead) -> bool {
-    records.last().is_some_and(|last| match &last.event.kind {
-        EventKind::RunFinished(finished) => {
-            finished.count == last.seq && finished.count == head.count
-        }
-        _ => false,
-    })
 }
 
 fn result(view: &View) -> (RunResult, String) {

@@ -13,7 +13,7 @@ mod model;
 mod procedure;
 mod services;
 
-pub use build::{JournalHead, build};
+pub use build::{Gathering, JournalHead, build};
 pub use html::html;
 pub use junit::junit;
 pub use markdown::markdown;

@@ -35,6 +35,9 @@ pub fn clean(text: &str) -> String {
 /// The same as one line: every run of white space is one space, none at the ends.
 #[must_use]
 pub fn clean_line(text: &str) -> String {
+    if is_clean_line(text) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     for word in clean(text).split_whitespace() {
         if !out.is_empty() {
@@ -43,6 +46,16 @@ pub fn clean_line(text: &str) -> String {
         out.push_str(word);
     }
     out
+}
+
+/// Whether a text is plainly a clean line: printable ASCII, without two spaces together or one at an
+/// end.
+fn is_clean_line(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.iter().all(|byte| matches!(byte, b' '..=b'~'))
+        && !bytes.starts_with(b" ")
+        && !bytes.ends_with(b" ")
+        && !bytes.windows(2).any(|pair| pair == b"  ")
 }
 
 /// A rendered or captured value on one line: texts without quotes, times and durations as people
