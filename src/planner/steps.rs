@@ -151,7 +151,7 @@ impl<'a> Maker<'a> {
         (step.on_failure, step.fails_group) = self.policy(index);
         step.inside = self.group_of(index);
         step.bound = self.bound();
-        let line = declared.doc.id.referenced.line();
+        let line = declared.doc.id.line;
         step.place = u32::try_from(line)
             .ok()
             .filter(|line| *line > 0)

@@ -5,9 +5,9 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
-use serde_yaml::Spanned;
 
 use super::undo::UndoDoc;
+use super::written::Written;
 use crate::words::{Class, InputType, OnCancel, OnFailure, OnUnknown, Phase};
 use dr_plugin::Effect;
 
@@ -21,7 +21,7 @@ pub type Named<T> = IndexMap<String, T>;
 pub struct Document {
     /// Name of the runbook: lower-case letters, digits, underscores.
     #[schemars(with = "String")]
-    pub runbook: Spanned<String>,
+    pub runbook: Written,
     /// What it recovers, for people.
     #[serde(default)]
     pub description: Option<String>,
@@ -347,7 +347,7 @@ pub struct PoolDoc {
 pub struct StepDoc {
     /// Its name: lower-case letters, digits, underscores.
     #[schemars(with = "String")]
-    pub id: Spanned<String>,
+    pub id: Written,
     /// What it is for, for people.
     #[serde(default)]
     pub description: Option<String>,

@@ -57,7 +57,7 @@ pub fn load(text: &str, file: &str) -> Result<Runbook, Vec<Problem>> {
             .with_help("split the runbook"),
         ]);
     }
-    if let Some(at) = text.bytes().position(|byte| byte == 0) {
+    if let Some(at) = text.find('\0') {
         return Err(vec![
             Problem::in_text(codes::UNREADABLE, at..at + 1, "the file contains a NUL byte")
                 .with_help("remove it: a runbook is a text"),
@@ -65,11 +65,16 @@ pub fn load(text: &str, file: &str) -> Result<Runbook, Vec<Problem>> {
     }
     let tree = Tree::parse(text).map_err(|problem| vec![*problem])?;
     let problems = yaml::problems(&tree, text, &SHAPES);
-    drop(tree);
     if !problems.is_empty() {
         return Err(problems);
     }
-    let document = typed(text).map_err(|problem| vec![*problem])?;
+    let document = match yaml::typed(&tree) {
+        Some(document) => document,
+        None => {
+            drop(tree);
+            typed(text).map_err(|problem| vec![*problem])?
+        }
+    };
     Ok(Runbook { document, file: file.to_owned(), text: Arc::from(text), parts: BTreeMap::new() })
 }
 

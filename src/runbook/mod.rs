@@ -26,6 +26,7 @@ mod spans;
 #[cfg(test)]
 pub(crate) mod testing;
 mod undo;
+mod written;
 mod yaml;
 
 pub use crate::text::nearest;
@@ -47,3 +48,4 @@ pub use report::{Finding, Look, findings, page, render};
 pub use sarif::{github, sarif};
 pub use spans::Spans;
 pub use undo::UndoDoc;
+pub use written::Written;

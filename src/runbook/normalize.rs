@@ -117,7 +117,7 @@ impl Normalizer<'_> {
     fn value(&self, value: &mut Value, shapes: &Shapes, shape: usize, at: &dyn Fn() -> DocPath) {
         match (shapes.get(shape), value) {
             (Shape::Struct { fields, .. }, Value::Object(map)) => {
-                for (name, shape) in fields {
+                for (name, shape) in fields.iter() {
                     if let Some(value) = map.get_mut(name) {
                         self.value(value, shapes, *shape, &|| at().field(name));
                     }

@@ -56,7 +56,7 @@ impl<'t> Spans<'t> {
         let found = self.find(tree, path).filter(|found| found.complete)?;
         let node = tree.target(found.value);
         let text = tree.scalar(node).filter(|_| tree.kind(node) == Kind::Plain)?;
-        Some(text.into_owned())
+        Some(text.to_owned())
     }
 
     /// Line and column of a byte, both from 1; columns count characters.

@@ -31,7 +31,7 @@ impl Checker<'_> {
             }
             let first = self.outline.first_named(index);
             if first != index {
-                let line = self.outline.get(first).doc.id.referenced.line();
+                let line = self.outline.get(first).doc.id.line;
                 self.help(
                     codes::DUPLICATE_ID,
                     path(self).field("id"),

@@ -2,7 +2,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use super::braces;
-use super::shape::{Shape, Shapes};
+use super::shape::{Fields, Shape, Shapes};
 use super::tree::{Kind, NodeId, Tree};
 use crate::runbook::{DocPath, Problem, codes, later, nearest};
 
@@ -108,7 +108,7 @@ impl Form<'_, '_> {
     }
 
     fn keys(&mut self, map: NodeId) {
-        let mut seen: HashSet<String> = HashSet::new();
+        let mut seen = Names::default();
         for (key, value) in self.tree.entries(map) {
             if self.is_bare(key) {
                 continue;
@@ -133,7 +133,7 @@ impl Form<'_, '_> {
                     ),
                 );
             }
-            if !seen.insert(name.clone().into_owned()) {
+            if !seen.insert(name) {
                 self.push(
                     codes::DUPLICATE_KEY,
                     self.tree.span(key),
@@ -233,7 +233,7 @@ impl Form<'_, '_> {
     }
 
     /// Checks the keys of a map; gives the known ones that unknown ones were probably meant to be.
-    fn fields<'f>(&mut self, map: NodeId, fields: &'f [(String, usize)]) -> Vec<&'f str> {
+    fn fields<'f>(&mut self, map: NodeId, fields: &'f Fields) -> Vec<&'f str> {
         let mut meant = Vec::new();
         for (key, value) in self.tree.entries(map) {
             if self.tree.is_merge(key) {
@@ -241,9 +241,9 @@ impl Form<'_, '_> {
             }
             let key = self.tree.target(key);
             let Some(name) = self.tree.scalar(key) else { continue };
-            if let Some((_, shape)) = fields.iter().find(|(field, _)| *field == name) {
+            if let Some(shape) = fields.get(name) {
                 self.path.push(Part::Key(key));
-                self.node(value, *shape);
+                self.node(value, shape);
                 self.path.pop();
             } else {
                 let names = fields.iter().map(|(field, _)| field.as_str());
@@ -326,7 +326,7 @@ impl Form<'_, '_> {
             Shape::Map(_) => "a map".to_owned(),
             Shape::Struct { fields, .. } => {
                 let names: Vec<_> = fields.iter().map(|(name, _)| name.as_str()).take(4).collect();
-                let more = if fields.len() > 4 { ", …" } else { "" };
+                let more = if fields.iter().len() > 4 { ", …" } else { "" };
                 format!("a map ({}{more})", names.join(", "))
             }
             Shape::Either(options) => {
@@ -340,6 +340,29 @@ impl Form<'_, '_> {
     fn place_of_map(&self, id: NodeId) -> Range<usize> {
         let first = self.tree.entries(id).next().map(|(key, _)| self.tree.span(key));
         first.unwrap_or_else(|| first_line(self.text, self.tree.span(id)))
+    }
+}
+
+/// The keys of one map: most maps have few.
+#[derive(Default)]
+struct Names<'t> {
+    few: Vec<&'t str>,
+    many: HashSet<&'t str>,
+}
+
+impl<'t> Names<'t> {
+    const FEW: usize = 16;
+
+    /// Whether it was not there before.
+    fn insert(&mut self, name: &'t str) -> bool {
+        if self.few.contains(&name) || self.many.contains(name) {
+            return false;
+        }
+        if self.few.len() < Self::FEW {
+            self.few.push(name);
+            return true;
+        }
+        self.many.insert(name)
     }
 }
 

@@ -5,7 +5,9 @@ mod braces;
 mod form;
 mod shape;
 mod tree;
+mod typed;
 
 pub(super) use form::{first_line, problems};
 pub(super) use shape::{Shape, Shapes};
 pub(super) use tree::{Kind, NodeId, Tree};
+pub(super) use typed::typed;

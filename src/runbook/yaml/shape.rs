@@ -22,9 +22,30 @@ pub(crate) enum Shape {
     /// A map of any keys to one shape.
     Map(usize),
     /// A map of known keys.
-    Struct { fields: Vec<(String, usize)>, required: Vec<String> },
+    Struct { fields: Fields, required: Vec<String> },
     /// One of these, told apart by whether they are scalars, lists or maps.
     Either(Vec<usize>),
+}
+
+/// The known keys of a map, each with the shape of its value.
+#[derive(Debug)]
+pub(crate) struct Fields(Vec<(String, usize)>);
+
+impl Fields {
+    /// All of them, as the schema lists them.
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &(String, usize)> + Clone {
+        self.0.iter()
+    }
+
+    /// The shape of the value of this key.
+    pub(crate) fn get(&self, name: &str) -> Option<usize> {
+        for (field, shape) in &self.0 {
+            if field.len() == name.len() && field == name {
+                return Some(*shape);
+            }
+        }
+        None
+    }
 }
 
 /// Shapes compiled from a JSON Schema; they refer to each other by index.
@@ -119,6 +140,7 @@ impl<'s> Compiler<'s> {
                         .iter()
                         .map(|(name, schema)| (name.clone(), self.shape(schema)))
                         .collect();
+                    let fields = Fields(fields);
                     let required = schema["required"].as_array().into_iter().flatten();
                     let required = required.filter_map(Value::as_str).map(str::to_owned).collect();
                     Shape::Struct { fields, required }

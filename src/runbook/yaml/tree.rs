@@ -1,8 +1,7 @@
-use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use serde_yaml::granit_parser::{self, ErrorKind, Event, Parser, ScalarStyle, ScanError, Span};
+use dr_yaml::{ErrorKind, Event, Events, Options, ScalarStyle, ScanError, Span};
 
 use super::braces;
 use crate::runbook::{Problem, codes};
@@ -10,9 +9,13 @@ use crate::runbook::{Problem, codes};
 /// Limits that keep hostile files cheap. 100,000 steps are 2.5 million nodes.
 const MAX_NODES: usize = 4_000_000;
 const MAX_DEPTH: usize = 64;
+/// What is nested deeper is not simple.
+const SIMPLE_DEPTH: usize = MAX_DEPTH / 2;
 const MAX_SCALAR: usize = 1 << 20;
 /// Nodes that aliases may stand for, all together.
 const MAX_REPEATED: u64 = 100_000;
+/// More than this is not simple.
+const SIMPLE_REPEATED: u64 = 10_000;
 const NONE: u32 = u32::MAX;
 
 /// A node of a [`Tree`].
@@ -39,6 +42,8 @@ struct Node {
     start: u32,
     end: u32,
     kind: Kind,
+    /// Whether its text is in `unescaped`.
+    is_unescaped: bool,
     /// First child, or the node that an alias stands for.
     first: u32,
     /// Next sibling. Children of a map are key, value, key, value.
@@ -54,6 +59,8 @@ pub(crate) struct Tree<'t> {
     unescaped: HashMap<u32, Box<str>>,
     /// Errors of form that are not about a document's meaning.
     pub(crate) problems: Vec<Problem>,
+    /// Whether it has no tags, no merged maps, no aliases of aliases, and is not nested deeply.
+    is_simple: bool,
 }
 
 /// An open list or map while reading.
@@ -70,19 +77,28 @@ impl<'t> Tree<'t> {
     /// # Errors
     /// The first error of syntax, or a limit that is exceeded.
     pub(crate) fn parse(text: &'t str) -> Result<Self, Box<Problem>> {
-        let mut tree =
-            Self { text, nodes: Vec::new(), unescaped: HashMap::new(), problems: Vec::new() };
+        let mut tree = Self {
+            text,
+            nodes: Vec::new(),
+            unescaped: HashMap::new(),
+            problems: Vec::new(),
+            is_simple: true,
+        };
         let mut open: Vec<Open> = Vec::new();
         let mut anchors: HashMap<usize, (u32, u64)> = HashMap::new();
+        let mut last_alias = 0;
+        // What has an anchor, and an alias inside it.
+        let mut nested: HashSet<u32> = HashSet::new();
         let mut documents = 0_u32;
         let mut repeated = 0_u64;
-        let mut options = granit_parser::Options::default();
+        let mut options = Options::default();
         options.set_emit_comments(false);
         options.flow_nesting_limit = MAX_DEPTH + 1;
         options.block_nesting_limit = MAX_DEPTH + 1;
-        for next in Parser::new_from_str_with_options(text, options) {
+        for next in Events::new(text, options) {
             let (event, span) = next.map_err(|error| Box::new(tree.syntax(&error)))?;
             let place = tree.range(&span);
+            tree.is_simple &= event.tag().is_none();
             if let Some(tag) =
                 event.tag().filter(|tag| tag.is_custom() && tree.problems.len() < 100)
             {
@@ -123,8 +139,10 @@ impl<'t> Tree<'t> {
                     }
                     let kind = if style == ScalarStyle::Plain { Kind::Plain } else { Kind::Quoted };
                     let id = tree.push(kind, place, &mut open)?;
+                    tree.is_simple &= kind == Kind::Quoted || value != "<<";
                     if tree.verbatim(id) != value && !tree.is_empty(NodeId(id)) {
                         tree.unescaped.insert(id, value.into());
+                        tree.nodes[id as usize].is_unescaped = true;
                     }
                     if anchor > 0 {
                         anchors.insert(anchor, (id, 1));
@@ -153,6 +171,8 @@ impl<'t> Tree<'t> {
                         );
                     }
                     let id = tree.push(Kind::Alias, place, &mut open)?;
+                    tree.is_simple &= repeated <= SIMPLE_REPEATED && !nested.contains(&target);
+                    last_alias = id;
                     tree.nodes[id as usize].first = target;
                     if let Some(parent) = open.last_mut() {
                         parent.weight += weight;
@@ -160,10 +180,12 @@ impl<'t> Tree<'t> {
                 }
                 Event::SequenceStart(_, anchor, _) => {
                     let id = tree.push(Kind::List, place, &mut open)?;
+                    tree.is_simple &= open.len() < SIMPLE_DEPTH;
                     open.push(Open { id, last: NONE, anchor, weight: 1 });
                 }
                 Event::MappingStart(_, anchor, _) => {
                     let id = tree.push(Kind::Map, place, &mut open)?;
+                    tree.is_simple &= open.len() < SIMPLE_DEPTH;
                     open.push(Open { id, last: NONE, anchor, weight: 1 });
                 }
                 Event::SequenceEnd | Event::MappingEnd => {
@@ -172,6 +194,9 @@ impl<'t> Tree<'t> {
                         node.end = node.end.max(place.end as u32);
                         if done.anchor > 0 {
                             anchors.insert(done.anchor, (done.id, done.weight));
+                            if last_alias > done.id {
+                                nested.insert(done.id);
+                            }
                         }
                         if let Some(parent) = open.last_mut() {
                             parent.weight += done.weight;
@@ -200,7 +225,7 @@ impl<'t> Tree<'t> {
         }
         let id = self.nodes.len() as u32;
         let (start, end) = (place.start as u32, place.end as u32);
-        self.nodes.push(Node { start, end, kind, first: NONE, next: NONE });
+        self.nodes.push(Node { start, end, kind, is_unescaped: false, first: NONE, next: NONE });
         if let Some(parent) = open.last_mut() {
             parent.weight += 1;
             let slot = if parent.last == NONE {
@@ -252,6 +277,16 @@ impl<'t> Tree<'t> {
         }
     }
 
+    /// The text that it was read from.
+    pub(crate) fn text(&self) -> &'t str {
+        self.text
+    }
+
+    /// Whether it has no tags, no merged maps, no aliases of aliases, and is not nested deeply.
+    pub(crate) fn is_simple(&self) -> bool {
+        self.is_simple
+    }
+
     /// The document, unless the file is empty.
     pub(crate) fn root(&self) -> Option<NodeId> {
         (!self.nodes.is_empty()).then_some(NodeId(0))
@@ -282,13 +317,14 @@ impl<'t> Tree<'t> {
     }
 
     /// The text of a scalar.
-    pub(crate) fn scalar(&self, id: NodeId) -> Option<Cow<'_, str>> {
-        match self.kind(id) {
-            Kind::Plain | Kind::Quoted => Some(match self.unescaped.get(&id.0) {
-                Some(text) => Cow::Borrowed(&**text),
-                None => Cow::Borrowed(self.verbatim(id.0)),
-            }),
-            _ => None,
+    pub(crate) fn scalar(&self, id: NodeId) -> Option<&str> {
+        let node = &self.nodes[id.0 as usize];
+        match node.kind {
+            Kind::Plain | Kind::Quoted if node.is_unescaped => {
+                self.unescaped.get(&id.0).map(|text| &**text)
+            }
+            Kind::Plain | Kind::Quoted => Some(self.verbatim(id.0)),
+            Kind::List | Kind::Map | Kind::Alias => None,
         }
     }
 
@@ -311,9 +347,18 @@ impl<'t> Tree<'t> {
 
     /// Items of a list, or keys and values of a map one after the other.
     pub(crate) fn children(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+        std::iter::successors(self.first_child(id), |id| self.next_sibling(*id))
+    }
+
+    /// The first item of a list, or the first key of a map.
+    pub(crate) fn first_child(&self, id: NodeId) -> Option<NodeId> {
         let node = self.nodes[id.0 as usize];
-        let first = if matches!(node.kind, Kind::List | Kind::Map) { node.first } else { NONE };
-        std::iter::successors(some(first), |id| some(self.nodes[id.0 as usize].next))
+        if matches!(node.kind, Kind::List | Kind::Map) { some(node.first) } else { None }
+    }
+
+    /// The next item of the same list, or the next key or value of the same map.
+    pub(crate) fn next_sibling(&self, id: NodeId) -> Option<NodeId> {
+        some(self.nodes[id.0 as usize].next)
     }
 
     /// Keys and values of a map.
