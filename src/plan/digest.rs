@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::canonical;
 use super::{Plan, PluginUse, Service, Span, Step};
 use crate::id::Digest;
 
@@ -44,7 +45,7 @@ const STEP_ASIDE: [&str; 11] = [
 #[must_use]
 pub fn digest(plan: &Plan) -> Digest {
     let mut sum = Sha256::new();
-    let mut text = Vec::new();
+    let mut text = Buffers::default();
     // Services and steps are long: each is turned into JSON on its own.
     let head = Plan { services: Vec::new(), steps: Vec::new(), ..head_of(plan) };
     add(&mut sum, &mut text, &head, &PLAN_ASIDE);
@@ -58,6 +59,13 @@ pub fn digest(plan: &Plan) -> Digest {
     }
     sum.update(b"]");
     Digest::from(format!("sha256:{:x}", sum.finalize()))
+}
+
+/// Memory for one part after the other.
+#[derive(Default)]
+struct Buffers {
+    text: Vec<u8>,
+    scratch: canonical::Scratch,
 }
 
 /// What the digest covers of a plan besides its services and steps, as JSON.
@@ -102,7 +110,7 @@ fn bounds_only(step: &Step) -> (Cow<'_, Step>, &[Step]) {
     (Cow::Owned(outer), step.template())
 }
 
-fn add_step(sum: &mut Sha256, text: &mut Vec<u8>, step: &Step) {
+fn add_step(sum: &mut Sha256, text: &mut Buffers, step: &Step) {
     let (outer, template) = bounds_only(step);
     add(sum, text, &*outer, &STEP_ASIDE);
     if !template.is_empty() {
@@ -155,43 +163,76 @@ fn head_of(plan: &Plan) -> Plan {
     }
 }
 
-fn add<T: Serialize>(sum: &mut Sha256, text: &mut Vec<u8>, part: &T, aside: &[&str]) {
+fn add<T: Serialize>(sum: &mut Sha256, buffers: &mut Buffers, part: &T, aside: &[&str]) {
+    let Buffers { text, scratch } = buffers;
     text.clear();
-    write_canonical(&covered(part, aside), text);
+    if canonical::write(part, aside, scratch, text).is_err() {
+        // A key that is no text: a plan has none.
+        text.clear();
+    }
     sum.update(&text);
 }
 
-fn write_canonical(value: &Value, out: &mut Vec<u8>) {
-    match value {
-        Value::Array(items) => {
-            out.push(b'[');
-            for (position, item) in items.iter().enumerate() {
-                if position > 0 {
-                    out.push(b',');
-                }
-                write_canonical(item, out);
-            }
-            out.push(b']');
-        }
-        Value::Object(fields) => {
-            let mut sorted: Vec<_> = fields.iter().collect();
-            sorted.sort_by_key(|(key, _)| *key);
-            out.push(b'{');
-            for (position, (key, item)) in sorted.into_iter().enumerate() {
-                if position > 0 {
-                    out.push(b',');
-                }
-                write_scalar(key, out);
-                out.push(b':');
-                write_canonical(item, out);
-            }
-            out.push(b'}');
-        }
-        scalar => write_scalar(scalar, out),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn write_scalar<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
-    // Neither texts nor numbers fail, and memory takes what is written.
-    let _ = serde_json::to_writer(out, value);
+    fn sorted(value: Value) -> Value {
+        match value {
+            Value::Array(items) => items.into_iter().map(sorted).collect(),
+            Value::Object(fields) => {
+                let sorted: std::collections::BTreeMap<String, Value> =
+                    fields.into_iter().map(|(key, item)| (key, self::sorted(item))).collect();
+                Value::Object(sorted.into_iter().collect())
+            }
+            other => other,
+        }
+    }
+
+    #[derive(Serialize)]
+    struct Every {
+        z: Option<f64>,
+        a: f32,
+        undo: Box<Option<Self>>,
+        skip: &'static str,
+        variants: Vec<Variant>,
+        map: std::collections::BTreeMap<u8, &'static str>,
+        text: std::collections::BTreeMap<&'static str, char>,
+    }
+
+    #[derive(Serialize)]
+    enum Variant {
+        Unit,
+        New(u64),
+        Pair(i8, ()),
+        Named { z: bool, undo: i64, skip: [u8; 2] },
+    }
+
+    fn every(undo: Option<Every>) -> Every {
+        Every {
+            z: Some(1.0),
+            a: 0.1,
+            undo: Box::new(undo),
+            skip: "left out",
+            variants: vec![
+                Variant::Unit,
+                Variant::New(u64::MAX),
+                Variant::Pair(-1, ()),
+                Variant::Named { z: true, undo: i64::MIN, skip: [1, 2] },
+            ],
+            map: [(10, "ten"), (9, "nine")].into(),
+            text: [("a", 'x'), ("a b", '"'), ("a\"", '\n'), ("é", '\u{7f}')].into(),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_the_value_with_sorted_keys() {
+        for part in [every(None), every(Some(every(None)))] {
+            let mut text = Vec::new();
+            canonical::write(&part, &["skip"], &mut canonical::Scratch::default(), &mut text)
+                .expect("json");
+            let expected = serde_json::to_string(&sorted(covered(&part, &["skip"])));
+            assert_eq!(String::from_utf8(text).expect("text"), expected.expect("json"));
+        }
+    }
 }
