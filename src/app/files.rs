@@ -59,9 +59,10 @@ fn paths(plan: &Plan, step: &Step, catalog: &Catalog) -> Vec<String> {
     let Some(properties) = action.input.get("properties").and_then(Value::as_object) else {
         return Vec::new();
     };
-    let known = step.with.paths().is_ok_and(|paths| paths.iter().all(PlanNames::knows));
     let names = PlanNames { plan, host: step.host.as_deref() };
-    let rendered = if known { step.with.render(&names).ok() } else { None };
+    let known = || step.with.paths().is_ok_and(|paths| paths.iter().all(PlanNames::knows));
+    let rendered =
+        if step.with.is_known() || !known() { None } else { step.with.render(&names).ok() };
     let with = rendered.as_ref().unwrap_or_else(|| step.with.as_value());
     let mut found = Vec::new();
     for (name, schema) in properties {

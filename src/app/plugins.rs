@@ -11,7 +11,7 @@ use crate::engine::EngineError;
 use crate::id::Digest;
 use crate::plan::{Plan, PluginUse, plugin_of};
 use crate::plugin::{self, FindError, OpenCalls, ProcessPlugin, Registry};
-use crate::runbook::{Document, Outline, Runbook};
+use crate::runbook::{Document, Runbook, StepDoc};
 
 fn linked() -> [Arc<dyn Plugin>; 5] {
     [
@@ -88,9 +88,15 @@ pub fn everything() -> (Catalog, Vec<FindError>) {
 
 /// Names of the plugins that a runbook uses or sets.
 fn named(document: &Document) -> BTreeSet<&str> {
-    let outline = Outline::new(document);
-    let of_steps = outline.steps().flat_map(|declared| {
-        let step = declared.doc;
+    fn add<'d>(steps: &'d [StepDoc], all: &mut Vec<&'d StepDoc>) {
+        for step in steps {
+            all.push(step);
+            add(step.steps.as_deref().unwrap_or_default(), all);
+        }
+    }
+    let mut steps = Vec::new();
+    add(&document.steps, &mut steps);
+    let of_steps = steps.into_iter().flat_map(|step| {
         let undo = step.undo.as_deref();
         let checks = step.check.iter().chain(undo.and_then(|undo| undo.check.as_ref()));
         let checks = checks.map(|check| check.uses.as_str());

@@ -49,7 +49,7 @@ impl Maker<'_> {
         let names = KnownAt { known: &self.environment.known, host, around: &self.around };
         let known = |path: &Path| self.knows(path);
         let read = Templated::parse(written).and_then(|template| {
-            let looks_out = mentions(written, &["steps", "style"]);
+            let looks_out = !template.is_known() && mentions(written, &["steps", "style"]);
             let paths = if looks_out { template.paths()? } else { Vec::new() };
             Ok((template.render_known(&names, &known)?, paths))
         });

@@ -1,5 +1,6 @@
 //! Everything in a plan that follows from expected durations.
 
+use std::cell::LazyCell;
 use std::collections::HashMap;
 
 use super::emit::keep_item_order;
@@ -20,9 +21,11 @@ pub(super) fn schedule_plan(plan: &mut Plan, schedules: Option<usize>) {
     let bounds = schedule::bounds(&instance);
     let standard = Effort::standard(instance.len(), seed(&plan.digest));
     let effort = Effort { schedules: schedules.unwrap_or(standard.schedules), ..standard };
-    let (starts, _) = schedule::optimise(&instance, &keys, &bounds, effort);
+    let by_objectives = list_schedule(&instance.network(&keys.ranks));
+    let (starts, _) =
+        schedule::optimise_from(&instance, &keys, &bounds, effort, by_objectives.clone());
     let slack = schedule::slack_ms(&instance, &starts);
-    let latest_starts = dispatch_keys(&instance, &keys, &starts);
+    let latest_starts = dispatch_keys(&instance, &keys, &starts, &by_objectives);
     // Ties by number are settled here, so that the order of the keys alone is the dispatch order.
     let mut order: Vec<u32> = (0..plan.steps.len() as u32).collect();
     order.sort_by_key(|step| (keys.urgency[*step as usize].1, *step));
@@ -55,8 +58,8 @@ pub(super) fn schedule_plan(plan: &mut Plan, schedules: Option<usize>) {
     plan.lower_bound_ms = bounds.makespan_ms;
     let pools: Vec<String> = pool_names(plan).map(str::to_owned).collect();
     let chains = Chains::new(&instance);
-    let expected: HashMap<&StepId, u64> =
-        plan.steps.iter().map(|step| (&step.id, step.expected_ms())).collect();
+    let expected: LazyCell<HashMap<&StepId, u64>, _> =
+        LazyCell::new(|| plan.steps.iter().map(|step| (&step.id, step.expected_ms())).collect());
     let mut notices = Vec::new();
     for (service, (goal, bound)) in
         plan.services.iter_mut().zip(instance.goals.iter().zip(&bounds.goals))
@@ -114,8 +117,12 @@ pub(super) fn seed(digest: &Digest) -> u64 {
 
 /// Latest starts for the dispatch of the run. Where the search found a better order than the
 /// objectives alone give, and dispatch by its starts comes closer to it, those count.
-fn dispatch_keys(instance: &Instance, keys: &Keys, starts: &[u64]) -> Vec<i64> {
-    let by_objectives = list_schedule(&instance.network(&keys.ranks));
+fn dispatch_keys(
+    instance: &Instance,
+    keys: &Keys,
+    starts: &[u64],
+    by_objectives: &[u64],
+) -> Vec<i64> {
     if by_objectives == starts {
         return keys.latest_starts.clone();
     }
@@ -129,7 +136,7 @@ fn dispatch_keys(instance: &Instance, keys: &Keys, starts: &[u64]) -> Vec<i64> {
         ranks[*step as usize] = rank as u32;
     }
     let by_starts = list_schedule(&instance.network(&ranks));
-    if Value::new(instance, &by_starts) < Value::new(instance, &by_objectives) {
+    if Value::new(instance, &by_starts) < Value::new(instance, by_objectives) {
         return starts.iter().map(|start| *start as i64).collect();
     }
     keys.latest_starts.clone()

@@ -9,6 +9,8 @@ use crate::words::Phase;
 #[derive(Debug, Clone)]
 pub struct Outline<'a> {
     steps: Vec<Declared<'a>>,
+    /// Full id of each step.
+    ids: Vec<StepId>,
     /// Step of each name, by the group that it is declared in.
     by_name: HashMap<(Option<u32>, &'a str), usize>,
     in_order: bool,
@@ -37,6 +39,7 @@ impl<'a> Outline<'a> {
     pub fn new(document: &'a Document) -> Self {
         let mut outline = Self {
             steps: Vec::with_capacity(document.steps.len()),
+            ids: Vec::with_capacity(document.steps.len()),
             by_name: HashMap::with_capacity(document.steps.len()),
             in_order: document.in_order,
         };
@@ -49,6 +52,11 @@ impl<'a> Outline<'a> {
         for (sibling, doc) in steps.iter().enumerate() {
             let position = self.steps.len();
             self.by_name.entry((parent, doc.id.value.as_str())).or_insert(position);
+            let own = doc.id.value.as_str();
+            self.ids.push(match parent {
+                None => StepId::from(own),
+                Some(parent) => StepId::from(format!("{}/{own}", self.ids[parent as usize])),
+            });
             self.steps.push(Declared {
                 doc,
                 parent,
@@ -106,12 +114,7 @@ impl<'a> Outline<'a> {
     /// Full id of the step, without elements of loops: `restart_web/stop`.
     #[must_use]
     pub fn id(&self, step: usize) -> StepId {
-        let declared = &self.steps[step];
-        let own = declared.doc.id.value.as_str();
-        match declared.parent {
-            None => StepId::from(own),
-            Some(parent) => StepId::from(format!("{}/{own}", self.id(parent as usize))),
-        }
+        self.ids[step].clone()
     }
 
     /// Positions of the steps directly inside a group; of the runbook for `None`.

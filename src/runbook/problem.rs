@@ -36,11 +36,16 @@ impl DocPath {
     pub fn field(&self, name: &str) -> Self {
         let plain = !name.is_empty()
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
-        Self(match (plain, self.0.is_empty()) {
-            (false, _) => format!("{}[{}]", self.0, serde_json::Value::from(name)),
-            (true, true) => name.to_owned(),
-            (true, false) => format!("{}.{name}", self.0),
-        })
+        if !plain {
+            return Self(format!("{}[{}]", self.0, serde_json::Value::from(name)));
+        }
+        let mut path = String::with_capacity(self.0.len() + 1 + name.len());
+        path.push_str(&self.0);
+        if !path.is_empty() {
+            path.push('.');
+        }
+        path.push_str(name);
+        Self(path)
     }
 
     /// This path, one list item deeper.

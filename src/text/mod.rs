@@ -33,5 +33,6 @@ pub use names::{MapNames, Names, NoNames, Path, Segment};
 pub use nearest::nearest;
 pub use read::Read;
 pub use scope::{Place, Vocabulary, is_reserved_name, known_at_plan_time};
+pub(crate) use template::has_braces;
 pub use template::{Rendered, Templated, secret_reference, secret_value};
 pub use values::plain;

@@ -79,13 +79,7 @@ impl Templated {
     /// Whether nothing in it must still be rendered.
     #[must_use]
     pub fn is_known(&self) -> bool {
-        let mut known = true;
-        each_template(&self.0, &mut |_, _| {
-            known = false;
-            Ok(())
-        })
-        .is_ok()
-            && known
+        !holds(&self.0, &|marked| matches!(marked, Marked::Template(_)))
     }
 
     /// Every place where it reads a name, secrets included (`secrets.db_password`).
@@ -94,6 +88,9 @@ impl Templated {
     /// A syntax error in a stored template.
     pub fn reads(&self) -> Result<Vec<Read>, TextError> {
         let mut reads = Vec::new();
+        if self.is_known() {
+            return Ok(reads);
+        }
         each_template(&self.0, &mut |text, pointer| {
             for piece in scan(text)? {
                 let Piece::Tag(tag, span) = piece else { continue };
@@ -169,10 +166,15 @@ impl Templated {
     /// # Errors
     /// As for [`Templated::render`].
     pub fn render_known(
-        &self,
+        self,
         names: &dyn Names,
         known: &dyn Fn(&Path) -> bool,
     ) -> Result<Self, TextError> {
+        let changes =
+            |marked: &Marked<'_>| matches!(marked, Marked::Template(_) | Marked::Literal(_));
+        if !holds(&self.0, &changes) {
+            return Ok(self);
+        }
         let rendered = convert(&self.0, &|text| {
             let decided = scan(text)?.iter().all(|piece| match piece {
                 Piece::Plain(_) => true,
@@ -194,8 +196,11 @@ fn paths_of(tag: &Tag) -> Vec<&Path> {
 }
 
 fn parse(written: &Value) -> Result<Value, TextError> {
+    if is_plain(written) {
+        return Ok(written.clone());
+    }
     match written {
-        Value::String(text) if text.contains("{{") => {
+        Value::String(text) if has_braces(text) => {
             for piece in scan(text)? {
                 if let Piece::Tag(tag, span) = piece {
                     for path in paths_of(&tag) {
@@ -213,7 +218,7 @@ fn parse(written: &Value) -> Result<Value, TextError> {
         Value::Object(map) => map
             .iter()
             .map(|(key, item)| {
-                if key.starts_with('$') || key.contains("{{") {
+                if is_marked_key(key) {
                     return Err(TextError::new(format!("a key cannot be `{key}`"))
                         .help("keys are plain text that does not begin with `$`")
                         .inside(key));
@@ -222,6 +227,41 @@ fn parse(written: &Value) -> Result<Value, TextError> {
             })
             .collect(),
         other => Ok(other.clone()),
+    }
+}
+
+/// Whether a text may hold a template.
+pub(crate) fn has_braces(text: &str) -> bool {
+    let mut rest = text;
+    while let Some(brace) = rest.find('{') {
+        rest = &rest[brace + 1..];
+        if rest.starts_with('{') {
+            return true;
+        }
+    }
+    false
+}
+
+fn is_marked_key(key: &str) -> bool {
+    key.starts_with('$') || has_braces(key)
+}
+
+/// Whether nothing in what is written means anything but itself.
+fn is_plain(written: &Value) -> bool {
+    match written {
+        Value::String(text) => !has_braces(text),
+        Value::Array(items) => items.iter().all(is_plain),
+        Value::Object(map) => map.iter().all(|(key, item)| !is_marked_key(key) && is_plain(item)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
+    }
+}
+
+/// Whether a value, or any part of it, is marked in such a way.
+fn holds(value: &Value, wanted: &dyn Fn(&Marked<'_>) -> bool) -> bool {
+    match marked(value) {
+        Marked::List(items) => items.iter().any(|item| holds(item, wanted)),
+        Marked::Map(map) => map.values().any(|item| holds(item, wanted)),
+        other => wanted(&other),
     }
 }
 

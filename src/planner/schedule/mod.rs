@@ -21,5 +21,6 @@ pub use bound::{Bounds, Proof, bounds};
 pub use instance::{Goal, Instance};
 pub use keys::{Chains, Keys, slack_ms};
 pub use objective::Value;
+pub(in crate::planner) use portfolio::optimise_from;
 pub use portfolio::{Effort, optimise};
 pub(in crate::planner) use random::Random;

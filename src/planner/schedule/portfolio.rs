@@ -47,6 +47,17 @@ pub fn optimise(
     effort: Effort,
 ) -> (Vec<u64>, Value) {
     let starts = list_schedule(&instance.network(&keys.ranks));
+    optimise_from(instance, keys, bounds, effort, starts)
+}
+
+/// The same from the schedule that the keys give.
+pub(in crate::planner) fn optimise_from(
+    instance: &Instance,
+    keys: &Keys,
+    bounds: &Bounds,
+    effort: Effort,
+    starts: Vec<u64>,
+) -> (Vec<u64>, Value) {
     let value = Value::new(instance, &starts);
     let bound = bound(instance, bounds);
     if value <= bound || instance.len() > LARGE {

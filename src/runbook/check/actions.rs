@@ -4,6 +4,7 @@ use serde_json::Value;
 use super::checker::{Checker, texts};
 use crate::runbook::{DocPath, StepDoc, codes, is_path, nearest};
 use crate::text::Place;
+use crate::text::has_braces;
 
 /// A call of an action, and where.
 pub(super) struct Call<'c> {
@@ -49,7 +50,7 @@ impl<'a> Checker<'a> {
         } else {
             self.host_named(host, at);
         }
-        let action = self.resolve(uses, &at.field("uses"))?;
+        let action = self.resolve(uses, || at.field("uses"))?;
         match action.host {
             HostNeed::None if host.is_some() => self.help(
                 codes::HOST_MISMATCH,
@@ -69,11 +70,11 @@ impl<'a> Checker<'a> {
         Some(action)
     }
 
-    fn resolve(&mut self, uses: &str, at: &DocPath) -> Option<&'a ActionManifest> {
+    fn resolve(&mut self, uses: &str, at: impl FnOnce() -> DocPath) -> Option<&'a ActionManifest> {
         let Some((plugin, name)) = uses.split_once('.') else {
             self.help(
                 codes::UNKNOWN_ACTION,
-                at.clone(),
+                at(),
                 format!("`{uses}` names no action"),
                 "write `plugin.action`: `local.command`",
             );
@@ -83,7 +84,7 @@ impl<'a> Checker<'a> {
             let known: Vec<_> =
                 self.catalog.plugins().map(|manifest| manifest.name.clone()).collect();
             let known = known.iter().map(String::as_str);
-            self.unknown(codes::UNKNOWN_PLUGIN, at.clone(), "plugin", plugin, known);
+            self.unknown(codes::UNKNOWN_PLUGIN, at(), "plugin", plugin, known);
             return None;
         };
         if !manifest.actions.contains_key(name) {
@@ -93,7 +94,7 @@ impl<'a> Checker<'a> {
                 None => format!("it has {}", known.collect::<Vec<_>>().join(", ")),
             };
             let message = format!("`{plugin}` has no action `{name}`");
-            self.help(codes::UNKNOWN_ACTION, at.clone(), message, help);
+            self.help(codes::UNKNOWN_ACTION, at(), message, help);
             return None;
         }
         self.catalog.action(plugin, name)
@@ -101,14 +102,14 @@ impl<'a> Checker<'a> {
 
     fn host_known(&mut self, host: Option<&str>, step: usize, at: &DocPath) {
         match host {
-            Some(text) if text.contains("{{") => self.host_text(step, text, &at.field("host")),
+            Some(text) if has_braces(text) => self.host_text(step, text, &at.field("host")),
             host => self.host_named(host, at),
         }
     }
 
     fn host_named(&mut self, host: Option<&str>, at: &DocPath) {
         let Some(host) = host else { return };
-        if host.contains("{{") {
+        if has_braces(host) {
             self.text(Place::StepHost, host, &at.field("host"));
             return;
         }

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use dr_plugin::{ActionManifest, Manifest};
 use jsonschema::error::{TypeKind, ValidationErrorKind};
@@ -7,11 +7,12 @@ use serde_json::Value;
 
 use super::checker::Checker;
 use crate::runbook::{DocPath, Problem, codes, nearest};
+use crate::text::has_braces;
 
 /// Compiled schemas by `plugin.action`, or by plugin for settings.
 #[derive(Debug, Default)]
 pub(super) struct Schemas {
-    compiled: HashMap<String, Option<Validator>>,
+    compiled: BTreeMap<String, Option<Validator>>,
 }
 
 impl Schemas {
@@ -84,18 +85,23 @@ impl Checker<'_> {
         with: Option<&Value>,
         at: &DocPath,
     ) {
+        let schema = action.input.as_value();
+        let Some(validator) = self.schemas.get(uses, schema) else { return };
         let empty = Value::Object(serde_json::Map::new());
+        let value = with.unwrap_or(&empty);
+        if validator.is_valid(value) {
+            return;
+        }
         let place = if with.is_some() { at.field("with") } else { at.field("uses") };
         let subject = Subject {
             code: codes::BAD_ARGUMENT,
             plugin: uses.split_once('.').map_or(uses, |(plugin, _)| plugin),
             what: format!("an argument of `{uses}`"),
-            schema: action.input.as_value(),
+            schema,
             at: &place,
             partial: false,
         };
-        let Some(validator) = self.schemas.get(uses, subject.schema) else { return };
-        subject.validate(validator, with.unwrap_or(&empty), &mut self.problems);
+        subject.validate(validator, value, &mut self.problems);
     }
 
     /// Settings against the schema of the plugin.
@@ -217,7 +223,7 @@ fn relevant(error: &ValidationError<'_>) -> bool {
         | ValidationErrorKind::Contains
         | ValidationErrorKind::Not { .. } => !holds_template(&error.instance),
         ValidationErrorKind::Type { .. } => true,
-        _ => error.instance.as_str().is_none() || !text.contains("{{"),
+        _ => error.instance.as_str().is_none() || !has_braces(text),
     }
 }
 
@@ -225,12 +231,12 @@ fn relevant(error: &ValidationError<'_>) -> bool {
 pub(super) fn is_one_template(text: &str) -> bool {
     text.strip_prefix("{{")
         .and_then(|rest| rest.strip_suffix("}}"))
-        .is_some_and(|inside| !inside.contains("{{") && !inside.contains("}}"))
+        .is_some_and(|inside| !has_braces(inside) && !inside.contains("}}"))
 }
 
 fn holds_template(value: &Value) -> bool {
     match value {
-        Value::String(text) => text.contains("{{"),
+        Value::String(text) => has_braces(text),
         Value::Array(items) => items.iter().any(holds_template),
         Value::Object(map) => map.values().any(holds_template),
         _ => false,

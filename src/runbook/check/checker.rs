@@ -9,6 +9,7 @@ use crate::runbook::{
     DocPath, Document, Graph, Outline, Part, Problem, Runbook, StepDoc, codes, nearest,
 };
 use crate::text::Vocabulary;
+use crate::text::has_braces;
 
 /// Everything that is wrong or risky about a runbook, in the order of the checks. Run
 /// [`crate::runbook::normalize`] first, or texts without quotes are taken for numbers.
@@ -186,16 +187,17 @@ fn list(names: &[&str]) -> String {
     format!("{verb} {}{rest}", shown.join(", "))
 }
 
-/// The texts of a value with their places.
+/// The texts of a value that may hold templates, with their places.
 pub(super) fn texts<'v>(
     value: &'v serde_json::Value,
     at: &DocPath,
     found: &mut Vec<(DocPath, &'v str)>,
 ) {
+    if !may_hold_template(value) {
+        return;
+    }
     match value {
-        serde_json::Value::String(text) if text.contains("{{") => {
-            found.push((at.clone(), text));
-        }
+        serde_json::Value::String(text) => found.push((at.clone(), text)),
         serde_json::Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
                 texts(item, &at.index(index), found);
@@ -207,5 +209,14 @@ pub(super) fn texts<'v>(
             }
         }
         _ => {}
+    }
+}
+
+pub(super) fn may_hold_template(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::String(text) => has_braces(text),
+        serde_json::Value::Array(items) => items.iter().any(may_hold_template),
+        serde_json::Value::Object(map) => map.values().any(may_hold_template),
+        _ => false,
     }
 }

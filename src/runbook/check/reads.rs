@@ -1,11 +1,12 @@
 use serde_json::Value;
 
-use super::checker::{Checker, texts};
+use super::checker::{Checker, may_hold_template, texts};
 use crate::plan::OnReject;
 use crate::runbook::{
     DocPath, ExpectDoc, ForEachDoc, Part, Problem, SeverityDoc, StepDoc, ValidationCheckDoc, codes,
     is_path, nearest,
 };
+use crate::text::has_braces;
 use crate::text::{Expr, Path, Place, Read, Segment, Templated, TextError, known_at_plan_time};
 
 /// Members of a host that may be read.
@@ -96,7 +97,7 @@ impl Checker<'_> {
         if let Some(with) = &step.with {
             // What an included runbook is given is computed before it begins.
             let includes = step.uses.as_deref().is_some_and(is_path);
-            self.with(if includes { before } else { reader }, with, &at.field("with"));
+            self.with(if includes { before } else { reader }, with, || at.field("with"));
         }
         for (position, (name, output)) in step.outputs.iter().enumerate() {
             let reader = Reader { outputs: position, ..reader.at(Place::Outputs) };
@@ -129,7 +130,7 @@ impl Checker<'_> {
         if let Some(check) = &step.check {
             let at = at.field("check");
             if let Some(with) = &check.with {
-                self.with(reader, with, &at.field("with"));
+                self.with(reader, with, || at.field("with"));
             }
             let reader = reader.at(Place::Check);
             self.decision(reader, &check.done, || at.field("done"));
@@ -148,7 +149,7 @@ impl Checker<'_> {
     ) {
         let reader = Reader { node: Some(node), ..NOWHERE };
         if let Some(with) = &check.with {
-            self.with(reader, with, &at.field("with"));
+            self.with(reader, with, || at.field("with"));
         }
         for (position, expect) in check.expect.iter().enumerate() {
             let reader = reader.at(Place::Check);
@@ -184,12 +185,13 @@ impl Checker<'_> {
         }
     }
 
-    fn with(&mut self, reader: Reader<'_>, with: &Value, at: &DocPath) {
-        let mut found = Vec::new();
-        texts(with, at, &mut found);
-        if found.is_empty() {
+    fn with(&mut self, reader: Reader<'_>, with: &Value, at: impl FnOnce() -> DocPath) {
+        if !may_hold_template(with) {
             return;
         }
+        let at = at();
+        let mut found = Vec::new();
+        texts(with, &at, &mut found);
         let argv = at.field("argv").0;
         let script = at.field("script");
         for (at, text) in found {
@@ -228,7 +230,7 @@ impl Checker<'_> {
 
     /// Checks a template; gives the names it reads.
     fn template(&mut self, reader: Reader<'_>, text: &str, at: &DocPath) -> Vec<Read> {
-        if !text.contains("{{") {
+        if !has_braces(text) {
             return Vec::new();
         }
         match Templated::parse(&Value::from(text)).and_then(|template| template.reads()) {

@@ -11,6 +11,29 @@ use crate::words::Phase;
 
 type Index = NodeIndex<u32>;
 
+/// Steps that one step names: most name few.
+#[derive(Default)]
+struct Few {
+    few: Vec<usize>,
+    many: HashSet<usize>,
+}
+
+impl Few {
+    const FEW: usize = 16;
+
+    /// Whether it was not there before.
+    fn insert(&mut self, step: usize) -> bool {
+        if self.few.contains(&step) || self.many.contains(&step) {
+            return false;
+        }
+        if self.few.len() < Self::FEW {
+            self.few.push(step);
+            return true;
+        }
+        self.many.insert(step)
+    }
+}
+
 /// More edges than this between two sets of nodes, and they meet in a join instead.
 const DIRECT_EDGES: usize = 256;
 
@@ -225,7 +248,7 @@ impl<'a> Builder<'a> {
             let step = declared.doc;
             let parent = declared.parent.map(|parent| parent as usize);
             let to = self.begins.get(&position).copied().unwrap_or(self.steps[position]);
-            let mut named = HashSet::new();
+            let mut named = Few::default();
             let mut follows_sibling = false;
             for (names, kind, field) in
                 [(&step.needs, EdgeKind::Needs, "needs"), (&step.after, EdgeKind::After, "after")]
