@@ -1,4 +1,5 @@
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 /// Lines of a text, found without counting from the top each time.
 #[derive(Debug)]
@@ -6,12 +7,14 @@ pub(super) struct Lines<'t> {
     text: &'t str,
     /// Where each line begins.
     starts: Vec<usize>,
+    /// The last place that was asked for: its byte, and the characters before it on its line.
+    last: Mutex<(usize, usize)>,
 }
 
 impl<'t> Lines<'t> {
     pub(super) fn new(text: &'t str) -> Self {
         let ends = text.match_indices('\n').map(|(newline, _)| newline + 1);
-        Self { text, starts: std::iter::once(0).chain(ends).collect() }
+        Self { text, starts: std::iter::once(0).chain(ends).collect(), last: Mutex::default() }
     }
 
     /// Line and column of a byte, both from 1; columns count characters.
@@ -19,7 +22,14 @@ impl<'t> Lines<'t> {
         let at = at.min(self.text.len());
         let line = self.starts.partition_point(|start| *start <= at);
         let start = self.starts.get(line - 1).copied().unwrap_or_default();
-        let column = self.text.get(start..at).map_or(0, |before| before.chars().count());
+        // A line may be very long, and many problems on it: each counts from the one before.
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let (known, column) = *last;
+        let (from, column) =
+            if (start..=at).contains(&known) { (known, column) } else { (start, 0) };
+        let Some(between) = self.text.get(from..at) else { return (line as u32, 1) };
+        let column = column + between.chars().count();
+        *last = (at, column);
         (line as u32, column as u32 + 1)
     }
 
@@ -47,6 +57,9 @@ mod tests {
         let lines = Lines::new(text);
         for (at, place) in [(0, (1, 1)), (6, (1, 5)), (12, (2, 1)), (13, (3, 1)), (99, (3, 5))] {
             assert_eq!(lines.place(at), place, "{at}");
+        }
+        for at in (0..=text.len()).chain((0..text.len()).rev()) {
+            assert_eq!(lines.place(at), Lines::new(text).place(at), "{at}");
         }
         assert_eq!(&text[lines.line(1)], "größe: 1");
         assert_eq!(&text[lines.line(2)], "");

@@ -241,6 +241,9 @@ impl Form<'_, '_> {
             }
             let key = self.tree.target(key);
             let Some(name) = self.tree.scalar(key) else { continue };
+            if self.full() {
+                return meant;
+            }
             if let Some(shape) = fields.get(name) {
                 self.path.push(Part::Key(key));
                 self.node(value, shape);
