@@ -22,7 +22,7 @@ struct Children {
 }
 
 /// Whether a step failed, also if a person then passed it over.
-fn went_wrong(record: &Record) -> bool {
+pub(super) fn went_wrong(record: &Record) -> bool {
     record.is_failed() || (record.failed && record.stage.is_over() && !record.is_met())
 }
 
@@ -136,7 +136,7 @@ impl Machine {
 
     /// Whether the step ends a group or loop that has begun.
     pub(super) fn has_begun(&self, step: Index) -> bool {
-        self.graph.begin_of_end(step).is_some_and(|begin| self.state.stage(begin).is_over())
+        self.state.has_begun(&self.graph, step)
     }
 
     /// Everything inside a group or loop is over: what does that make of it?

@@ -4,10 +4,12 @@
 use dr_plugin::Effect;
 
 use super::graph::{Graph, Index, Role};
+use super::groups;
 use super::machine::Machine;
 use super::state::State;
 use super::step::{Record, Stage};
 use crate::event::{EventKind, Reopening, SkipReason, StepState};
+use crate::words::OnFailure;
 
 impl Machine {
     /// Follows up on steps that are pending again.
@@ -140,9 +142,14 @@ impl State {
     /// For each step, whether it can never run as things stand: what it needs has failed, or a
     /// failed step stops it.
     fn doomed(&self, graph: &Graph) -> Vec<bool> {
+        let failing = self.failing_groups(graph);
         let mut stopped = vec![false; graph.services.len()];
         let mut all = false;
-        for services in graph.own().filter_map(|step| self.halted_by(graph, step)) {
+        let halts = |step| {
+            let foreseen = || failing[step as usize].then(|| self.will_halt(graph, step, &failing));
+            self.halted_by(graph, step).or_else(|| foreseen().flatten())
+        };
+        for services in graph.own().filter_map(halts) {
             all |= services.is_empty();
             for service in services {
                 stopped[service as usize] = true;
@@ -156,10 +163,54 @@ impl State {
             } else {
                 let halted = all || node.service.is_some_and(|service| stopped[service as usize]);
                 let given_up = || self.unwinding_around(graph, step).is_some();
-                (node.role == Role::Forward && (halted || given_up()))
+                failing[step as usize]
+                    || (node.role == Role::Forward && (halted || given_up()))
                     || node.needs.iter().any(|&need| doomed[need as usize])
             };
         }
         doomed
+    }
+
+    /// For each step, whether it is the end of a group or loop that goes on and can only fail: enough
+    /// inside it has failed already.
+    fn failing_groups(&self, graph: &Graph) -> Vec<bool> {
+        let mut failing = vec![false; graph.len()];
+        for &end in &graph.order {
+            let Some(group) = &graph.step(end).group else { continue };
+            if self.stage(end).is_over() || !self.has_begun(graph, end) {
+                continue;
+            }
+            let bears = group.each.as_ref().map_or(0, |each| each.max_failures as usize);
+            let failed = |child: &&Index| {
+                groups::went_wrong(self.record(**child)) || failing[**child as usize]
+            };
+            failing[end as usize] = graph.inside(end).iter().filter(failed).count() > bears;
+        }
+        failing
+    }
+
+    /// The services that this group stops once it has failed; none of them: all that there is.
+    fn will_halt(&self, graph: &Graph, end: Index, failing: &[bool]) -> Option<Vec<u32>> {
+        let plan = graph.step(end);
+        let answers = graph.inside(end).iter().any(|&child| {
+            let failed = groups::went_wrong(self.record(child)) || failing[child as usize];
+            failed && graph.step(child).fails_group
+        });
+        let stops = match plan.on_failure {
+            OnFailure::Halt => true,
+            OnFailure::Undo => !(plan.fails_group && graph.scope_of(end).is_some()),
+            // Whoever is asked may say otherwise.
+            OnFailure::Ask | OnFailure::Warn | OnFailure::Continue => false,
+        };
+        if !(answers && stops) {
+            return None;
+        }
+        let service = graph.node(end).service.filter(|_| plan.on_failure == OnFailure::Halt);
+        Some(service.map(|service| graph.downstream(service)).unwrap_or_default())
+    }
+
+    /// Whether the step ends a group or loop that has begun.
+    pub(super) fn has_begun(&self, graph: &Graph, end: Index) -> bool {
+        graph.begin_of_end(end).is_some_and(|begin| self.stage(begin).is_over())
     }
 }

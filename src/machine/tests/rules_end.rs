@@ -3,6 +3,7 @@ use serde_json::json;
 
 use super::bench::Bench;
 use super::build::{Build, expr, nothing, plan, step};
+use super::groups::group;
 use crate::event::{CancelRequest, EventKind, Purpose, RequestKind, StepState, Verdict};
 use crate::machine::{Ending, Input, LaunchKind};
 use crate::plan::Step;
@@ -381,4 +382,28 @@ fn a_closing_step_may_read_what_it_closes() {
     let mut bench = Bench::start(plan(steps));
     bench.ok("open", json!({ "id": 1 })).ok("close", nothing());
     assert_eq!(bench.ending, Some(Ending::Verdict(Verdict::Succeeded)));
+}
+
+/// A group that has failed fails again when the run goes on, and stops what it stopped before: what
+/// was closed by then stays closed, and whoever still runs goes on with what it had.
+#[test]
+fn nothing_is_reopened_for_what_a_failed_group_stops() {
+    let mut steps = group("g", vec![step("x")]);
+    steps.extend([
+        step("open"),
+        step("work").needs(&["open"]),
+        step("rest").needs(&["open", "work"]),
+        step("close").closes("open", &["rest"]),
+    ]);
+    let mut bench = Bench::start(plan(steps));
+    bench.ok("open", nothing()).err("g/x", CallError::permanent("exit_1", "no"));
+    bench.ok("close", nothing());
+    assert_eq!(bench.flies(), ["work"]);
+    let mut bench = bench.crash(Vec::new());
+    assert_eq!(bench.flies(), ["work"], "it is not begun without what it needs");
+    bench.ok("work", nothing());
+    assert_eq!(bench.verdict(), Some(Verdict::Failed));
+    assert!(
+        bench.states().contains("open succeeded, work succeeded, rest blocked, close succeeded")
+    );
 }
