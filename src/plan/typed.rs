@@ -34,6 +34,24 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// A value of its type: the first of its choices, else any.
+    #[must_use]
+    pub fn example(&self) -> Value {
+        if let Some(choice) = self.choices.iter().flatten().next() {
+            return choice.clone();
+        }
+        match self.kind {
+            InputType::String => json!("rehearsed"),
+            InputType::Integer => json!(1),
+            InputType::Number => json!(1.0),
+            InputType::Boolean => json!(true),
+            InputType::Duration => json!({ "$duration": 60_000 }),
+            InputType::Timestamp => json!({ "$time": "2026-01-06T02:00:00Z" }),
+            InputType::List => json!([]),
+            InputType::Map => json!({}),
+        }
+    }
+
     /// The value that somebody typed.
     ///
     /// # Errors

@@ -1,8 +1,10 @@
 use std::sync::Arc;
 
-use super::play::{Played, check_played, play, play_on};
+use super::play::{Left, Pick, Played, Setting, check_played, ended_everywhere};
 use super::random::{Family, random_plan};
-use crate::event::Verdict;
+use super::world::World;
+use crate::event::{Event, Verdict};
+use crate::plan::Plan;
 
 /// How much is tried: `DR_TEST_CASES` is `few` (default), `ci` or `full`.
 #[expect(clippy::disallowed_methods, reason = "the size of a test is chosen from outside")]
@@ -14,146 +16,142 @@ pub(super) fn size(few: u64, many: u64) -> u64 {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the counts are the result")]
-fn tell(what: &str, plans: u64, points: u64) {
-    eprintln!("{what}: {plans} plans, ended {points} times, nothing lost or repeated");
+/// What was played.
+#[derive(Default)]
+struct Counts {
+    plans: u64,
+    /// Instants at which the runs as they go could have been ended.
+    instants: u64,
+    /// Runs that were ended and went on.
+    resumed: u64,
 }
 
-fn same_end(seed: u64, crashes: &[u64], whole: &Played, played: &Played) {
-    let differs = |id: &&String| whole.states[*id] != played.states[*id];
-    if let Some(id) = whole.states.keys().find(differs) {
-        panic!(
-            "seed {seed}, ended at {crashes:?}: `{id}` differs\n  whole: {}\n  ended: {}",
-            whole.story(id),
-            played.story(id)
-        );
+impl Counts {
+    #[expect(clippy::print_stderr, reason = "the counts are the result")]
+    fn tell(&self, what: &str) {
+        let Self { plans, instants, resumed } = self;
+        eprintln!("{what}: {plans} plans, {instants} instants, {resumed} resumed, 0 violations");
     }
-    assert_eq!(played.verdict, whole.verdict, "seed {seed}, ended at {crashes:?}");
+
+    /// Plays a plan, ended everywhere as deep as `picks`.
+    fn play(
+        &mut self,
+        (seed, plan): (u64, &Arc<Plan>),
+        left: Left,
+        picks: &[Pick],
+        look: &mut dyn FnMut(&[u64], &Played),
+    ) {
+        let name = format!("seed {seed}");
+        let setting = Setting { name: &name, plan, reread: &<[Event]>::to_vec };
+        let played = ended_everywhere(&setting, left, picks, &mut |crashes, played| {
+            check_played(played);
+            if crashes.is_empty() {
+                self.instants += played.points.iter().sum::<u64>();
+            }
+            look(crashes, played);
+        });
+        self.plans += 1;
+        self.resumed += played - 1;
+    }
+}
+
+fn nothing(seed: u64) -> Left {
+    Left::nothing(World::new(seed))
+}
+
+/// Compares every end with that of the run as it goes.
+fn same_end(seed: u64) -> impl FnMut(&[u64], &Played) {
+    let mut first: Option<Played> = None;
+    move |crashes, played| {
+        let whole = first.get_or_insert_with(|| played.clone());
+        let differs = |id: &&String| whole.states[*id] != played.states[*id];
+        if let Some(id) = whole.states.keys().find(differs) {
+            panic!(
+                "seed {seed}, ended at {crashes:?}: `{id}` differs\n  whole: {}\n  ended: {}",
+                whole.story(""),
+                played.story("")
+            );
+        }
+        assert_eq!(played.verdict, whole.verdict, "seed {seed}, ended at {crashes:?}");
+    }
 }
 
 #[test]
 fn a_run_ended_anywhere_ends_as_if_it_had_not_been() {
-    let plans = size(16, 200);
-    let mut points = 0;
-    for seed in 0..plans {
+    let mut counts = Counts::default();
+    for seed in 0..size(10, 200) {
         let plan = Arc::new(random_plan(seed, Family::Timeless, 12));
-        let whole = play(&plan, seed, &[]);
-        check_played(&whole);
-        for point in 1..=whole.points[0] {
-            let played = play(&plan, seed, &[point]);
-            check_played(&played);
-            same_end(seed, &[point], &whole, &played);
-            points += 1;
-        }
+        counts.play((seed, &plan), nothing(seed), &[Pick::ALL], &mut same_end(seed));
     }
-    tell("once", plans, points);
+    counts.tell("once");
 }
 
 #[test]
 fn a_run_with_halts_ended_anywhere_repeats_nothing() {
-    let plans = size(16, 200);
-    let mut points = 0;
-    for seed in 1_000..1_000 + plans {
+    let mut counts = Counts::default();
+    for seed in 1_000..1_000 + size(10, 200) {
         let plan = Arc::new(random_plan(seed, Family::Halting, 12));
-        let whole = play(&plan, seed, &[]);
-        check_played(&whole);
-        for point in 1..=whole.points[0] {
-            check_played(&play(&plan, seed, &[point]));
-            points += 1;
-        }
+        counts.play((seed, &plan), nothing(seed), &[Pick::ALL], &mut |_, _| {});
     }
-    tell("with halts", plans, points);
+    counts.tell("with halts");
 }
 
 #[test]
 fn an_end_ended_anywhere_takes_back_and_closes_what_it_must() {
-    let plans = size(24, 200);
-    let mut points = 0;
+    let mut counts = Counts::default();
     let mut ends = [0_u64; 3];
-    for seed in 3_000..3_000 + plans {
+    for seed in 3_000..3_000 + size(14, 200) {
         let plan = Arc::new(random_plan(seed, Family::Ending, 10));
-        let whole = play(&plan, seed, &[]);
-        check_played(&whole);
-        match whole.verdict {
-            Verdict::Unwound => ends[0] += 1,
-            Verdict::Stuck => ends[1] += 1,
-            _ => ends[2] += 1,
-        }
-        for point in 1..=whole.points[0] {
-            check_played(&play(&plan, seed, &[point]));
-            points += 1;
-        }
+        counts.play((seed, &plan), nothing(seed), &[Pick::ALL], &mut |crashes, played| {
+            if crashes.is_empty() {
+                match played.verdict {
+                    Verdict::Unwound => ends[0] += 1,
+                    Verdict::Stuck => ends[1] += 1,
+                    _ => ends[2] += 1,
+                }
+            }
+        });
     }
     let [unwound, stuck, other] = ends;
     assert!(unwound > 0 && stuck > 0 && other > 0, "the plans must go every way: {ends:?}");
-    tell("with undo and closing", plans, points);
+    counts.tell("with undo and closing");
 }
 
 #[test]
 fn what_was_taken_back_begins_anew_wherever_it_is_ended() {
-    let plans = size(24, 200);
-    let (mut points, mut anew) = (0, 0);
-    for seed in 4_000..4_000 + plans {
+    let mut counts = Counts::default();
+    let mut anew = 0;
+    for seed in 4_000..4_000 + size(14, 200) {
         let plan = Arc::new(random_plan(seed, Family::Ending, 8));
-        let whole = play_on(&plan, seed, &[], true);
-        check_played(&whole);
-        // The second session is the one that begins anew.
-        if let Some(last) = whole.points.get(1) {
-            anew += 1;
-            for point in 1..=*last {
-                let never = u64::MAX;
-                check_played(&play_on(&plan, seed, &[never, point], true));
-                points += 1;
-            }
-        }
+        let left = nothing(seed).begun_anew();
+        counts.play((seed, &plan), left, &[Pick::ALL], &mut |crashes, played| {
+            anew += u64::from(crashes.is_empty() && played.points.len() > 1);
+        });
     }
     assert!(anew > 0, "the plans must go this way");
-    tell("begun anew", anew, points);
+    counts.tell(&format!("begun anew ({anew} of them)"));
 }
 
 #[test]
 fn an_end_ended_twice_takes_back_and_closes_what_it_must() {
-    let plans = size(1, 3);
-    let mut points = 0;
-    let mut seen = 0;
-    for seed in 5_000.. {
+    let mut counts = Counts::default();
+    let unwinds = |seed: &u64| {
+        let plan = Arc::new(random_plan(*seed, Family::Ending, 7));
+        super::play::play(&plan, *seed, &[]).verdict == Verdict::Unwound
+    };
+    for seed in (5_000..).filter(unwinds).take(size(1, 3) as usize) {
         let plan = Arc::new(random_plan(seed, Family::Ending, 7));
-        let whole = play(&plan, seed, &[]);
-        if whole.verdict != Verdict::Unwound {
-            continue;
-        }
-        for first in 1..=whole.points[0] {
-            let once = play(&plan, seed, &[first]);
-            check_played(&once);
-            for second in 1..=once.points[1] {
-                check_played(&play(&plan, seed, &[first, second]));
-                points += 1;
-            }
-        }
-        seen += 1;
-        if seen == plans {
-            break;
-        }
+        counts.play((seed, &plan), nothing(seed), &[Pick::ALL; 2], &mut |_, _| {});
     }
-    tell("twice, with undo and closing", plans, points);
+    counts.tell("twice, with undo and closing");
 }
 
 #[test]
 fn a_resume_ended_anywhere_can_be_resumed() {
-    let plans = size(1, 12);
-    let mut points = 0;
-    for seed in 2_000..2_000 + plans {
+    let mut counts = Counts::default();
+    for seed in 2_000..2_000 + size(1, 12) {
         let plan = Arc::new(random_plan(seed, Family::Timeless, 7));
-        let whole = play(&plan, seed, &[]);
-        for first in 1..=whole.points[0] {
-            let once = play(&plan, seed, &[first]);
-            for second in 1..=once.points[1] {
-                let played = play(&plan, seed, &[first, second]);
-                check_played(&played);
-                same_end(seed, &[first, second], &whole, &played);
-                points += 1;
-            }
-        }
+        counts.play((seed, &plan), nothing(seed), &[Pick::ALL; 2], &mut same_end(seed));
     }
-    tell("twice", plans, points);
+    counts.tell("twice");
 }

@@ -1,11 +1,16 @@
 //! Groups and loops for plans of tests.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::build::{Build, expr, plan, step};
 use crate::id::StepId;
-use crate::plan::{Group, Items, Loop, Plan, Pool, Repeat, Rounds, Step, begin_of};
-use crate::words::OnFailure;
+use crate::plan::{
+    Asked, Group, Include, Items, Loop, Plan, Pool, Repeat, Rounds, Step, begin_of, map_ids,
+};
+use crate::text::Templated;
+use crate::words::{InputType, OnFailure};
 
 /// The beginning and the end of a group around these steps.
 pub(super) fn group(id: &str, inside: Vec<Step>) -> Vec<Step> {
@@ -38,6 +43,39 @@ pub(super) fn each(
     enclose(id, all, Some((ends, Loop { max_parallel, max_failures, items: None, rounds: None })))
 }
 
+/// An included runbook of these steps. `given` is its input that is only known when it begins.
+pub(super) fn included(id: &str, given: &str, inside: Vec<Step>) -> Vec<Step> {
+    let mut steps = group(id, inside);
+    let text = json!({ "given": given });
+    steps[0].with = Templated::parse(&text).expect("a template");
+    let last = steps.len() - 1;
+    for step in &mut steps[1..last] {
+        step.include.get_or_insert_with(|| StepId::from(id));
+        if let Some(undo) = &mut step.undo {
+            undo.include.get_or_insert_with(|| StepId::from(id));
+        }
+    }
+    steps
+}
+
+/// What the included runbooks of tests read.
+fn include() -> Include {
+    Include {
+        runbook: "part".to_owned(),
+        environment: "default".to_owned(),
+        inputs: BTreeMap::from([("site".to_owned(), json!("west"))]),
+        asked: vec![Asked {
+            name: "given".to_owned(),
+            kind: InputType::String,
+            description: None,
+            default: None,
+            choices: None,
+            pattern: None,
+        }],
+        values: BTreeMap::from([("zone".to_owned(), json!(1))]),
+    }
+}
+
 fn enclose(id: &str, inside: Vec<Step>, each: Option<(Vec<StepId>, Loop)>) -> Vec<Step> {
     let end_id = StepId::from(id);
     let begin_id = begin_of(&end_id);
@@ -47,15 +85,8 @@ fn enclose(id: &str, inside: Vec<Step>, each: Option<(Vec<StepId>, Loop)>) -> Ve
     steps[0].opens = Some(end_id.clone());
     let mut of = Vec::new();
     for mut step in inside {
-        if each.is_none() && is_direct(&step) {
-            let rename = |other: &mut StepId| *other = StepId::from(format!("{id}/{other}"));
-            step.needs.iter_mut().for_each(rename);
-            step.after.iter_mut().for_each(rename);
-            step.closes.iter_mut().for_each(rename);
-            rename(&mut step.id);
-            if let Some(undo) = &mut step.undo {
-                undo.id = StepId::from(format!("{}!undo", step.id));
-            }
+        if each.is_none() {
+            map_ids(&mut step, &|other| *other = StepId::from(format!("{id}/{other}")));
         }
         if is_direct(&step) {
             step.inside = Some(end_id.clone());
@@ -99,6 +130,8 @@ pub(super) fn plan_of(steps: Vec<Vec<Step>>) -> Plan {
     for (name, capacity) in windows {
         plan.pools.insert(name, Pool { capacity });
     }
+    let ends = plan.every_step().filter_map(|step| step.include.clone());
+    plan.includes = ends.map(|end| (end, include())).collect();
     plan
 }
 

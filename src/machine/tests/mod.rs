@@ -21,6 +21,9 @@ mod rules_waits;
 mod speed;
 mod world;
 
+pub(crate) use play::{Left, Pick, Played, Setting, check_played, ended_everywhere};
+pub(crate) use world::{Says, Weather, World};
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -35,7 +38,7 @@ pub(crate) type Told = (Arc<Plan>, Vec<Event>, BTreeMap<String, StepState>);
 pub(crate) fn played(seed: u64, point: Option<u64>) -> Option<Told> {
     let plan = Arc::new(random::random_plan(seed, random::Family::Ending, 8));
     let crashes: Vec<u64> = point.into_iter().collect();
-    let played = play::play_on(&plan, seed, &crashes, true);
+    let played = play::play_anew(&plan, seed, &crashes);
     let reached = point.is_none_or(|point| played.points[0] >= point);
     reached.then_some((plan, played.journal, played.states))
 }

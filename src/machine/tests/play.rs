@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::build::{START_S, actor, now, run_started};
@@ -13,52 +14,142 @@ use crate::machine::{Effect, Ending, Input, Launch, LaunchKind, Machine, Session
 use crate::plan::{Plan, Step};
 
 /// What a run that was played to its end leaves.
-#[derive(Debug)]
-pub(super) struct Played {
+#[derive(Clone)]
+pub(crate) struct Played {
     /// The plan, with the elements that were found.
-    pub(super) plan: Arc<Plan>,
-    pub(super) states: BTreeMap<String, StepState>,
-    pub(super) verdict: Verdict,
-    pub(super) world: World,
-    pub(super) journal: Vec<Event>,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) states: BTreeMap<String, StepState>,
+    pub(crate) verdict: Verdict,
+    pub(crate) world: World,
+    pub(crate) journal: Vec<Event>,
     /// Instants at which each session could have been ended.
-    pub(super) points: Vec<u64>,
+    pub(crate) points: Vec<u64>,
 }
 
 impl Played {
     /// What the journal tells of a step, or of everything.
-    pub(super) fn story(&self, id: &str) -> String {
-        let about = self.journal.iter().filter_map(|event| {
-            let json = serde_json::to_value(&event.kind).ok()?;
-            let text = json.to_string();
-            let resumed = json["type"] == "run_resumed";
-            (resumed || id.is_empty() || text.contains(&format!("\"{id}\""))).then_some(text)
-        });
-        about.collect::<Vec<_>>().join("\n    ")
+    pub(crate) fn story(&self, id: &str) -> String {
+        story(&self.journal, id)
+    }
+}
+
+fn story(journal: &[Event], id: &str) -> String {
+    let about = journal.iter().filter_map(|event| {
+        let json = serde_json::to_value(&event.kind).ok()?;
+        let text = json.to_string();
+        let resumed = json["type"] == "run_resumed";
+        (resumed || id.is_empty() || text.contains(&format!("\"{id}\""))).then_some(text)
+    });
+    about.collect::<Vec<_>>().join("\n    ")
+}
+
+/// A plan, and what its runs are played with.
+#[derive(Clone, Copy)]
+pub(crate) struct Setting<'a> {
+    /// Which it is, for whoever has to play it again.
+    pub(crate) name: &'a str,
+    pub(crate) plan: &'a Arc<Plan>,
+    /// What a journal gives back of what was written to it.
+    pub(crate) reread: &'a dyn Fn(&[Event]) -> Vec<Event>,
+}
+
+/// Of the instants at which a session can be ended, which ones are: every `every`-th, from `first`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pick {
+    pub(crate) first: u64,
+    pub(crate) every: u64,
+}
+
+impl Pick {
+    pub(crate) const ALL: Self = Self { first: 1, every: 1 };
+
+    fn takes(self, point: u64) -> bool {
+        point >= self.first && (point - self.first).is_multiple_of(self.every)
+    }
+}
+
+/// What is left of a run: before its beginning, or after `dr` died.
+#[derive(Clone)]
+pub(crate) struct Left {
+    /// The instant at which each session so far was ended; one that ended by itself has none.
+    crashes: Vec<u64>,
+    journal: Rc<Vec<Event>>,
+    /// How much of the journal is left.
+    length: usize,
+    world: World,
+    ms: u64,
+    /// Whether it is begun anew once it is taken back, by trying again what failed.
+    anew: bool,
+}
+
+impl Left {
+    /// Nothing was done yet.
+    pub(crate) fn nothing(world: World) -> Self {
+        Self { crashes: Vec::new(), journal: Rc::default(), length: 0, world, ms: 0, anew: false }
+    }
+
+    pub(super) fn begun_anew(self) -> Self {
+        Self { anew: true, ..self }
     }
 }
 
 /// Plays a run against the world. Session `n` is ended at instant `crashes[n]`: before the write of
-/// a batch, after the write of some of it, after its sync.
+/// a batch, after the write of some of it, after its sync, after some of what follows.
 pub(super) fn play(plan: &Arc<Plan>, seed: u64, crashes: &[u64]) -> Played {
-    play_on(plan, seed, crashes, false)
+    let name = format!("seed {seed}");
+    let setting = Setting { name: &name, plan, reread: &<[Event]>::to_vec };
+    go_on(&setting, Left::nothing(World::new(seed)), crashes, None).0
 }
 
-/// The same; a run that was taken back may be begun anew once, by trying again what failed.
-pub(super) fn play_on(plan: &Arc<Plan>, seed: u64, crashes: &[u64], anew: bool) -> Played {
-    let _told = Told(seed, crashes);
-    let mut world = World::new(seed);
-    let mut journal = Vec::new();
+/// The same; a run that was taken back is begun anew once, by trying again what failed.
+pub(super) fn play_anew(plan: &Arc<Plan>, seed: u64, crashes: &[u64]) -> Played {
+    let name = format!("seed {seed}, begun anew");
+    let setting = Setting { name: &name, plan, reread: &<[Event]>::to_vec };
+    go_on(&setting, Left::nothing(World::new(seed)).begun_anew(), crashes, None).0
+}
+
+/// Plays a run as it goes, and then again and again, ended at each instant of `picks[0]`; each of
+/// these is ended at every instant of `picks[1]` once it goes on, and so forth. `seen` gets each of
+/// them with where it was ended. How many there were.
+pub(crate) fn ended_everywhere(
+    setting: &Setting<'_>,
+    left: Left,
+    picks: &[Pick],
+    seen: &mut dyn FnMut(&[u64], &Played),
+) -> u64 {
+    let crashes = left.crashes.clone();
+    let (played, ends) = go_on(setting, left, &[], picks.first().copied());
+    seen(&crashes, &played);
+    let further = |left| ended_everywhere(setting, left, &picks[1..], seen);
+    1 + ends.into_iter().map(further).sum::<u64>()
+}
+
+/// Goes on with what is left, until the run is over. Also what would be left if `dr` had died at
+/// each instant of `pick`.
+pub(crate) fn go_on(
+    setting: &Setting<'_>,
+    left: Left,
+    crashes: &[u64],
+    pick: Option<Pick>,
+) -> (Played, Vec<Left>) {
+    let Left { crashes: mut before, journal, length, mut world, mut ms, mut anew } = left;
+    let mut told = Told(setting.name, Vec::new());
+    let mut journal = journal[..length].to_vec();
     let mut points = Vec::new();
-    let mut ms = 0;
-    let mut anew = anew;
+    let mut ends: Vec<Left> = Vec::new();
     let mut requests = Vec::new();
     for session in 0.. {
         assert!(session < 50, "it never ends");
+        told.1 = [&before[..], &crashes[..session.min(crashes.len())]].concat();
         let crash = crashes.get(session).copied();
-        let mut player = Player::new(plan, &mut world, journal, ms, crash);
+        let mut player = Player::new(setting, &mut world, &journal, ms, crash);
+        player.pick = pick;
         let ending = player.session(std::mem::take(&mut requests));
-        let Player { machine, durable, points: reached, ms: at, .. } = player;
+        let Player { machine, durable, points: reached, ms: at, left, .. } = player;
+        ends.extend(left.into_iter().map(|(point, length, world, ms)| {
+            let crashes = before.iter().copied().chain([point]).collect();
+            Left { crashes, journal: Rc::default(), length, world, ms: ms + 5_000, anew }
+        }));
         points.push(reached);
         journal = durable;
         ms = at + 5_000;
@@ -82,6 +173,7 @@ pub(super) fn play_on(plan: &Arc<Plan>, seed: u64, crashes: &[u64], anew: bool) 
                         signed: None,
                     })
                     .collect();
+                before.push(u64::MAX);
             }
             Some(Ending::Verdict(verdict)) => {
                 world.settle(u64::MAX);
@@ -91,7 +183,12 @@ pub(super) fn play_on(plan: &Arc<Plan>, seed: u64, crashes: &[u64], anew: bool) 
                 };
                 let plan = Arc::clone(&machine.graph.plan);
                 let states = plan.steps.iter().map(state).collect();
-                return Played { plan, states, verdict, world, journal, points };
+                // What is left of a session is always a beginning of what it wrote.
+                let whole = Rc::new(journal.clone());
+                for left in &mut ends {
+                    left.journal = Rc::clone(&whole);
+                }
+                return (Played { plan, states, verdict, world, journal, points }, ends);
             }
         }
     }
@@ -99,13 +196,13 @@ pub(super) fn play_on(plan: &Arc<Plan>, seed: u64, crashes: &[u64], anew: bool) 
 }
 
 /// Says what was played when it ends in a panic.
-struct Told<'a>(u64, &'a [u64]);
+struct Told<'a>(&'a str, Vec<u64>);
 
 impl Drop for Told<'_> {
     #[expect(clippy::print_stderr, reason = "the way to play it again")]
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("played with seed {} and ended at {:?}", self.0, self.1);
+            eprintln!("played {} and ended at {:?}", self.0, self.1);
         }
     }
 }
@@ -118,6 +215,10 @@ enum Due {
 
 struct Player<'a> {
     plan: &'a Arc<Plan>,
+    pick: Option<Pick>,
+    /// Instants at which it could have been ended, and what would be left: how much of the journal,
+    /// the world, and when that was.
+    left: Vec<(u64, usize, World, u64)>,
     world: &'a mut World,
     machine: Machine,
     shadow: Machine,
@@ -135,15 +236,18 @@ struct Player<'a> {
 
 impl<'a> Player<'a> {
     fn new(
-        plan: &'a Arc<Plan>,
+        setting: &Setting<'a>,
         world: &'a mut World,
-        journal: Vec<Event>,
+        journal: &[Event],
         ms: u64,
         crash: Option<u64>,
     ) -> Self {
+        let plan = setting.plan;
         let machine = || Machine::new(Arc::clone(plan)).expect("a plan");
         let mut player = Self {
             plan,
+            pick: None,
+            left: Vec::new(),
             world,
             machine: machine(),
             shadow: machine(),
@@ -158,7 +262,7 @@ impl<'a> Player<'a> {
             flying: BTreeMap::new(),
             unwinds: false,
         };
-        for event in journal {
+        for event in (setting.reread)(journal) {
             let input = || Input::Replayed(Box::new(event.clone()));
             let nothing = player.machine.handle(now(ms), input());
             assert!(nothing.is_empty());
@@ -211,29 +315,21 @@ impl<'a> Player<'a> {
             .map(|(live, record)| live.holds || matches!(record.stage, Stage::Running(_)))
             .collect();
         let effects = self.machine.handle(now(self.ms), input);
-        let appended: Vec<&Event> = effects
-            .iter()
-            .filter_map(|effect| match effect {
-                Effect::Append(event) => Some(&**event),
-                _ => None,
-            })
-            .collect();
-        if !appended.is_empty() {
-            for written in 0..=appended.len() {
-                self.points += 1;
-                if self.crash == Some(self.points) {
-                    let survivors: Vec<_> = appended[..written].iter().copied().cloned().collect();
-                    for event in survivors {
-                        self.record(event);
-                    }
-                    return Fed::Crashed;
-                }
-            }
+        let appended = effects.iter().filter_map(|effect| match effect {
+            Effect::Append(event) => Some((**event).clone()),
+            _ => None,
+        });
+        let appended: Vec<Event> = appended.collect();
+        if !appended.is_empty() && self.may_end() {
+            return Fed::Crashed;
         }
-        for event in appended.into_iter().cloned().collect::<Vec<_>>() {
+        for event in appended {
             let replayed = Input::Replayed(Box::new(event.clone()));
             assert!(self.shadow.handle(now(self.ms), replayed).is_empty());
             self.record(event);
+            if self.may_end() {
+                return Fed::Crashed;
+            }
         }
         assert_eq!(self.machine.state, self.shadow.state, "replaying is living");
         let mut launched = Vec::new();
@@ -242,6 +338,9 @@ impl<'a> Player<'a> {
             match effect {
                 Effect::Append(_) | Effect::StopAttempt(_) => {}
                 Effect::Launch(launch) => {
+                    if !launched.is_empty() && self.may_end() {
+                        return Fed::Crashed;
+                    }
                     launched.push(self.launch(&launch));
                 }
                 Effect::SetTimer { timer, at } => {
@@ -258,6 +357,17 @@ impl<'a> Player<'a> {
         launched.retain(|&step| !held.get(step as usize).is_some_and(|held| *held));
         self.check_slots(&launched);
         ending.map_or(Fed::On, Fed::Ended)
+    }
+
+    /// An instant at which `dr` may die. Whether it does.
+    fn may_end(&mut self) -> bool {
+        self.points += 1;
+        if self.pick.is_some_and(|pick| pick.takes(self.points)) {
+            let mut world = self.world.clone();
+            world.crash();
+            self.left.push((self.points, self.durable.len(), world, self.ms));
+        }
+        self.crash == Some(self.points)
     }
 
     /// Writes down what is durable, and that nothing of it is ever lost.
@@ -295,13 +405,15 @@ impl<'a> Player<'a> {
         let step = graph.step(graph.find(id).expect("a step"));
         self.check_unwinding(launch);
         for need in &step.needs {
-            assert!(self.met.contains(need.as_str()), "`{id}` runs before `{need}` is durable");
+            let met = self.met.contains(need.as_str());
+            let told = || story(&self.durable, "");
+            assert!(met, "`{id}` runs before `{need}` is durable:\n    {}", told());
         }
         for other in &step.after {
             let state = self.shadow.step_state(other.as_str()).expect("a step");
             assert!(state.is_over(), "`{id}` runs before `{other}` is over");
         }
-        let (at, result) = self.world.perform(&self.machine.graph.plan, launch, self.ms);
+        let (at, result) = self.world.perform(&self.machine, now(self.ms), launch);
         self.later(at, Due::Back(launch.ticket, result));
         // A check before an undo speaks of the step that may have to be taken back.
         let index = self.machine.session.flights[&launch.ticket].step;
@@ -373,16 +485,21 @@ impl<'a> Player<'a> {
     fn people(&mut self) {
         let graph = Arc::clone(&self.machine.graph);
         for step in 0..graph.len() as Index {
-            let id = graph.step(step).id.clone();
             let record = self.machine.state.record(step);
+            if !matches!(record.stage, Stage::Gate | Stage::Asked(_)) {
+                continue;
+            }
+            let id = graph.step(step).id.clone();
             let asks: Vec<(RequestKind, String)> = match record.stage {
                 Stage::Gate => {
                     let approved = record.gate.as_ref().map_or(0, |gate| gate.approved_by.len());
-                    let user = ["bob", "carol", "dave"][approved];
+                    let gate = graph.step(step).approve.as_ref();
+                    let named = gate.and_then(|gate| gate.from.get(approved)).cloned();
+                    let user = named.unwrap_or_else(|| ["bob", "carol", "dave"][approved].into());
                     if self.world.opens(id.as_str()) {
-                        vec![(RequestKind::Approve, user.to_owned())]
+                        vec![(RequestKind::Approve, user)]
                     } else {
-                        vec![(RequestKind::Reject, user.to_owned())]
+                        vec![(RequestKind::Reject, user)]
                     }
                 }
                 Stage::Asked(question) => {
@@ -407,7 +524,7 @@ impl<'a> Player<'a> {
                 ask,
                 by: actor(&user),
                 reason: Some("I looked".to_owned()),
-                inputs: BTreeMap::new(),
+                inputs: self.told_at(id, ask),
                 signed: None,
             };
             let waits = self
@@ -418,6 +535,16 @@ impl<'a> Player<'a> {
                 self.later(self.ms + 50, Due::Answer(request));
             }
         }
+    }
+
+    /// What whoever opens the gate of a step tells there.
+    fn told_at(&self, id: &StepId, ask: RequestKind) -> BTreeMap<String, serde_json::Value> {
+        let step = self.machine.graph.plan.step(id.as_str());
+        let gate = step.and_then(|step| step.approve.as_ref());
+        let gate = gate.filter(|_| ask == RequestKind::Approve);
+        let asked = gate.into_iter().flat_map(|gate| &gate.inputs);
+        let asked = asked.filter(|asked| asked.default.is_none());
+        asked.map(|asked| (asked.name.clone(), asked.example())).collect()
     }
 
     fn stages(&self) -> Vec<(String, Stage)> {
@@ -434,7 +561,7 @@ enum Fed {
 }
 
 /// What must hold of every run that was played.
-pub(super) fn check_played(played: &Played) {
+pub(crate) fn check_played(played: &Played) {
     let plan = &*played.plan;
     for step in &plan.steps {
         let id = step.id.as_str();
@@ -448,7 +575,8 @@ pub(super) fn check_played(played: &Played) {
             let most = 1 + played.journal.iter().filter(opened).count() as u32;
             assert!(count <= most, "`{id}` was done {count} times:\n{}", played.story(""));
         }
-        let acts = step.uses.is_some() && step.repeat.is_none();
+        let fails_well = step.expect_error.is_some();
+        let acts = step.uses.is_some() && step.repeat.is_none() && !fails_well;
         let asked = played.journal.iter().any(|event| {
             matches!(
                 &event.kind,
@@ -483,7 +611,7 @@ pub(super) fn check_played(played: &Played) {
         if let EventKind::QuestionAsked { step, question: Question::OutcomeUnknown, .. } =
             &event.kind
         {
-            let step = plan.step(step.as_str()).expect("a step");
+            let step = plan.step_or_undo(step.as_str()).expect("a step");
             assert!(!step.effect.is_repeatable(), "`{}` need not be asked about", step.id);
         }
     }

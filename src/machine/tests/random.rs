@@ -4,8 +4,9 @@ use std::hash::{Hash, Hasher};
 use dr_plugin::{Effect, Keyed};
 
 use super::build::{Build, expr, step};
-use super::groups::{each, later, plan_of};
+use super::groups::{each, included, later, plan_of};
 use crate::plan::{OnReject, Plan, Pool, Step};
+use crate::text::Templated;
 use crate::words::{Class, OnFailure, OnUnknown, Phase};
 
 /// A number that depends on nothing but its arguments.
@@ -35,7 +36,9 @@ pub(super) fn random_plan(seed: u64, family: Family, most: u64) -> Plan {
     if family == Family::Ending {
         add_closings(seed, &mut steps);
     }
-    let mut plan = plan_of(vec![steps, random_loop(seed, family)]);
+    let found = captured(seed, family);
+    let part = random_part(seed, family, &steps);
+    let mut plan = plan_of(vec![steps, found, random_loop(seed, family), part]);
     let run = 1 + dice(seed, "run", 4) as u32;
     plan.pools.insert("run".to_owned(), Pool { capacity: run });
     plan.pools.insert("api".to_owned(), Pool { capacity: 2 });
@@ -68,48 +71,139 @@ fn add_closings(seed: u64, steps: &mut Vec<Step>) {
     }
 }
 
-/// In half of all plans a loop over groups of two steps, behind the first step.
-fn random_loop(seed: u64, family: Family) -> Vec<Step> {
-    let roll = |what: &str, sides: u64| dice(seed, ("loop", what), sides);
-    if roll("is", 2) == 0 {
+/// What a loop goes over, if it is known when planning, written in the runbook, or captured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Elements {
+    Known,
+    Written,
+    Captured,
+}
+
+/// In half of all plans there is a loop.
+fn elements(seed: u64) -> Option<Elements> {
+    match dice(seed, "loop", 6) {
+        0 => Some(Elements::Known),
+        1 => Some(Elements::Written),
+        2 => Some(Elements::Captured),
+        _ => None,
+    }
+}
+
+/// The step that finds what a loop goes over.
+fn captured(seed: u64, family: Family) -> Vec<Step> {
+    if elements(seed) != Some(Elements::Captured) {
         return Vec::new();
     }
+    let effect = if dice(seed, "finds", 2) == 0 { Effect::Pure } else { Effect::Idempotent };
+    let list = if dice(seed, "few", 2) == 0 { "result.items" } else { "result.items + ['c']" };
+    let found = step("found").effect(effect).tries(3).output("list", list);
+    vec![found.on_failure(policy(family))]
+}
+
+/// What follows from a failure that stops others, where that may be.
+fn policy(family: Family) -> OnFailure {
+    if family == Family::Timeless { OnFailure::Continue } else { OnFailure::Halt }
+}
+
+/// A loop over groups, behind the first step.
+fn random_loop(seed: u64, family: Family) -> Vec<Step> {
+    let roll = |what: &str, sides: u64| dice(seed, ("loop", what), sides);
+    let Some(over) = elements(seed) else { return Vec::new() };
     // Whether too many fail before the last one begins depends on when they end.
     let bears = if family == Family::Timeless { 9 } else { roll("bears", 3) as u32 };
     let width = (roll("window", 2) == 0).then(|| 1 + roll("width", 2) as u32);
-    let ends = family == Family::Ending;
     let make = || {
-        let mut first = step("x").effect(Effect::Idempotent).tries(1 + roll("tries", 3) as u32);
-        let mut second = step("y").needs(&["x"]).effect(Effect::Once).keyed(Keyed::Job);
-        if ends && roll("undo", 3) > 0 {
-            (first, second) = (first.undo(), second.undo());
-        }
-        let mut steps = vec![first, second];
-        if ends && roll("closes", 2) == 0 {
-            steps.push(step("c").tries(3).closes("x", &["y"]));
-        }
-        if ends && roll("alone", 2) == 0 {
-            steps[1].on_failure = OnFailure::Undo;
-            steps[1].fails_group = true;
+        let mut steps = inner_steps(seed, "element", family);
+        if roll("part", 2) == 0 {
+            // The runbook that each element includes.
+            steps.extend(included("p", "{{ item }}", part_steps(seed, "inner", family)));
         }
         steps
     };
-    let elements = ["a", "b", "c"];
+    let names = ["a", "b", "c"];
     let count = 1 + roll("elements", 3) as usize;
-    let mut steps = if roll("known", 2) == 0 {
-        each("l", &elements[..count], (width, bears), make)
-    } else {
-        let from = serde_json::json!(elements[..count]).to_string().replace('"', "'");
-        later("l", &from, (width, bears), make)
+    let mut steps = match over {
+        Elements::Known => each("l", &names[..count], (width, bears), make),
+        Elements::Written => {
+            let from = serde_json::json!(names[..count]).to_string().replace('"', "'");
+            later("l", &from, (width, bears), make)
+        }
+        Elements::Captured => {
+            let mut steps = later("l", "steps.found.outputs.list", (width, bears), make);
+            steps[0].needs.push("found".into());
+            steps
+        }
     };
     if roll("behind", 2) == 0 {
         steps[0].needs.push("s0".into());
     }
-    if let Some(end) = steps.last_mut().filter(|_| family == Family::Timeless) {
-        end.on_failure = OnFailure::Continue;
+    let last = steps.len() - 1;
+    for end in [0, last] {
+        if family == Family::Timeless {
+            steps[end].on_failure = OnFailure::Continue;
+        }
     }
     steps.push(step("behind").needs(&["l"]).on_failure(OnFailure::Continue));
     steps
+}
+
+/// What a group does: one thing after the other, perhaps something to close, to take back, to ask.
+fn inner_steps(seed: u64, of: &str, family: Family) -> Vec<Step> {
+    let roll = |what: &str, sides: u64| dice(seed, (of, what), sides);
+    let ends = family == Family::Ending;
+    let mut first = step("x").effect(Effect::Idempotent).tries(1 + roll("tries", 3) as u32);
+    let mut second = step("y").needs(&["x"]).effect(Effect::Once).keyed(Keyed::Job);
+    if ends && roll("undo", 3) > 0 {
+        (first, second) = (first.undo(), second.undo());
+    }
+    if roll("gate", 6) == 0 {
+        second = second.gate(1, None, OnReject::Fail);
+    }
+    let mut steps = vec![first, second];
+    if ends && roll("closes", 2) == 0 {
+        steps.push(step("c").tries(3).closes("x", &["y"]));
+    }
+    if ends && roll("alone", 2) == 0 {
+        steps[1].on_failure = OnFailure::Undo;
+        steps[1].fails_group = true;
+    }
+    steps
+}
+
+/// What an included runbook does, with what it is given.
+fn part_steps(seed: u64, of: &str, family: Family) -> Vec<Step> {
+    let read =
+        serde_json::json!({ "for": "{{ inputs.given }} {{ inputs.site }} {{ values.zone }}" });
+    let read = Templated::parse(&read).expect("a template");
+    let mut steps = inner_steps(seed, of, family);
+    for step in &mut steps {
+        step.with = read.clone();
+        if let Some(undo) = &mut step.undo {
+            undo.with = read.clone();
+        }
+    }
+    steps[1].when = Some(expr("inputs.site == 'west' && inputs.given != ''"));
+    steps
+}
+
+/// In half of all plans an included runbook, which is given what another step found.
+fn random_part(seed: u64, family: Family, steps: &[Step]) -> Vec<Step> {
+    if dice(seed, "part", 2) == 0 {
+        return Vec::new();
+    }
+    // Who is only said to have been done gives nothing.
+    let is_sure = |step: &&Step| step.effect == Effect::Idempotent && !step.outputs.is_empty();
+    let source = steps.iter().find(is_sure);
+    let given = source
+        .map_or("nothing".to_owned(), |step| format!("n{{{{ steps.{}.outputs.n }}}}", step.id));
+    let mut part = included("part", &given, part_steps(seed, "part", family));
+    part[0].needs.extend(source.map(|step| step.id.clone()));
+    let last = part.len() - 1;
+    for end in [0, last] {
+        part[end].on_failure = policy(family);
+    }
+    part.push(step("home").needs(&["part"]).on_failure(OnFailure::Continue));
+    part
 }
 
 fn random_step(seed: u64, family: Family, number: u64) -> Step {

@@ -1,12 +1,53 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use dr_plugin::{CallError, Checked, Keyed};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::random::dice;
 use crate::event::{Purpose, Question, RequestKind};
-use crate::machine::{AttemptResult, Launch, LaunchKind};
-use crate::plan::{Plan, Step};
+use crate::machine::{AttemptResult, Launch, LaunchKind, Machine};
+use crate::plan::{Step, UNDO};
+use crate::time::Now;
+
+/// What systems say, where what they do is said elsewhere.
+pub(crate) trait Says {
+    /// What a call gives that did what it should. An error where that is an error.
+    fn works(&self, machine: &Machine, now: Now, launch: &Launch) -> Result<Value, CallError>;
+    /// What reading number `number` gives.
+    fn reading(&self, machine: &Machine, now: Now, launch: &Launch, number: u32) -> Value;
+    /// What a step's `check` reads.
+    fn check(&self, machine: &Machine, now: Now, launch: &Launch, done: bool) -> Value;
+    /// What a target says when it refuses.
+    fn refusal(&self) -> String;
+}
+
+/// What plans that are made up expect: numbers.
+struct Numbers;
+
+impl Says for Numbers {
+    fn works(&self, _: &Machine, _: Now, _: &Launch) -> Result<Value, CallError> {
+        Ok(json!({ "n": 1, "items": ["a", "b"] }))
+    }
+    fn reading(&self, _: &Machine, _: Now, _: &Launch, number: u32) -> Value {
+        json!({ "n": number })
+    }
+    fn check(&self, _: &Machine, _: Now, _: &Launch, done: bool) -> Value {
+        json!({ "done": done })
+    }
+    fn refusal(&self) -> String {
+        "it said no".to_owned()
+    }
+}
+
+/// How often things go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Weather {
+    /// Nothing can be relied on.
+    Rough,
+    /// Answers get lost and targets are busy, but what is asked is done in the end.
+    Fair,
+}
 
 /// What an attempt does to the world and what it says about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,9 +66,13 @@ enum Fate {
 
 /// Systems that are recovered: they count what is done to them, know jobs and tokens by their
 /// keys, and go on when `dr` dies.
-#[derive(Debug, Clone, Default)]
-pub(super) struct World {
+#[derive(Clone)]
+pub(crate) struct World {
     seed: u64,
+    weather: Weather,
+    says: Rc<dyn Says>,
+    /// A step that fails, whatever is tried.
+    failing: Option<String>,
     /// How often each step's action was applied.
     pub(super) effects: BTreeMap<String, u32>,
     /// Steps that were taken back.
@@ -49,61 +94,90 @@ struct Job {
 
 impl World {
     pub(super) fn new(seed: u64) -> Self {
-        Self { seed, ..Self::default() }
+        Self::that_says(seed, Weather::Rough, Rc::new(Numbers), None)
+    }
+
+    pub(crate) fn that_says(
+        seed: u64,
+        weather: Weather,
+        says: Rc<dyn Says>,
+        failing: Option<String>,
+    ) -> Self {
+        Self {
+            seed,
+            weather,
+            says,
+            failing,
+            effects: BTreeMap::new(),
+            undone: BTreeSet::new(),
+            arrived: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            readings: BTreeMap::new(),
+            pending: Vec::new(),
+        }
     }
 
     /// Performs a call; says when it comes back, and with what.
     pub(super) fn perform(
         &mut self,
-        plan: &Plan,
+        machine: &Machine,
+        now: Now,
         launch: &Launch,
-        ms: u64,
     ) -> (u64, AttemptResult) {
+        let ms = now.elapsed_ms;
         let id = launch.step.to_string();
         let key = (id.clone(), launch.attempt);
-        let ends = ms + 100 + dice(self.seed, (&key, "takes"), 4_000);
-        let of = id.strip_suffix("!undo").unwrap_or(&id);
-        let step = plan.step(of).expect("a step");
+        let of = id.strip_suffix(UNDO).unwrap_or(&id);
+        let step = machine.graph.plan.step(of).expect("a step");
+        let says = Rc::clone(&self.says);
+        let said = |works| {
+            if works { says.works(machine, now, launch) } else { Err(refused(&*says)) }
+        };
         match (launch.kind, launch.purpose) {
             (LaunchKind::Check, _) => {
-                (ms + 20, AttemptResult::Checked(Ok(self.check(&id, &key, ms))))
+                let found = match self.check(step, &id, &key, ms) {
+                    Checked::Done(_) => Checked::Done(said(true).ok()),
+                    found => found,
+                };
+                (ms + 20, AttemptResult::Checked(Ok(found)))
             }
             (_, Purpose::Check) => {
-                let done = self.is_done(of);
-                (ms + 30, AttemptResult::Applied(Ok(json!({ "done": done }))))
+                let reads = self.says.check(machine, now, launch, self.is_done(of));
+                (ms + 30, AttemptResult::Applied(Ok(reads)))
+            }
+            (_, Purpose::Repeat | Purpose::Validate) if self.fails(&id) => {
+                (ms + 40, AttemptResult::Applied(said(false)))
             }
             (_, Purpose::Repeat | Purpose::Validate) => {
                 let reading = self.readings.entry(id).or_default();
                 *reading += 1;
-                (ms + 40, AttemptResult::Applied(Ok(json!({ "n": *reading }))))
+                let reads = self.says.reading(machine, now, launch, *reading);
+                (ms + 40, AttemptResult::Applied(Ok(reads)))
             }
-            (_, Purpose::Undo) => self.undo(step, &key, ms),
+            (_, Purpose::Undo) => {
+                let back = ms + 100 + dice(self.seed, (&key, "takes"), 2_000);
+                let works = dice(self.seed, (of, "undo"), 8) > 0 && !self.fails(&id);
+                let said = said(works);
+                if works {
+                    self.effects.remove(of);
+                    self.undone.insert(of.to_owned());
+                }
+                (back, AttemptResult::Applied(said))
+            }
             _ if step.keyed != Keyed::Never && self.jobs.contains_key(&key) => {
-                let job = self.jobs[&key].clone();
-                (job.ends_ms.max(ms + 10), AttemptResult::Applied(answer(job.works)))
+                let job = &self.jobs[&key];
+                (job.ends_ms.max(ms + 10), AttemptResult::Applied(said(job.works)))
             }
-            _ => self.apply(step, &key, ms, ends),
+            _ => {
+                let (back, error) = self.apply(step, &key, ms);
+                (back, AttemptResult::Applied(error.map_or_else(|| said(true), Err)))
+            }
         }
     }
 
-    /// Takes back whatever was done, however often.
-    fn undo(&mut self, step: &Step, key: &(String, u32), ms: u64) -> (u64, AttemptResult) {
-        let back = ms + 100 + dice(self.seed, (key, "takes"), 2_000);
-        let works = dice(self.seed, (step.id.as_str(), "undo"), 8) > 0;
-        if works {
-            self.effects.remove(step.id.as_str());
-            self.undone.insert(step.id.to_string());
-        }
-        (back, AttemptResult::Applied(answer(works)))
-    }
-
-    fn apply(
-        &mut self,
-        step: &Step,
-        key: &(String, u32),
-        ms: u64,
-        ends: u64,
-    ) -> (u64, AttemptResult) {
+    /// When the call comes back, and its error if it does not say that all is well.
+    fn apply(&mut self, step: &Step, key: &(String, u32), ms: u64) -> (u64, Option<CallError>) {
+        let ends = ms + 100 + dice(self.seed, (key, "takes"), 4_000);
         let arrived = self.arrived.entry(key.clone()).or_default();
         *arrived += 1;
         let fate = self.fate(step, key, self.arrived[key] > 1);
@@ -121,29 +195,36 @@ impl World {
                 self.pending.push((ends, key.0.clone(), survives));
             }
         }
-        let result = match fate {
-            Fate::Done => answer(true),
-            Fate::Refused => answer(false),
-            Fate::Busy => Err(CallError::transient("busy", "it is busy")),
+        let error = match fate {
+            Fate::Done => None,
+            Fate::Refused => Some(refused(&*self.says)),
+            Fate::Busy => Some(CallError::transient("busy", "it is busy")),
             Fate::LostDone | Fate::LostNotDone => {
-                Err(CallError::unknown("connection_lost", "the connection was lost"))
+                Some(CallError::unknown("connection_lost", "the connection was lost"))
             }
         };
         let back = if fate == Fate::LostNotDone { ms + 500 } else { ends };
-        (back, AttemptResult::Applied(result))
+        (back, error)
     }
 
     fn fate(&self, step: &Step, key: &(String, u32), again: bool) -> Fate {
-        let fate = match dice(self.seed, (key, "fate"), 20) {
-            0..=1 => Fate::Busy,
-            2 => Fate::Refused,
-            3..=4 => Fate::LostDone,
-            5..=6 => Fate::LostNotDone,
+        if self.fails(&key.0) {
+            return Fate::Refused;
+        }
+        let fate = match (self.weather, dice(self.seed, (key, "fate"), 20)) {
+            (Weather::Rough, 0..=1) => Fate::Busy,
+            (Weather::Rough, 2) => Fate::Refused,
+            (Weather::Fair, 0..=2) if key.1 < step.retry.attempts => Fate::Busy,
+            (_, 3..=4) => Fate::LostDone,
+            (_, 5..=6) => Fate::LostNotDone,
             _ => Fate::Done,
         };
         match fate {
             // A further attempt, which such a step gets, would meet another fate.
-            Fate::LostNotDone if step.effect.is_repeatable() => Fate::Busy,
+            Fate::LostNotDone if step.effect.is_repeatable() => match self.weather {
+                Weather::Rough => Fate::Busy,
+                Weather::Fair => Fate::Done,
+            },
             Fate::LostNotDone if again => Fate::Done,
             // What is forgotten is launched under another key, and so meets another fate.
             Fate::Refused | Fate::Busy | Fate::LostNotDone
@@ -160,14 +241,22 @@ impl World {
         dice(self.seed, (id, "forgetful"), 5) == 0
     }
 
-    fn check(&self, id: &str, key: &(String, u32), ms: u64) -> Checked {
+    fn fails(&self, id: &str) -> bool {
+        self.failing.as_deref() == Some(id)
+    }
+
+    fn check(&self, step: &Step, id: &str, key: &(String, u32), ms: u64) -> Checked {
         if self.is_forgetful(id) {
             return Checked::CannotTell("the host was restarted".to_owned());
+        }
+        if step.keyed == Keyed::Never {
+            // It looks at its target, and not for a key.
+            return if self.is_done(id) { Checked::Done(None) } else { Checked::NotDone };
         }
         match self.jobs.get(key) {
             None => Checked::NotDone,
             Some(job) if job.ends_ms > ms || !job.works => Checked::Running,
-            Some(_) => Checked::Done(Some(json!({ "n": 1 }))),
+            Some(_) => Checked::Done(None),
         }
     }
 
@@ -214,10 +303,11 @@ impl World {
 
     /// What people say at the gate of a step.
     pub(super) fn opens(&self, id: &str) -> bool {
-        dice(self.seed, (id, "gate"), 4) > 0
+        let sides = if self.weather == Weather::Fair { 12 } else { 4 };
+        dice(self.seed, (id, "gate"), sides) > 0
     }
 }
 
-fn answer(works: bool) -> Result<serde_json::Value, CallError> {
-    if works { Ok(json!({ "n": 1 })) } else { Err(CallError::permanent("exit_1", "it said no")) }
+fn refused(says: &dyn Says) -> CallError {
+    CallError::permanent("exit_1", says.refusal())
 }
