@@ -183,6 +183,12 @@ impl Machine {
         std::mem::take(&mut self.effects)
     }
 
+    /// The plan, with the elements that loops have found so far.
+    #[must_use]
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.graph.plan
+    }
+
     /// Number of records that the journal has, as far as the machine knows.
     #[must_use]
     pub fn count(&self) -> u64 {

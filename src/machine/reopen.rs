@@ -177,7 +177,9 @@ impl State {
         let mut failing = vec![false; graph.len()];
         for &end in &graph.order {
             let Some(group) = &graph.step(end).group else { continue };
-            if self.stage(end).is_over() || !self.has_begun(graph, end) {
+            // A round that fails may only mean "not yet".
+            let in_rounds = graph.step(end).rounds().is_some();
+            if in_rounds || self.stage(end).is_over() || !self.has_begun(graph, end) {
                 continue;
             }
             let bears = group.each.as_ref().map_or(0, |each| each.max_failures as usize);

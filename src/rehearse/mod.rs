@@ -8,6 +8,9 @@
 
 mod faults;
 mod guess;
+#[cfg(test)]
+mod imagined;
+mod results;
 mod run;
 mod sample;
 mod script;
@@ -17,6 +20,8 @@ mod slots;
 mod world;
 
 pub use faults::{Fault, Faults, Trouble, Undefined, faults};
+#[cfg(test)]
+pub(crate) use imagined::Imagined;
 pub use run::{Rehearsed, Wanted, rehearse};
 pub use script::{
     Duration, Failure, GateAnswer, How, QuestionAnswer, Script, ScriptError, Scripted,

@@ -2,7 +2,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dr_plugin::CallError;
-use serde_json::{Value, json};
 
 use super::guess::Guesser;
 use super::script::{GateAnswer, QuestionAnswer, Script, answer};
@@ -15,9 +14,8 @@ use crate::journal::{Head, JournalError, Masker, MemoryStorage, Writer, decode};
 use crate::machine::{
     AttemptResult, Effect, Ending, Input, Launch, Machine, PlanFault, Session, Ticket, Timer,
 };
-use crate::plan::{self, Plan};
+use crate::plan::Plan;
 use crate::time::{Now, Timestamp};
-use crate::words::InputType;
 
 /// When every rehearsal begins that is not told otherwise: a Tuesday night.
 pub const START: &str = "2030-01-01T02:00:00Z";
@@ -400,7 +398,7 @@ impl<'a> Simulation<'a> {
         let told = gate.filter(|_| ask == RequestKind::Approve).map(|gate| gate.inputs.iter());
         let told = told.into_iter().flatten().filter(|asked| asked.default.is_none());
         Request {
-            inputs: told.map(|asked| (asked.name.clone(), told_at_a_gate(asked))).collect(),
+            inputs: told.map(|asked| (asked.name.clone(), asked.example())).collect(),
             signed: None,
             id: RequestId::from(format!("rehearsed-{}", self.numbers)),
             step: Some(step.clone()),
@@ -409,23 +407,6 @@ impl<'a> Simulation<'a> {
             reason: matches!(ask, RequestKind::AssumeDone | RequestKind::Skip)
                 .then(|| "rehearsed".to_owned()),
         }
-    }
-}
-
-/// What somebody might tell at a gate.
-fn told_at_a_gate(asked: &plan::Asked) -> Value {
-    if let Some(choice) = asked.choices.iter().flatten().next() {
-        return choice.clone();
-    }
-    match asked.kind {
-        InputType::String => json!("rehearsed"),
-        InputType::Integer => json!(1),
-        InputType::Number => json!(1.0),
-        InputType::Boolean => json!(true),
-        InputType::Duration => json!({ "$duration": 60_000 }),
-        InputType::Timestamp => json!({ "$time": "2026-01-06T02:00:00Z" }),
-        InputType::List => json!([]),
-        InputType::Map => json!({}),
     }
 }
 

@@ -4,17 +4,16 @@
 
 use std::collections::BTreeMap;
 
-use dr_plugin::{CallError, Checked, ErrorClass, Keyed};
-use serde_json::{Value, json};
+use dr_plugin::{CallError, Checked, Keyed};
+use serde_json::Value;
 
-use super::guess::{Goal, Guess, Guesser};
+use super::guess::{Goal, Guesser};
+use super::results::Results;
 use super::script::{Failure, How, Script};
-use super::slots::literals;
 use crate::event::Purpose;
 use crate::id::StepId;
 use crate::machine::{AttemptResult, Launch, LaunchKind, Machine, Unmet};
 use crate::plan::{Plan, Step};
-use crate::text::{Expr, MapNames};
 use crate::time::Now;
 
 /// What a probe takes, at most: longer ones are read again and again.
@@ -23,8 +22,6 @@ const READING_MS: u64 = 1_000;
 const NOT_YET: u64 = 1_000;
 /// The same where many runs are played, and how long each takes does not matter.
 pub(super) const FEW_NOT_YET: u64 = 20;
-/// Errors that are tried for one that an action has to fail with.
-const WANTED: usize = 4_000;
 /// What a check takes.
 const CHECK_MS: u64 = 200;
 /// How long after its limit an attempt is given up that does not end by itself.
@@ -44,7 +41,7 @@ pub(super) struct Unguessed {
 pub(super) struct World<'a> {
     plan: &'a Plan,
     script: &'a Script,
-    guesser: &'a Guesser,
+    results: Results<'a>,
     /// A failure of one step, until it is mended.
     pub(super) fault: Option<(StepId, Failure)>,
     /// Readings of a `repeat` that are "not yet", at most.
@@ -67,7 +64,7 @@ impl<'a> World<'a> {
         Self {
             plan,
             script,
-            guesser,
+            results: Results { script, guesser },
             fault: None,
             not_yet: NOT_YET,
             done: BTreeMap::new(),
@@ -101,7 +98,7 @@ impl<'a> World<'a> {
             }
             (_, Purpose::Check) => {
                 let goal = Goal::Check { done: self.is_done(id) };
-                let guess = self.guesser.guess(machine, now, id, step, goal, None);
+                let guess = self.results.guesser.guess(machine, now, id, step, goal, None);
                 (Some(ms + CHECK_MS), AttemptResult::Applied(Ok(guess.result)))
             }
             (LaunchKind::Undo, _) | (_, Purpose::Undo) => {
@@ -133,15 +130,14 @@ impl<'a> World<'a> {
         let (ends, error) = self.fate(launch, ms, self.takes(step, launch));
         let how = self.failure(launch).map(|failure| failure.how);
         let is_job = step.keyed == Keyed::Job;
-        if let (None, Some(expected)) = (&error, &step.expect_error)
-            && self.script.step(launch.step.as_str()).is_none_or(|it| it.result.is_none())
-            && let Some(error) = Self::wanted_error(expected)
+        if error.is_none()
+            && let Some(error) = self.results.wanted(step, launch)
         {
             return (ends, AttemptResult::Applied(Err(error)));
         }
         let Some(error) = error else {
             self.done.insert(key.0.clone(), true);
-            let guess = self.result(machine, now, step, launch);
+            let guess = self.results.guess(machine, now, step, launch, Goal::Holds);
             if !guess.unmet.is_empty() {
                 self.unguessed.push(Unguessed { step: launch.step.clone(), unmet: guess.unmet });
             }
@@ -154,7 +150,8 @@ impl<'a> World<'a> {
         };
         self.done.insert(key.0.clone(), how == Some(How::UnknownDone));
         if is_job && how == Some(How::UnknownDone) {
-            let result = Ok(self.result(machine, now, step, launch).result);
+            let guess = self.results.guess(machine, now, step, launch, Goal::Holds);
+            let result = Ok(guess.result);
             let ends_ms = ms + self.takes(step, launch);
             self.jobs.insert(key, Job { ends_ms, result });
         } else if is_job && error.code == "timeout" && how != Some(How::Hang) {
@@ -184,8 +181,7 @@ impl<'a> World<'a> {
         }
         let late = ms + each >= began + takes || count > self.not_yet;
         let goal = if late { Goal::Holds } else { Goal::NotYet };
-        let base = self.base(launch);
-        let mut guess = self.guesser.guess(machine, now, id, step, goal, base.as_ref());
+        let mut guess = self.results.guess(machine, now, step, launch, goal);
         if late && !guess.unmet.is_empty() {
             let known = self.unguessed.iter().any(|it| it.step == launch.step);
             if !known {
@@ -193,29 +189,14 @@ impl<'a> World<'a> {
                 self.unguessed.push(Unguessed { step: launch.step.clone(), unmet });
             }
         }
-        if !late && !not_yet(&guess) {
+        if !late && !guess.is_not_yet() {
             // It holds whatever is read, or cannot be read otherwise: then at its end.
-            let goal = Goal::Holds;
-            guess = self.guesser.guess(machine, now, id, step, goal, base.as_ref());
+            guess = self.results.guess(machine, now, step, launch, Goal::Holds);
             self.readings.insert(id.to_owned(), (began, self.not_yet));
             let ends = (began + takes).max(ms + 1);
             return (Some(ends), AttemptResult::Applied(Ok(guess.result)));
         }
         (Some(ms + each), AttemptResult::Applied(Ok(guess.result)))
-    }
-
-    fn result(&self, machine: &Machine, now: Now, step: &Step, launch: &Launch) -> Guess {
-        let base = self.base(launch);
-        let id = launch.step.as_str();
-        self.guesser.guess(machine, now, id, step, Goal::Holds, base.as_ref())
-    }
-
-    /// What is said of a result: by the script, or by an action that takes its result as argument.
-    fn base(&self, launch: &Launch) -> Option<Value> {
-        let scripted = self.script.step(launch.step.as_str());
-        let said = scripted.and_then(|scripted| scripted.result.clone());
-        let simulated = || launch.input.get("result").cloned();
-        said.or_else(|| simulated().filter(|_| launch.uses.plugin == "sim"))
     }
 
     fn failure(&self, launch: &Launch) -> Option<&Failure> {
@@ -227,25 +208,6 @@ impl<'a> World<'a> {
     fn takes(&self, step: &Step, launch: &Launch) -> u64 {
         let scripted = self.script.step(launch.step.as_str());
         scripted.and_then(|scripted| scripted.takes).map_or(step.estimate_ms, |takes| takes.0)
-    }
-
-    /// The error with which an action has to fail, made up of what the expression compares with.
-    fn wanted_error(expected: &Expr) -> Option<CallError> {
-        use ErrorClass as Class;
-        let words = literals(expected).into_iter().filter_map(|it| Some(it.as_str()?.to_owned()));
-        let mut codes: Vec<String> = words.collect();
-        codes.push("exit_1".to_owned());
-        let classes = [Class::Permanent, Class::Denied, Class::Transient, Class::Unknown];
-        let errors = codes.iter().flat_map(|code| {
-            codes.iter().flat_map(move |message| {
-                classes.map(|class| CallError::new(class, code.clone(), message.clone()))
-            })
-        });
-        let mut errors = errors.take(WANTED);
-        errors.find(|CallError { class, code, message, .. }| {
-            let error = json!({ "class": class, "code": code, "message": message });
-            expected.decide(&MapNames::new(json!({ "error": error }))).unwrap_or(false)
-        })
     }
 
     /// When an attempt that takes so long ends, and its error if it fails.
@@ -281,15 +243,10 @@ impl<'a> World<'a> {
             };
         }
         if self.is_done(&key.0) {
-            let guess = self.guesser.guess(machine, now, &key.0, step, Goal::Holds, None);
+            let guesser = self.results.guesser;
+            let guess = guesser.guess(machine, now, &key.0, step, Goal::Holds, None);
             return Checked::Done(Some(guess.result));
         }
         Checked::NotDone
     }
-}
-
-fn not_yet(guess: &Guess) -> bool {
-    use crate::machine::UnmetKind as Kind;
-    let plain = |it: &Unmet| it.why.is_none() && it.kind != Kind::Output;
-    !guess.unmet.is_empty() && guess.unmet.iter().all(plain)
 }
