@@ -3,6 +3,8 @@
 
 pub mod archive;
 mod audience;
+#[cfg(test)]
+mod crash_tests;
 pub mod files;
 #[cfg(test)]
 mod fold_tests;

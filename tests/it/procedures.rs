@@ -3,49 +3,32 @@
 
 use std::collections::BTreeSet;
 
+use dr_testkit::{SHIPPED, Shipped, VERSIONS};
 use serde_json::Value;
 
 use crate::secrets::with_identity;
 use crate::{dr, repository};
 
-/// A runbook, what to give it, the environments it has, and what its procedure numbers.
+/// A runbook, and what its procedure numbers.
 struct Procedure {
     file: &'static str,
-    inputs: &'static [&'static str],
-    /// What a rehearsal is told of systems that nobody can make up.
-    told: &'static [&'static str],
-    environments: [&'static str; 2],
     chapter: &'static str,
     numbers: &'static [&'static str],
 }
 
-const SNAPSHOTS: &str = r#"snapshots.result={exit_code: 0, stdout: '{"DBSnapshots": [{"Status": "available", "DBInstanceIdentifier": "publishing-api-db", "DBSnapshotIdentifier": "nightly", "SnapshotCreateTime": "2030-01-01T01:00:00Z"}]}'}"#;
-const BACKUPS: &str = r#"restore/backups.result={exit_code: 0, stdout: '{"items": [{"metadata": {"name": "nightly"}, "status": {"phase": "Completed", "startTimestamp": "2030-01-01T01:00:00Z"}}]}'}"#;
-const VERSIONS: &str = r#"state_versions.result={exit_code: 0, stdout: '{"Versions": [{"Key": "live/terraform.tfstate", "LastModified": "2030-01-01T01:00:00Z", "VersionId": "v1"}]}'}"#;
-const CERTIFICATE: &str = r#"certificate.result={exit_code: 0, stdout: "DNS:gitlab.example.com, DNS:gitlab-2.example.com"}"#;
-
 const PROCEDURES: [Procedure; 8] = [
     Procedure {
         file: "rds-restore.yaml",
-        inputs: &["app=publishing-api"],
-        told: &[SNAPSHOTS],
-        environments: ["production", "integration"],
         chapter: "R-1",
         numbers: &["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13"],
     },
     Procedure {
         file: "etcd-quorum-restore.yaml",
-        inputs: &[],
-        told: &["taken_at.at=2030-01-01T01:30:00Z"],
-        environments: ["production", "drill"],
         chapter: "R-2",
         numbers: &["1", "2", "3", "4", "5", "6", "7", "8"],
     },
     Procedure {
         file: "cluster-recovery.yaml",
-        inputs: &["scenario=cluster"],
-        told: &[BACKUPS],
-        environments: ["production", "drill"],
         chapter: "R-3",
         // A namespace, a whole cluster, its state file, the drill.
         numbers: &[
@@ -55,51 +38,38 @@ const PROCEDURES: [Procedure; 8] = [
     },
     Procedure {
         file: "velero-read-only-restore.yaml",
-        inputs: &["backup=nightly-20261119010000"],
-        told: &[],
-        environments: ["production", "drill"],
         chapter: "R-4",
         numbers: &["1", "2", "3", "4"],
     },
     Procedure {
         file: "geo-planned-failover.yaml",
-        inputs: &["operator_ip=192.0.2.7"],
-        told: &[CERTIFICATE],
-        environments: ["production", "drill"],
         chapter: "R-5",
         numbers: &["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14"],
     },
     Procedure {
         file: "mastodon-move.yaml",
-        inputs: &[],
-        told: &[],
-        environments: ["production", "drill"],
         chapter: "R-6",
         numbers: &["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"],
     },
     Procedure {
         file: "mysql-takeover.yaml",
-        inputs: &[],
-        told: &["replicas.result={exit_code: 0, stdout: db2}"],
-        environments: ["production", "drill"],
         chapter: "R-7",
         numbers: &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10"],
     },
     Procedure {
         file: "patroni-dc-failover.yaml",
-        inputs: &[],
-        told: &[],
-        environments: ["production", "drill"],
         chapter: "R-8",
         numbers: &["1", "2", "3", "4", "5", "6", "7", "8"],
     },
 ];
 
+fn shipped(file: &str) -> &'static Shipped {
+    SHIPPED.iter().find(|it| it.file == file).unwrap()
+}
+
 /// What a shipped runbook must be given.
 pub(crate) fn inputs_of(file: &str) -> Vec<&'static str> {
-    let of_part = ["context=live", "schedule=velero-allnamespacebackup"];
-    let none = if file.starts_with("parts/") { &of_part[..] } else { &[] };
-    let inputs = PROCEDURES.iter().find(|it| it.file == file).map_or(none, |it| it.inputs);
+    let inputs = shipped(file).inputs;
     inputs.iter().flat_map(|input| ["--input", input]).collect()
 }
 
@@ -113,11 +83,11 @@ fn holds(file: &'static str) {
     let procedure = PROCEDURES.iter().find(|it| it.file == file).unwrap();
     let dr = copied(file);
     dr.args(["check", "--strict", file]).run().code(0);
-    for environment in procedure.environments {
+    for environment in shipped(file).environments {
         let args = ["plan", file, "--history", "none", "--format", "json", "--env", environment];
         let planned = dr.args(args.into_iter().chain(inputs_of(file))).run().code(0);
         let plan: Value = serde_json::from_str(&planned.stdout).unwrap();
-        assert_eq!(plan["environment"], environment);
+        assert_eq!(plan["environment"], *environment);
     }
     let text = std::fs::read_to_string(repository(&format!("runbooks/{file}"))).unwrap();
     let sources = sources(&dr, procedure);
@@ -128,7 +98,7 @@ fn holds(file: &'static str) {
     assert_eq!(named, wanted, "{file}: every numbered step, and no other, is a construct");
     assert_eq!(hidden(&text), Vec::<String>::new(), "{file} hides logic in a shell");
     let args = ["rehearse", file, "--faults"].into_iter().chain(inputs_of(file));
-    let told = procedure.told.iter().flat_map(|told| ["--set", told]);
+    let told = shipped(file).told.iter().flat_map(|told| ["--set", told]);
     let rehearsed = dr.args(args.chain(told)).run().code(0);
     assert!(rehearsed.stdout.contains("there is a defined way on"), "{rehearsed}");
 }
@@ -176,7 +146,8 @@ fn cluster_recovery() {
 #[test]
 fn cluster_recovery_in_its_other_scenarios() {
     let dr = copied("cluster-recovery.yaml");
-    for (scenario, told) in [("scenario=namespace", BACKUPS), ("scenario=state_file", VERSIONS)] {
+    let [backups] = shipped("cluster-recovery.yaml").told else { panic!("one thing is told") };
+    for (scenario, told) in [("scenario=namespace", *backups), ("scenario=state_file", VERSIONS)] {
         let args = ["rehearse", "cluster-recovery.yaml", "--faults", "--set", told];
         let inputs = ["--input", scenario, "--input", "namespace=shop"];
         dr.args(args.into_iter().chain(inputs)).run().code(0).prints("there is a defined way on");
