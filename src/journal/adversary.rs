@@ -29,6 +29,15 @@ impl Trace {
         self.0.lock().unwrap().clone()
     }
 
+    /// What a crash of the machine would leave, at most: whatever was written, to the last byte.
+    pub(crate) fn written(&self) -> Vec<u8> {
+        let append = |op| match op {
+            Op::Append(bytes) => bytes,
+            Op::Sync | Op::Refused | Op::Other(_) => Vec::new(),
+        };
+        self.ops().into_iter().flat_map(append).collect()
+    }
+
     /// What a crash of the machine would leave, at least.
     pub(crate) fn durable(&self) -> Vec<u8> {
         let (mut written, mut durable) = (Vec::new(), 0);

@@ -100,38 +100,67 @@ async fn commands_run_once_each_and_a_failed_run_goes_on_where_it_failed() {
     assert!(counts.values().all(|count| *count == 1), "{counts:?}");
 }
 
+/// Whatever refuses a batch, and whether the least or the most of it is on the disk afterwards.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::print_stdout, reason = "the count is what is asked for")]
 async fn wherever_the_journal_fails_a_resume_finishes_the_run() {
-    for failing in 1..40 {
-        let world = World::new();
-        let folder = tempfile::tempdir().unwrap();
-        let plan = Arc::new(commands(folder.path(), 8, "true"));
-        let fault = crate::journal::adversary::Fault::Sync(libc::EIO);
-        let storage = world.adversary(Some((failing, fault)));
-        let journal = Writer::new(storage, Head::default(), Masker::default());
-        let machine = Machine::new(Arc::clone(&plan)).unwrap();
-        let (engine, _handle) = Engine::new(context(&world, &plan, journal), machine).unwrap();
-        let ended = engine.run(session()).await;
-        // Only what is durable survives.
-        std::fs::write(world.dir.journal(), world.trace.durable()).unwrap();
-        match ended {
-            Err(EngineError::Unrecorded { .. }) => {}
-            // It was over before the fault: there are no more batches to fail at.
-            Ok(ending) => {
-                assert_eq!(ending, Ending::Verdict(Verdict::Succeeded));
-                assert!(failing > 3, "a chain of two takes more batches");
-                return;
+    use crate::journal::adversary::{Fault, Trace};
+    let mut resumed = 0;
+    for fault in [
+        Fault::Write(0, libc::EIO),
+        Fault::Write(200, libc::ENOSPC),
+        Fault::Write(usize::MAX, libc::ENOSPC),
+        Fault::Sync(libc::EIO),
+        Fault::Sync(libc::ENOSPC),
+    ] {
+        for left in [Trace::durable, Trace::written] {
+            let mut failing = 1;
+            while fails_and_goes_on(failing, fault, left).await {
+                failing += 1;
+                resumed += 1;
             }
-            Err(other) => panic!("{other}"),
+            assert!(failing > 3, "a chain of two takes more batches");
         }
-        let (replay, journal) = reopen(&world.dir.journal(), false, Masker::default()).unwrap();
-        let machine = Machine::new(Arc::clone(&plan)).unwrap();
-        let mut context = context(&world, &plan, journal);
-        context.history = replay.records;
-        let (engine, _handle) = Engine::new(context, machine).unwrap();
-        let ending = engine.run(session()).await.unwrap();
-        assert_eq!(ending, Ending::Verdict(Verdict::Succeeded), "failed at batch {failing}");
-        assert_eq!(states(&world).len(), 8);
     }
-    panic!("the run never got to its end");
+    println!("{resumed} failed writes and syncs: each run was resumed and finished");
+}
+
+/// Whether the run came to its batch number `failing`, which fails; it is resumed and ends well.
+async fn fails_and_goes_on(
+    failing: usize,
+    fault: crate::journal::adversary::Fault,
+    left: fn(&crate::journal::adversary::Trace) -> Vec<u8>,
+) -> bool {
+    let world = World::new();
+    let folder = tempfile::tempdir().unwrap();
+    let plan = Arc::new(commands(folder.path(), 5, "true"));
+    let journal =
+        Writer::new(world.adversary(Some((failing, fault))), Head::default(), Masker::default());
+    let machine = Machine::new(Arc::clone(&plan)).unwrap();
+    let (engine, _handle) = Engine::new(context(&world, &plan, journal), machine).unwrap();
+    match engine.run(session()).await {
+        Err(EngineError::Unrecorded { .. }) => {}
+        // It was over before the fault: there are no more batches to fail at.
+        Ok(ending) => {
+            assert_eq!(ending, Ending::Verdict(Verdict::Succeeded));
+            return false;
+        }
+        Err(other) => panic!("{other}"),
+    }
+    // Only what is on the disk survives.
+    std::fs::write(world.dir.journal(), left(&world.trace)).unwrap();
+    let (replay, journal) = match reopen(&world.dir.journal(), false, Masker::default()) {
+        Ok(opened) => opened,
+        // The close record itself came to the disk whole.
+        Err(crate::journal::JournalError::Over { .. }) => return true,
+        Err(other) => panic!("{other}"),
+    };
+    let machine = Machine::new(Arc::clone(&plan)).unwrap();
+    let mut context = context(&world, &plan, journal);
+    context.history = replay.records;
+    let (engine, _handle) = Engine::new(context, machine).unwrap();
+    let ending = engine.run(session()).await.unwrap();
+    assert_eq!(ending, Ending::Verdict(Verdict::Succeeded), "failed at batch {failing}");
+    assert_eq!(states(&world).len(), 5);
+    true
 }
