@@ -119,7 +119,9 @@ pub(crate) fn ended_everywhere(
 ) -> u64 {
     let crashes = left.crashes.clone();
     let (played, ends) = go_on(setting, left, &[], picks.first().copied());
-    seen(&crashes, &played);
+    let told = Told(setting.name, crashes);
+    seen(&told.1, &played);
+    drop(told);
     let further = |left| ended_everywhere(setting, left, &picks[1..], seen);
     1 + ends.into_iter().map(further).sum::<u64>()
 }
@@ -382,7 +384,7 @@ impl<'a> Player<'a> {
             EventKind::StepSkipped { step, .. } => {
                 self.met.insert(step.to_string());
             }
-            EventKind::StepReset { step, .. } => {
+            EventKind::StepReset { step, .. } | EventKind::StepBlocked { step, .. } => {
                 self.met.remove(step.as_str());
             }
             // Only what is said to run once more does.
