@@ -7,7 +7,8 @@ use serde_json::json;
 use super::build::{Build, expr, plan, step};
 use crate::id::StepId;
 use crate::plan::{
-    Asked, Group, Include, Items, Loop, Plan, Pool, Repeat, Rounds, Step, begin_of, map_ids,
+    Asked, Group, Include, Items, Loop, OwnNames, Plan, Pool, Repeat, Rounds, Step, begin_of,
+    map_ids,
 };
 use crate::text::Templated;
 use crate::words::{InputType, OnFailure};
@@ -73,6 +74,7 @@ fn include() -> Include {
             pattern: None,
         }],
         values: BTreeMap::from([("zone".to_owned(), json!(1))]),
+        names: OwnNames::default(),
     }
 }
 
