@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dr_plugin::{ActionManifest, Manifest};
-use sha2::{Digest as _, Sha256};
 
 use crate::id::Digest;
 
@@ -80,6 +79,6 @@ impl Catalog {
     #[must_use]
     pub fn digest(&self, plugin: &str) -> Option<Digest> {
         let json = serde_json::to_vec(self.manifests.get(plugin)?).ok()?;
-        Some(Digest::from(format!("sha256:{:x}", Sha256::digest(json))))
+        Some(Digest::of(&json))
     }
 }

@@ -1,9 +1,11 @@
 //! Names and identities. Every id is a newtype, so that a step cannot be taken for a service.
 
 use std::borrow::Borrow;
-use std::fmt;
+use std::fmt::{self, Write as _};
+use std::io;
 use std::sync::Arc;
 
+use ring::digest::{Context, SHA256};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -83,6 +85,54 @@ id! {
 id! {
     /// One request of a person (an approval, a retry, a cancel): duplicates fall by it.
     RequestId
+}
+
+impl Digest {
+    /// SHA-256 of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut digester = Digester::default();
+        digester.update(bytes);
+        digester.finish()
+    }
+}
+
+/// Makes a [`Digest`] of what comes piece by piece.
+pub struct Digester(Context);
+
+impl Default for Digester {
+    fn default() -> Self {
+        Self(Context::new(&SHA256))
+    }
+}
+
+impl Digester {
+    /// Takes in what comes next.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all of it.
+    #[must_use]
+    pub fn finish(self) -> Digest {
+        let mut text = String::with_capacity(71);
+        text.push_str("sha256:");
+        for byte in self.0.finish().as_ref() {
+            let _ = write!(text, "{byte:02x}");
+        }
+        Digest::from(text)
+    }
+}
+
+impl io::Write for Digester {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Words that YAML or the expression language reads as something else.

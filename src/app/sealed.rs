@@ -8,7 +8,6 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use super::files;
 use crate::id::{Digest, RunId, SealId, StepId};
@@ -213,7 +212,7 @@ pub fn save(
         .iter()
         .map(|(path, text)| SealedSource {
             path: relative(path, folder).display().to_string(),
-            sha256: Digest::from(format!("sha256:{:x}", Sha256::digest(text))),
+            sha256: Digest::of(text),
         })
         .collect();
     plan.seal = Some(Seal { sources, ..seal });
@@ -235,8 +234,7 @@ pub fn sources(seal: &Seal, file: &Path) -> Vec<(PathBuf, SourceState, Option<Ve
         let path = folder_of(file).join(&source.path);
         match std::fs::read(&path) {
             Ok(text) => {
-                let now = format!("sha256:{:x}", Sha256::digest(&text));
-                if now == source.sha256.as_str() {
+                if Digest::of(&text) == source.sha256 {
                     (path, SourceState::Same, Some(text))
                 } else {
                     (path, SourceState::Changed, None)

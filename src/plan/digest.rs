@@ -2,11 +2,10 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use super::canonical;
 use super::{Plan, PluginUse, Service, Span, Step};
-use crate::id::Digest;
+use crate::id::{Digest, Digester};
 
 /// What of a plan, a service or a step says nothing about what would be done: descriptions,
 /// places, references, estimates and what follows from them. Everything else is covered, so that a field
@@ -44,7 +43,7 @@ const STEP_ASIDE: [&str; 11] = [
 /// the seal. SHA-256 over canonical JSON: keys sorted, no white space.
 #[must_use]
 pub fn digest(plan: &Plan) -> Digest {
-    let mut sum = Sha256::new();
+    let mut sum = Digester::default();
     let mut text = Buffers::default();
     // Services and steps are long: each is turned into JSON on its own.
     let head = Plan { services: Vec::new(), steps: Vec::new(), ..head_of(plan) };
@@ -58,7 +57,7 @@ pub fn digest(plan: &Plan) -> Digest {
         add_step(&mut sum, &mut text, step);
     }
     sum.update(b"]");
-    Digest::from(format!("sha256:{:x}", sum.finalize()))
+    sum.finish()
 }
 
 /// Memory for one part after the other.
@@ -110,7 +109,7 @@ fn bounds_only(step: &Step) -> (Cow<'_, Step>, &[Step]) {
     (Cow::Owned(outer), step.template())
 }
 
-fn add_step(sum: &mut Sha256, text: &mut Buffers, step: &Step) {
+fn add_step(sum: &mut Digester, text: &mut Buffers, step: &Step) {
     let (outer, template) = bounds_only(step);
     add(sum, text, &*outer, &STEP_ASIDE);
     if !template.is_empty() {
@@ -163,7 +162,7 @@ fn head_of(plan: &Plan) -> Plan {
     }
 }
 
-fn add<T: Serialize>(sum: &mut Sha256, buffers: &mut Buffers, part: &T, aside: &[&str]) {
+fn add<T: Serialize>(sum: &mut Digester, buffers: &mut Buffers, part: &T, aside: &[&str]) {
     let Buffers { text, scratch } = buffers;
     text.clear();
     if canonical::write(part, aside, scratch, text).is_err() {

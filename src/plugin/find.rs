@@ -3,9 +3,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use dr_plugin::{Manifest, PROTOCOL};
-use sha2::{Digest as _, Sha256};
 
-use crate::id::Digest;
+use crate::id::{Digest, Digester};
 
 /// A manifest larger than this is not read.
 const MANIFEST: u64 = 8 << 20;
@@ -117,9 +116,9 @@ pub fn names(folders: &[PathBuf]) -> Vec<String> {
 /// # Errors
 /// The system's.
 pub fn digest(path: &Path) -> io::Result<Digest> {
-    let mut hash = Sha256::new();
+    let mut hash = Digester::default();
     io::copy(&mut std::fs::File::open(path)?, &mut hash)?;
-    Ok(Digest::from(format!("sha256:{:x}", hash.finalize())))
+    Ok(hash.finish())
 }
 
 fn is_executable(path: &Path) -> bool {
