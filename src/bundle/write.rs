@@ -53,13 +53,15 @@ pub fn write(dir: &Path, evidence: &Evidence) -> Result<Written, BundleError> {
 
 /// The documents of a session, as they are written: a function of the evidence alone. The evidence
 /// itself comes last: until it is replaced, what is there counts as the earlier session's.
-#[must_use]
 pub fn documents(evidence: &Evidence) -> impl Iterator<Item = (&'static str, Vec<u8>)> {
     // One at a time: together they would be a large part of what a run needs of memory.
     DOCUMENTS.iter().map(move |(name, make)| (*name, make(evidence)))
 }
 
-const DOCUMENTS: [(&str, fn(&Evidence) -> Vec<u8>); 5] = [
+/// Makes one document of the evidence.
+type Make = fn(&Evidence) -> Vec<u8>;
+
+const DOCUMENTS: [(&str, Make); 5] = [
     ("report.md", |evidence| markdown(evidence).into_bytes()),
     ("report.html", |evidence| html(evidence).into_bytes()),
     ("junit.xml", |evidence| junit(evidence).into_bytes()),

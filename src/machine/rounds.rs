@@ -106,9 +106,9 @@ impl Machine {
         let said = self.state.record(last).error.is_some().then(|| self.said(last));
         let told = said.map(|said| CallError::permanent("not_yet", said));
         let begin = self.graph.begin_of_end(step)?;
-        let began = self.state.record(begin).over.map(|(at, _)| at);
-        if let (Some(limit), Some(began)) = (repeat.timeout_ms, began) {
-            let gone = self.now.at.as_millisecond() - began.as_millisecond();
+        let since = self.state.record(begin).over.map(|(at, _)| at);
+        if let (Some(limit), Some(since)) = (repeat.timeout_ms, since) {
+            let gone = self.now.at.as_millisecond() - since.as_millisecond();
             if u64::try_from(gone).unwrap_or(0) >= limit {
                 let limit = Millis(limit).short();
                 let why = format!("`{condition}` did not come true within {limit}");

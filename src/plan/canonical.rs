@@ -79,8 +79,9 @@ struct List<'w> {
 
 impl<'w> List<'w> {
     fn new(place: Canonical<'w>, end: &'static [u8]) -> Self {
-        place.out.push(b'[');
-        Self { out: place.out, scratch: place.scratch, is_empty: true, end }
+        let Canonical { out, scratch, .. } = place;
+        out.push(b'[');
+        Self { out, scratch, is_empty: true, end }
     }
 
     fn item<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
@@ -177,10 +178,14 @@ impl<'w> Map<'w> {
         };
         if entries.len() < LARGE {
             entries.sort_by(|one, other| one.0.cmp(&other.0));
-            entries.iter().for_each(|(_, place)| add(place));
+            for (_, place) in &*entries {
+                add(place);
+            }
         } else {
             put_in_order(&entries, keys, order);
-            order.iter().for_each(|entry| add(&entries[*entry].1));
+            for entry in &*order {
+                add(&entries[*entry].1);
+            }
         }
         out.truncate(start);
         out.extend_from_slice(text);

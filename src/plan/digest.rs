@@ -169,7 +169,7 @@ fn add<T: Serialize>(sum: &mut Digester, buffers: &mut Buffers, part: &T, aside:
         // A key that is no text: a plan has none.
         text.clear();
     }
-    sum.update(&text);
+    sum.update(text);
 }
 
 #[cfg(test)]

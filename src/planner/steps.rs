@@ -67,7 +67,7 @@ pub(super) struct Maker<'a> {
 /// The output in which an action's changes are kept.
 const CHANGES: &str = "changes";
 
-impl<'a> Maker<'a> {
+impl Maker<'_> {
     /// The step that a declaration stands for. What is passed over is made as well as possible,
     /// without complaints: it may be passed over because it does not fit here.
     pub(super) fn step(&mut self, index: usize, skip: Option<SkipReason>) -> Step {

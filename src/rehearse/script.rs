@@ -204,13 +204,13 @@ impl Script {
     /// The first name that it does not have.
     pub fn validate(&self, plan: &Plan) -> Result<(), ScriptError> {
         for (id, scripted) in &self.steps {
-            let named: Vec<&Step> =
+            let meant: Vec<&Step> =
                 all(plan).filter(|step| is_named(id, step.id.as_str())).collect();
-            if named.is_empty() && plan.origin(id).is_none() {
+            if meant.is_empty() && plan.origin(id).is_none() {
                 return Err(ScriptError::new(format!("the plan has no step `{id}`"))
                     .did_you_mean(id, plan.steps.iter().map(|step| step.id.as_str())));
             }
-            if named.is_empty() && !scripted.outputs.is_empty() {
+            if meant.is_empty() && !scripted.outputs.is_empty() {
                 let whole = template(id);
                 return Err(ScriptError::new(format!(
                     "`{id}` is one of several that are made during the run, and has no outputs yet"
@@ -220,9 +220,9 @@ impl Script {
                      all of them: `--set {whole}.OUTPUT=VALUE`"
                 )));
             }
-            let outputs = || named.iter().flat_map(|step| &step.outputs);
+            let outputs = || meant.iter().flat_map(|step| &step.outputs);
             let known = || outputs().map(|output| output.name.as_str());
-            if named.is_empty() {
+            if meant.is_empty() {
                 continue;
             }
             if let Some(name) = scripted.outputs.keys().find(|&name| known().all(|it| it != name)) {

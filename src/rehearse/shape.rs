@@ -172,9 +172,9 @@ impl Shape {
                 let texts = || items.iter().map(text).collect::<Vec<_>>();
                 match join {
                     Join::List => Value::from(items),
-                    Join::Lines => {
-                        texts().iter().map(|line| format!("{line}\n")).collect::<String>().into()
-                    }
+                    Join::Lines => Value::String(
+                        texts().iter().flat_map(|line| [line.as_str(), "\n"]).collect(),
+                    ),
                     Join::Split(separator) => Value::String(texts().join(separator)),
                 }
             }

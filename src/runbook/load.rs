@@ -68,12 +68,11 @@ pub fn load(text: &str, file: &str) -> Result<Runbook, Vec<Problem>> {
     if !problems.is_empty() {
         return Err(problems);
     }
-    let document = match yaml::typed(&tree) {
-        Some(document) => document,
-        None => {
-            drop(tree);
-            typed(text).map_err(|problem| vec![*problem])?
-        }
+    let document = if let Some(document) = yaml::typed(&tree) {
+        document
+    } else {
+        drop(tree);
+        typed(text).map_err(|problem| vec![*problem])?
     };
     Ok(Runbook { document, file: file.to_owned(), text: Arc::from(text), parts: BTreeMap::new() })
 }

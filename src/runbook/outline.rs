@@ -204,8 +204,7 @@ impl<'a> Outline<'a> {
     /// Full ids of the steps that are not inside a loop.
     #[must_use]
     pub fn all_lasting(&self) -> Vec<StepId> {
-        let is_alone =
-            |step: &usize| !self.outwards(*step).skip(1).any(|group| group.is_repeated());
+        let is_alone = |step: &usize| !self.outwards(*step).skip(1).any(Declared::is_repeated);
         (0..self.steps.len()).filter(is_alone).map(|step| self.id(step)).collect()
     }
 

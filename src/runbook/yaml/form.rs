@@ -60,7 +60,7 @@ impl Form<'_, '_> {
         let mut at = DocPath::default();
         for part in &self.path {
             at = match part {
-                Part::Key(key) => at.field(&self.tree.scalar(*key).unwrap_or_default()),
+                Part::Key(key) => at.field(self.tree.scalar(*key).unwrap_or_default()),
                 Part::Index(index) => at.index(*index),
             };
         }
@@ -205,7 +205,7 @@ impl Form<'_, '_> {
                 let text = self.tree.scalar(id).unwrap_or_default();
                 if !words.iter().any(|word| *word == text) {
                     let message = format!("`{text}` is none of {}", words.join(", "));
-                    let help = nearest(&text, words.iter().map(String::as_str))
+                    let help = nearest(text, words.iter().map(String::as_str))
                         .map(|close| format!("did you mean `{close}`?"));
                     self.push(codes::UNKNOWN_WORD, self.tree.span(id), message, help);
                 }
@@ -222,8 +222,8 @@ impl Form<'_, '_> {
         let plain = self.tree.kind(id) == Kind::Plain;
         match self.shapes.get(shape) {
             Shape::Any => true,
-            Shape::Text => !(plain && is_null(&text)),
-            Shape::Bool => plain && matches!(&*text, "true" | "false"),
+            Shape::Text => !(plain && is_null(text)),
+            Shape::Bool => plain && matches!(text, "true" | "false"),
             Shape::Integer(least) => plain && text.parse::<i64>().is_ok_and(|n| n >= *least),
             Shape::Number => plain && text.parse::<f64>().is_ok_and(f64::is_finite),
             Shape::Word(words) => words.iter().any(|word| *word == text),
@@ -250,9 +250,9 @@ impl Form<'_, '_> {
                 self.path.pop();
             } else {
                 let names = fields.iter().map(|(field, _)| field.as_str());
-                let close = nearest(&name, names.clone());
+                let close = nearest(name, names.clone());
                 meant.extend(close);
-                let (code, message, help) = if later::KEYS.contains(&&*name) {
+                let (code, message, help) = if later::KEYS.contains(&name) {
                     let message = format!("`{name}` is not available in this version of dr");
                     (codes::NOT_AVAILABLE, message, "remove it".to_owned())
                 } else {
@@ -295,9 +295,9 @@ impl Form<'_, '_> {
         let found = match (self.tree.kind(id), text) {
             (Kind::Map, _) => "a map".to_owned(),
             (Kind::List, _) => "a list".to_owned(),
-            (Kind::Plain, Some(text)) if is_null(&text) => "nothing".to_owned(),
-            (Kind::Quoted, Some(text)) => format!("the text \"{}\"", shorten(&text)),
-            (_, Some(text)) => format!("`{}`", shorten(&text)),
+            (Kind::Plain, Some(text)) if is_null(text) => "nothing".to_owned(),
+            (Kind::Quoted, Some(text)) => format!("the text \"{}\"", shorten(text)),
+            (_, Some(text)) => format!("`{}`", shorten(text)),
             (_, None) => "something else".to_owned(),
         };
         let help = match (self.shapes.get(shape), self.tree.kind(id)) {

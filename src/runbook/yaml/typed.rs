@@ -499,6 +499,8 @@ mod tests {
         assert!(read > 3, "{read}");
     }
 
+    type Numbers<T> = std::collections::BTreeMap<String, Option<T>>;
+
     proptest::proptest! {
         #[test]
         fn nothing_is_read_otherwise_than_by_the_library(
@@ -510,7 +512,6 @@ mod tests {
                 proptest::prop_assert_eq!(Ok(found), by_library::<Value>(&text));
             }
             let number = format!("v: {scalar}\n");
-            type Numbers<T> = std::collections::BTreeMap<String, Option<T>>;
             if let Some(found) = by_tree::<Numbers<u32>>(&number) {
                 proptest::prop_assert_eq!(Ok(found), by_library::<Numbers<u32>>(&number));
             }
