@@ -91,6 +91,10 @@ impl State {
             if graph.inside(end).is_empty() || graph.is_loop(end) || self.stage(end).is_over() {
                 return false;
             }
+            // A group around it is still being taken back, and this one with it.
+            if self.unwinding_around(graph, end).is_some() {
+                return false;
+            }
             let inside = graph.all_inside(end);
             let undo = |&step: &Index| graph.node(step).undo;
             inside.iter().filter_map(undo).any(|undo| self.stage(undo).is_over())

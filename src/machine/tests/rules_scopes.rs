@@ -79,6 +79,24 @@ fn a_group_that_was_taken_back_begins_anew_when_tried_again() {
 }
 
 #[test]
+fn a_group_inside_one_that_is_being_taken_back_does_not_begin_anew() {
+    let inner =
+        vec![step("x").undo(), step("work").needs(&["x"]), step("close").closes("x", &["work"])];
+    let mut inside = group("p", inner);
+    inside.push(undoing("y"));
+    let mut bench = Bench::start(plan_of(vec![group("g", inside)]));
+    bench.ok("g/p/x", nothing()).err("g/y", no()).ok("g/p/work", nothing());
+    bench.ok("g/p/x!undo", nothing());
+    assert_eq!(bench.flies(), ["g/p/close"]);
+    let mut bench = bench.crash(Vec::new());
+    assert_eq!(bench.flies(), ["g/p/close"]);
+    bench.ok("g/p/close", nothing());
+    let states = without_begins(&bench);
+    assert!(states.starts_with("g/p/x undone, g/p/work "), "{states}");
+    assert!(states.ends_with("g/p/close succeeded, g/p failed, g/y failed, g failed"), "{states}");
+}
+
+#[test]
 fn what_runs_beside_is_waited_for_and_what_has_not_begun_never_does() {
     let mut bench = Bench::start(plan_of(vec![group(
         "g",
