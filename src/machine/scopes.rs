@@ -38,7 +38,8 @@ impl State {
         let inside = graph.all_inside(end);
         let cause = inside.iter().copied().find(|&step| {
             let record = self.record(step);
-            record.undid && record.is_failed() && graph.scope_of(step) == Some(end)
+            let stands = record.is_failed() || record.could_not_be_undone();
+            record.undid && stands && graph.scope_of(step) == Some(end)
         })?;
         // Nobody goes back past a point of no return without being asked.
         let past = |&step: &Index| graph.step(step).point_of_no_return && self.record(step).begun;

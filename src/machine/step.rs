@@ -180,6 +180,10 @@ impl Record {
             && !(self.failed && self.stage == Stage::Over(StepState::Skipped))
     }
 
+    pub(super) fn could_not_be_undone(&self) -> bool {
+        self.stage == Stage::Over(StepState::UndoFailed)
+    }
+
     pub(super) fn is_failed(&self) -> bool {
         matches!(self.stage, Stage::Over(StepState::Failed | StepState::TimedOut))
     }
@@ -285,7 +289,8 @@ impl Record {
                 self.failed = self.is_failed();
                 let told = self.decision.as_ref().is_some_and(|r| r.ask == RequestKind::Undo);
                 self.unwinds = self.failed && (told || step.on_failure == OnFailure::Undo);
-                self.undid = self.unwinds;
+                // Whatever became of taking it back, it is still why the rest is.
+                self.undid = self.unwinds || (self.undid && self.could_not_be_undone());
                 self.assumed = finished.by.is_some();
             }
             EventKind::RoundStarted { held, .. } => self.held = *held,

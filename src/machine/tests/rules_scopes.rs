@@ -97,6 +97,24 @@ fn a_group_inside_one_that_is_being_taken_back_does_not_begin_anew() {
 }
 
 #[test]
+fn a_group_ends_although_the_step_that_failed_cannot_be_taken_back() {
+    let mut bench = Bench::start(plan_of(vec![
+        group("g", vec![step("x").undo(), undoing("y").undo().needs(&["x"])]),
+        vec![step("after").needs(&["g"])],
+    ]));
+    bench.ok("g/x", nothing()).err("g/y", no());
+    assert_eq!(bench.flies(), ["g/y!undo"]);
+    bench.err("g/y!undo", no());
+    assert_eq!(bench.flies(), Vec::<&str>::new(), "nothing is taken back under it");
+    assert_eq!(bench.verdict(), Some(Verdict::Stuck));
+    let states = without_begins(&bench);
+    assert!(
+        states.starts_with("g/x succeeded, g/y undo_failed, g failed, after blocked"),
+        "{states}"
+    );
+}
+
+#[test]
 fn what_runs_beside_is_waited_for_and_what_has_not_begun_never_does() {
     let mut bench = Bench::start(plan_of(vec![group(
         "g",
