@@ -95,6 +95,12 @@ impl Digest {
         digester.update(bytes);
         digester.finish()
     }
+
+    /// Its digits, without the name of the algorithm.
+    #[must_use]
+    pub fn hex(&self) -> &str {
+        self.as_str().trim_start_matches("sha256:")
+    }
 }
 
 /// Makes a [`Digest`] of what comes piece by piece.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::state::{dir_to_name, spoken};
-use crate::event::{EventKind, Record};
+use crate::event::Record;
 use crate::journal::{self, JournalError, Replay, RunDir};
 use crate::plan::Plan;
 use crate::view::View;
@@ -91,14 +91,9 @@ impl Past {
 
 /// The plan with what its loops turned out to go over.
 fn expanded(plan: Arc<Plan>, records: &[Record]) -> Arc<Plan> {
-    records.iter().fold(plan, |plan, record| match &record.event.kind {
-        EventKind::Expanded { step, items } => {
-            crate::plan::expand(&plan, step, items).map_or(plan, Arc::new)
-        }
-        EventKind::RoundStarted { step, round, .. } => {
-            crate::plan::next_round(&plan, step, *round).map_or(plan, Arc::new)
-        }
-        _ => plan,
+    records.iter().fold(plan, |plan, record| {
+        let grown = crate::plan::grown_by(&plan, &record.event.kind);
+        grown.map_or(plan, |(grown, _)| Arc::new(grown))
     })
 }
 

@@ -1,11 +1,10 @@
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
-use ring::digest::{Context, SHA256};
-
 use super::BundleError;
+use crate::id::Digester;
 
 /// What the sums cover, beside a run's folder: files and whole folders. The lock, the inbox, notes
 /// and sealed secrets are not evidence.
@@ -78,18 +77,7 @@ fn collect(dir: &Path, name: &str, lines: &mut Vec<SumLine>) -> Result<(), Bundl
 }
 
 fn of_file(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut hash = Context::new(&SHA256);
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            read => hash.update(&buffer[..read]),
-        }
-    }
-    let mut sum = String::with_capacity(64);
-    for byte in hash.finish().as_ref() {
-        let _ = write!(sum, "{byte:02x}");
-    }
-    Ok(sum)
+    let mut digester = Digester::default();
+    io::copy(&mut File::open(path)?, &mut digester)?;
+    Ok(digester.finish().hex().to_owned())
 }

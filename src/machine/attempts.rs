@@ -63,10 +63,8 @@ impl Machine {
         let told = self.state.record(step).told();
         let scope =
             Scope { outputs: Some(&told), ..Scope::new(&self.graph, &self.state, self.now, step) };
-        let plan = self.graph.step(step);
-        let mut input =
-            plan.with.render(&scope).map_err(|error| not_evaluated("text", "with", &error))?;
-        self.graph.plan.name_secrets(plan.include.as_ref(), &mut input);
+        let input = scope.render(&self.graph.step(step).with);
+        let input = input.map_err(|error| not_evaluated("text", "with", &error))?;
         // No arguments at all are not worth a word, nor told from none in the journal.
         let new = !input.is_null();
         Ok((input, new))

@@ -59,11 +59,8 @@ impl Machine {
             }
             Some(Way::Check(check)) => {
                 let scope = Scope::new(&graph, &self.state, self.now, about);
-                let input = match check.with.render(&scope) {
-                    Ok(mut input) => {
-                        graph.plan.name_secrets(plan.include.as_ref(), &mut input);
-                        input
-                    }
+                let input = match scope.render(&check.with) {
+                    Ok(input) => input,
                     Err(error) => {
                         let error = not_evaluated("text", "check.with", &error);
                         self.checked(

@@ -47,17 +47,7 @@ impl Machine {
 
     /// The plan and all tables with the steps of a loop's elements.
     pub(super) fn grow(&mut self, event: &EventKind) {
-        let (step, plan) = match event {
-            EventKind::Expanded { step, items } => {
-                (step, plan::expand(&self.graph.plan, step, items))
-            }
-            EventKind::RoundStarted { step, round, .. } => {
-                (step, plan::next_round(&self.graph.plan, step, *round))
-            }
-            _ => return,
-        };
-        // A plan that was read together with its journal has them already.
-        let Ok(plan) = plan else { return };
+        let Some((plan, step)) = plan::grown_by(&self.graph.plan, event) else { return };
         let Ok(graph) = self.graph.grown(Arc::new(plan)) else { return };
         let before = self.graph.len();
         let graph = Arc::new(graph);

@@ -113,14 +113,8 @@ impl Machine {
                 }
             }
             let rounds = self.graph.inside(group);
-            let before = rounds.iter().position(|other| *other == round).unwrap_or(0);
-            let scope = Scope {
-                outputs: Some(&given),
-                iteration: Some(before as u32 + 1),
-                previous: before.checked_sub(1).map(|it| &self.state.record(rounds[it]).outputs),
-                ..scope
-            };
-            until.decide(&scope) == Ok(false)
+            let so_far = rounds.iter().position(|other| *other == round).map_or(0, |at| at + 1);
+            until.decide(&self.after_round(&rounds[..so_far], &given, scope)) == Ok(false)
         })
     }
 

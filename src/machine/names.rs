@@ -9,7 +9,7 @@ use super::graph::{Graph, Index, Role};
 use super::state::State;
 use crate::id::StepId;
 use crate::plan::{Include, begin_of};
-use crate::text::Names;
+use crate::text::{Names, Templated, TextError};
 use crate::time::{Now, Timestamp};
 
 /// The names of one step at one moment.
@@ -47,6 +47,14 @@ impl<'a> Scope<'a> {
     pub(super) fn error(mut self, error: &'a CallError) -> Self {
         self.error = Some(error);
         self
+    }
+
+    /// Renders arguments of the step; the secrets that they refer to have their names in the plan.
+    pub(super) fn render(&self, arguments: &Templated) -> Result<Value, TextError> {
+        let mut rendered = arguments.render(self)?;
+        let include = self.graph.step(self.step).include.as_ref();
+        self.graph.plan.name_secrets(include, &mut rendered);
+        Ok(rendered)
     }
 
     /// The included runbook that the step comes from, with the step that ends it.

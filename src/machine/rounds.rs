@@ -81,17 +81,29 @@ impl Machine {
         rounds: &[Index],
         outputs: &BTreeMap<String, serde_json::Value>,
     ) -> Result<bool, CallError> {
-        let [before @ .., last] = rounds else { return Ok(false) };
+        let Some(&last) = rounds.last() else { return Ok(false) };
         let Some(until) = &repeat.until else { return Ok(true) };
+        let scope = Scope::new(&self.graph, &self.state, self.now, last);
+        let scope = self.after_round(rounds, outputs, scope);
+        until.decide(&scope).map_err(|why| not_evaluated("condition", until.source(), &why))
+    }
+
+    /// What the condition reads after the last of these rounds, beside what `scope` has.
+    pub(super) fn after_round<'a>(
+        &'a self,
+        rounds: &[Index],
+        outputs: &'a BTreeMap<String, serde_json::Value>,
+        scope: Scope<'a>,
+    ) -> Scope<'a> {
+        let before = rounds.split_last().map_or(rounds, |(_, before)| before);
         // A round that failed says nothing about what it read.
         let previous = before.iter().rfind(|&&round| self.state.record(round).is_met());
-        let scope = Scope {
+        Scope {
             outputs: Some(outputs),
             iteration: Some(u32::try_from(rounds.len()).unwrap_or(u32::MAX)),
             previous: previous.map(|&round| &self.state.record(round).outputs),
-            ..Scope::new(&self.graph, &self.state, self.now, *last)
-        };
-        until.decide(&scope).map_err(|why| not_evaluated("condition", until.source(), &why))
+            ..scope
+        }
     }
 
     /// Why no further round begins, if none may.

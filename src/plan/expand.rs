@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use super::{EdgeReason, Plan, Sleep, Step};
+use crate::event::EventKind;
 use crate::id::StepId;
 use crate::text::MapNames;
 
@@ -74,9 +75,22 @@ pub fn begin_of(id: &StepId) -> StepId {
     StepId::from(format!("{id}!begin"))
 }
 
+/// The plan as an event of its run makes it grow, with the step that ends the loop; nothing if the
+/// event does not, or the plan has those steps already, because it was read together with the
+/// journal. The one place that knows how it is done: the run, its views and its evidence all ask
+/// here.
+#[must_use]
+pub fn grown_by<'e>(plan: &Plan, event: &'e EventKind) -> Option<(Plan, &'e StepId)> {
+    let (grown, step) = match event {
+        EventKind::Expanded { step, items } => (expand(plan, step, items), step),
+        EventKind::RoundStarted { step, round, .. } => (next_round(plan, step, *round), step),
+        _ => return None,
+    };
+    Some((grown.ok()?, step))
+}
+
 /// The plan with the elements of a loop in place of their template: at the end of the steps, so
-/// that every other step keeps its position. The one place that knows how it is done: the run, its
-/// views and its evidence all ask here.
+/// that every other step keeps its position.
 ///
 /// # Errors
 /// A step that is no loop of unknown elements, or elements that do not fit it.
@@ -129,7 +143,7 @@ pub fn expand(plan: &Plan, id: &StepId, of: &Value) -> Result<Plan, String> {
 ///
 /// # Errors
 /// A step that ends no such group, or a round that is not the next one.
-pub fn next_round(plan: &Plan, id: &StepId, round: u32) -> Result<Plan, String> {
+fn next_round(plan: &Plan, id: &StepId, round: u32) -> Result<Plan, String> {
     let position = plan
         .steps
         .iter()

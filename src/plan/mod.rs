@@ -19,7 +19,7 @@ mod tests;
 mod typed;
 
 pub use digest::{covered_head, covered_step, digest};
-pub use expand::{ANY, WINDOW, begin_of, elements, expand, map_ids, next_round, windows};
+pub use expand::{ANY, WINDOW, begin_of, elements, expand, grown_by, map_ids, windows};
 pub use forward::{Dispatcher, Lists, Network, Stand, dispatch, list_schedule};
 pub use group::{FAILED_INSIDE, Group, Items, Loop, Rounds};
 pub use include::{Include, OwnNames, plugin_of, rename_secrets};

@@ -139,21 +139,35 @@ impl Emitter<'_, '_> {
         step
     }
 
-    fn a_loop(&mut self, begin: usize, end: usize, index: usize, steps: &mut Vec<Step>) {
+    /// The beginning of a loop, and its end without what it goes over.
+    fn frame(&mut self, begin: usize, end: usize, index: usize, steps: &mut Vec<Step>) -> Step {
         let id = self.maker.placed(&self.maker.outline.id(index));
-        let doc = self.maker.outline.get(index).doc;
         let mut first = self.maker.begin(index, &id);
         first.skip = self.selection.skips[end].or(first.skip);
         self.add_edges(&mut first, begin);
-        let passed_over = first.skip;
-        let begin_id = first.id.clone();
+        let mut last = self.maker.outer(index, id);
+        last.skip = first.skip;
+        last.needs.push(first.id.clone());
+        last.because.insert(first.id.clone(), EdgeReason::Group);
         steps.push(first);
+        last
+    }
+
+    /// How long a loop takes whose elements are made during the run: what is written, else `guess`.
+    fn estimate(&mut self, last: &mut Step, guess: u64, written: Option<&str>, index: usize) {
+        let at = self.maker.outline.path(index).field("estimate");
+        (last.estimate_ms, last.estimate_source) = match self.maker.duration(written, &at) {
+            Some(ms) => (ms, EstimateSource::Declared),
+            None => (guess, EstimateSource::Typical),
+        };
+    }
+
+    fn a_loop(&mut self, begin: usize, end: usize, index: usize, steps: &mut Vec<Step>) {
+        let doc = self.maker.outline.get(index).doc;
+        let mut last = self.frame(begin, end, index, steps);
+        let (id, passed_over) = (last.id.clone(), last.skip);
         let before = self.maker.remember();
         let elements = self.maker.elements(index);
-        let mut last = self.maker.outer(index, id.clone());
-        last.skip = passed_over;
-        last.needs.push(begin_id.clone());
-        last.because.insert(begin_id, EdgeReason::Group);
         let mut of = Vec::new();
         let mut items = None;
         if let Some(width) = doc.max_parallel {
@@ -180,14 +194,11 @@ impl Emitter<'_, '_> {
                     allow_empty: doc.allow_empty,
                     template,
                 };
-                last.estimate_ms = estimate(&mut items_doc, doc.max_parallel);
-                last.estimate_source = EstimateSource::Typical;
-                if doc.steps.is_some() || doc.uses.is_none() {
-                    let at = self.maker.outline.path(index).field("estimate");
-                    if let Some(ms) = self.maker.duration(doc.estimate.as_deref(), &at) {
-                        (last.estimate_ms, last.estimate_source) = (ms, EstimateSource::Declared);
-                    }
-                }
+                // Of a loop over one action it is that of the action.
+                let is_whole = doc.steps.is_some() || doc.uses.is_none();
+                let written = doc.estimate.as_deref().filter(|_| is_whole);
+                let guess = estimate(&mut items_doc, doc.max_parallel);
+                self.estimate(&mut last, guess, written, index);
                 items = Some(items_doc);
             }
         }
@@ -210,18 +221,10 @@ impl Emitter<'_, '_> {
 
     /// A group that is repeated: a loop whose elements are its rounds.
     fn rounds(&mut self, begin: usize, end: usize, index: usize, steps: &mut Vec<Step>) {
-        let id = self.maker.placed(&self.maker.outline.id(index));
         let doc = self.maker.outline.get(index).doc;
         let at = self.maker.outline.path(index);
-        let mut first = self.maker.begin(index, &id);
-        first.skip = self.selection.skips[end].or(first.skip);
-        self.add_edges(&mut first, begin);
-        let passed_over = first.skip;
-        let mut last = self.maker.outer(index, id.clone());
-        last.skip = passed_over;
-        last.needs.push(first.id.clone());
-        last.because.insert(first.id.clone(), EdgeReason::Group);
-        steps.push(first);
+        let mut last = self.frame(begin, end, index, steps);
+        let passed_over = last.skip;
         let before = self.maker.remember();
         let mut template = Vec::new();
         self.element(index, (begin, end), ANY, None, &mut template);
@@ -236,16 +239,11 @@ impl Emitter<'_, '_> {
             last.expect = std::mem::take(&mut round.expect);
             last.recovery_point = round.recovery_point.take();
         }
-        if let Some(repeat) = &last.repeat {
-            let rounds = u64::from(repeat.stable.max(repeat.at_least));
-            last.estimate_ms =
-                length(&mut template) * rounds + repeat.every_ms * rounds.saturating_sub(1);
-            last.estimate_source = EstimateSource::Typical;
-        }
-        let at = at.field("estimate");
-        if let Some(ms) = self.maker.duration(doc.estimate.as_deref(), &at) {
-            (last.estimate_ms, last.estimate_source) = (ms, EstimateSource::Declared);
-        }
+        let (rounds, pause) = last.repeat.as_ref().map_or((1, 0), |repeat| {
+            (u64::from(repeat.stable.max(repeat.at_least)), repeat.every_ms)
+        });
+        let guess = length(&mut template) * rounds + pause * rounds.saturating_sub(1);
+        self.estimate(&mut last, guess, doc.estimate.as_deref(), index);
         let rounds = Some(Rounds { template });
         let each = Loop { max_parallel: None, max_failures: 0, items: None, rounds };
         last.group = Some(Box::new(Group { of: Vec::new(), each: Some(each) }));

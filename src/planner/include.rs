@@ -224,13 +224,13 @@ impl Maker<'_> {
         let inside = [name.as_str(), id.as_str()];
         let mut apart = Apart::default();
         for (name, host) in environment.known.hosts {
-            let new = place(&name, &host, [&own.known.hosts, hosts], inside);
+            let new = place(&name, inside, means(&host, [&own.known.hosts, hosts]));
             hosts.insert(new.clone(), host);
             apart.pools.insert(format!("host:{name}"), format!("host:{new}"));
             apart.names.hosts.insert(name, new);
         }
         for (name, sources) in environment.secrets {
-            let new = place(&name, &sources, [&own.secrets, secrets], inside);
+            let new = place(&name, inside, means(&sources, [&own.secrets, secrets]));
             secrets.insert(new.clone(), sources);
             apart.names.secrets.insert(name, new);
         }
@@ -243,7 +243,7 @@ impl Maker<'_> {
             } else if let Some(new) = apart.pools.get(&name) {
                 new.clone()
             } else {
-                place(&name, &pool, [&own.pools, pools], inside)
+                place(&name, inside, means(&pool, [&own.pools, pools]))
             };
             if !own.pools.contains_key(&new) {
                 pools.entry(new.clone()).or_insert(pool);
@@ -252,12 +252,8 @@ impl Maker<'_> {
                 apart.pools.insert(name, new);
             }
         }
-        let settings = own.settings.iter().map(|(name, settings)| (name.clone(), settings.clone()));
-        let settings: BTreeMap<String, Templated> = settings.collect();
-        let known = used.iter().map(|(name, used)| (name.clone(), used.settings.clone())).collect();
         for (name, mut plugin) in plugins {
-            let has_own = !plugin.settings.as_value().is_null();
-            if !has_own {
+            if plugin.settings.as_value().is_null() {
                 // Without settings of its own it takes those of the runbook that includes it.
                 self.plugins.insert(name);
                 continue;
@@ -265,21 +261,19 @@ impl Maker<'_> {
             let mut given = plugin.settings.as_value().clone();
             rename_secrets(&mut given, &apart.names.secrets);
             plugin.settings = Templated::of_rendered(given);
-            let new = if settings.get(&name) == Some(&plugin.settings) {
-                self.plugins.insert(name.clone());
-                name.clone()
+            let new = place(&name, inside, |new| {
+                if new == name {
+                    own.settings.get(new) == Some(&plugin.settings)
+                } else {
+                    used.get(new).is_none_or(|known| known.settings == plugin.settings)
+                }
+            });
+            if new == name {
+                self.plugins.insert(new);
             } else {
-                let apart = inside.map(|inside| format!("{inside}/{name}"));
-                let [first, second] = apart;
-                let fits = |it: &String| {
-                    BTreeMap::get(&known, it)
-                        .is_none_or(|known: &Templated| *known == plugin.settings)
-                };
-                let new = if fits(&first) { first } else { second };
                 used.insert(new.clone(), plugin);
-                new
-            };
-            apart.names.plugins.insert(name, new);
+                apart.names.plugins.insert(name, new);
+            }
         }
         apart.forget_same();
         if let Some(kept) = apart.told(runbook) {
@@ -345,37 +339,33 @@ impl Apart {
     /// For a reviewer: what has the same name as something around it, and is something else.
     fn told(&self, runbook: &Runbook) -> Option<String> {
         let OwnNames { hosts, secrets, plugins } = &self.names;
-        let pools: BTreeMap<String, String> = self
-            .pools
-            .iter()
-            .filter(|(name, _)| !name.starts_with("host:"))
-            .map(|(name, new)| (name.clone(), new.clone()))
-            .collect();
+        let pools = &self.pools;
         let mut told = Vec::new();
         for (what, names) in
-            [("host", hosts), ("secret", secrets), ("pool", &pools), ("settings of", plugins)]
+            [("host", hosts), ("secret", secrets), ("pool", pools), ("settings of", plugins)]
         {
-            told.extend(names.iter().map(|(name, new)| format!("{what} `{name}` (here `{new}`)")));
+            // What a host takes at once goes with the host.
+            let names = names.iter().filter(|(name, _)| !name.starts_with("host:"));
+            told.extend(names.map(|(name, new)| format!("{what} `{name}` (here `{new}`)")));
         }
         (!told.is_empty())
             .then(|| format!("{} has its own {}", runbook.document.runbook.value, told.join(", ")))
     }
 }
 
-/// Under what name a thing of an included runbook stands in the plan: its own, unless that is
-/// something else there.
-fn place<T: PartialEq>(
-    name: &str,
-    thing: &T,
-    known: [&BTreeMap<String, T>; 2],
-    inside: [&str; 2],
-) -> String {
-    let fits = |name: &String| {
+/// Under what name a thing of an included runbook stands in the plan: its own, if it may, else one
+/// that says where it comes from.
+fn place(name: &str, inside: [&str; 2], may: impl Fn(&str) -> bool) -> String {
+    let [runbook, id] = inside.map(|inside| format!("{inside}/{name}"));
+    [name.to_owned(), runbook].into_iter().find(|name| may(name)).unwrap_or(id)
+}
+
+/// Whether a name means this thing, or nothing yet.
+fn means<T: PartialEq>(thing: &T, known: [&BTreeMap<String, T>; 2]) -> impl Fn(&str) -> bool {
+    move |name| {
         let known = known.iter().find_map(|known| known.get(name));
         known.is_none_or(|known| known == thing)
-    };
-    let [runbook, id] = inside.map(|inside| format!("{inside}/{name}"));
-    [name.to_owned(), runbook].into_iter().find(fits).unwrap_or(id)
+    }
 }
 
 /// Does something with a step and all steps inside it: what takes it back, and templates of loops.

@@ -111,7 +111,7 @@ fn late(span: &Span) -> Option<Notice> {
 
 /// The seed of the search and of the forecast: the same plan is searched in the same way anywhere.
 pub(super) fn seed(digest: &Digest) -> u64 {
-    let hex = digest.as_str().trim_start_matches("sha256:");
+    let hex = digest.hex();
     u64::from_str_radix(hex.get(..16).unwrap_or("0"), 16).unwrap_or(0)
 }
 

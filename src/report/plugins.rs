@@ -27,7 +27,7 @@ pub fn plugins(known: &[(&Manifest, Digest, &str)], screen: &Screen) -> String {
 
 /// The first digits of a digest, as plans show them.
 fn short(digest: &Digest) -> String {
-    digest.as_str().trim_start_matches("sha256:").chars().take(12).collect()
+    digest.hex().chars().take(12).collect()
 }
 
 /// Where a plugin is.

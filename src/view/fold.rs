@@ -295,11 +295,8 @@ impl View {
                 }
             }
             EventKind::LossAccepted(lost) => self.losses.push((now.ms, lost.clone())),
-            EventKind::Expanded { step, items } => {
-                self.grow(crate::plan::expand(self.plan(), step, items));
-            }
-            EventKind::RoundStarted { step, round, .. } => {
-                self.grow(crate::plan::next_round(self.plan(), step, *round));
+            grows @ (EventKind::Expanded { .. } | EventKind::RoundStarted { .. }) => {
+                self.grow(grows);
             }
             EventKind::ClockMoved { by_ms } => self.clock_moves.push((now.ms, *by_ms)),
             EventKind::RunFinished(finished) => {

@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use super::{ServiceState, StepView, quote};
 use crate::event::{
-    Actor, CancelRequest, Finding, LossAccepted, Request, RunFinished, RunStarted, StepState,
-    Verdict,
+    Actor, CancelRequest, EventKind, Finding, LossAccepted, Request, RunFinished, RunStarted,
+    StepState, Verdict,
 };
 use crate::id::{RunId, ServiceId, StepId};
 use crate::plan::{Plan, Projector, UNDO};
@@ -200,9 +200,8 @@ impl View {
 
     /// A loop turns out to go over certain elements, or goes into another round: their steps come
     /// behind those of the plan.
-    pub(super) fn grow(&mut self, plan: Result<Plan, String>) {
-        // A plan that was read together with its journal has them already.
-        let Ok(plan) = plan else { return };
+    pub(super) fn grow(&mut self, event: &EventKind) {
+        let Some((plan, _)) = crate::plan::grown_by(&self.plan, event) else { return };
         let before = self.plan.steps.len();
         let made = self.steps.split_off(before);
         self.steps.extend(plan.steps[before..].iter().map(planned));

@@ -62,7 +62,7 @@ steps:
 }
 
 /// What arrives while it is being moved is moved in the next round.
-const DRAIN: &str = "
+pub(crate) const DRAIN: &str = "
 runbook: drain
 steps:
   - id: drain

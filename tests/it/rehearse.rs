@@ -246,30 +246,10 @@ fn the_example_of_the_guide_does_what_it_says() {
 
 #[test]
 fn rounds_and_elements_of_the_run_are_rehearsed() {
-    let book = "
-runbook: drain
-steps:
-  - id: drain
-    needs: []
-    in_order: true
-    outputs: { left: 'size(steps.list.outputs.names)' }
-    repeat: { until: outputs.left == 0, every: 1m, at_most: 5 }
-    steps:
-      - id: list
-        uses: local.command
-        effect: pure
-        with: { argv: [ls, -1, queue] }
-        outputs: { names: 'lines(result.stdout)' }
-      - id: move
-        for_each: steps.list.outputs.names
-        allow_empty: true
-        uses: local.command
-        effect: idempotent
-        with: { argv: [mv, '{{ item }}', moved] }
-        outputs: { said: 'lines(result.stdout)[0]' }
-  - { id: tell, needs: [drain], uses: local.command, effect: idempotent, with: { argv: [echo, '{{ steps.drain.outputs.left }}'] } }
-";
-    let dr = dr().runbook(book);
+    let reads = "effect: idempotent\n        outputs: { said: 'lines(result.stdout)[0]' }\n        with: { argv: [sh";
+    let book = crate::groups::DRAIN.replace("effect: idempotent\n        with: { argv: [sh", reads);
+    assert!(book.contains("said"), "an output of an element is read as well");
+    let dr = dr().runbook(&book);
     // Unscripted, the first round finds nothing to do.
     let told = dr.args(["rehearse", "runbook.yaml"]).run().code(0).to_string();
     assert!(told.contains("drain: round 1") && !told.contains("round 2"), "{told}");

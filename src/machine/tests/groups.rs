@@ -141,46 +141,46 @@ pub(super) fn plan_of(steps: Vec<Vec<Step>>) -> Plan {
 pub(super) fn later(
     id: &str,
     from: &str,
-    (max_parallel, max_failures): (Option<u32>, u32),
+    window: (Option<u32>, u32),
     make: impl Fn() -> Vec<Step>,
 ) -> Vec<Step> {
-    let mut steps = each(id, &["*"], (max_parallel, max_failures), make);
-    let mut end = steps.pop().expect("an end");
-    let template = steps.split_off(1);
-    let unbound = |mut step: Step| {
-        step.bound.clear();
-        step
-    };
-    end.after.clear();
-    let group = end.group.as_mut().expect("a loop");
-    group.of.clear();
-    group.each.as_mut().expect("a loop").items = Some(Items {
-        from: expr(from),
-        name: "item".to_owned(),
-        estimate: 1,
-        max_items: 10,
-        allow_empty: false,
-        template: template.into_iter().map(unbound).collect(),
-    });
-    steps.push(end);
-    steps
+    templated(id, window, make, |end, template| {
+        end.group.as_mut().and_then(|it| it.each.as_mut()).expect("a loop").items = Some(Items {
+            from: expr(from),
+            name: "item".to_owned(),
+            estimate: 1,
+            max_items: 10,
+            allow_empty: false,
+            template,
+        });
+    })
 }
 
 /// A group of these steps that is repeated until the condition holds.
 pub(super) fn rounds(id: &str, repeat: Repeat, make: impl Fn() -> Vec<Step>) -> Vec<Step> {
-    let mut steps = each(id, &["*"], (None, 0), make);
+    templated(id, (None, 0), make, |end, template| {
+        end.repeat = Some(repeat);
+        end.group.as_mut().and_then(|it| it.each.as_mut()).expect("a loop").rounds =
+            Some(Rounds { template });
+    })
+}
+
+/// A loop of which only the steps of one element are known; `keep` puts them into its end.
+fn templated(
+    id: &str,
+    window: (Option<u32>, u32),
+    make: impl Fn() -> Vec<Step>,
+    keep: impl FnOnce(&mut Step, Vec<Step>),
+) -> Vec<Step> {
+    let mut steps = each(id, &["*"], window, make);
     let mut end = steps.pop().expect("an end");
-    let template = steps.split_off(1);
-    let unbound = |mut step: Step| {
+    let mut template = steps.split_off(1);
+    for step in &mut template {
         step.bound.clear();
-        step
-    };
+    }
     end.after.clear();
-    end.repeat = Some(repeat);
-    let group = end.group.as_mut().expect("a group");
-    group.of.clear();
-    group.each.as_mut().expect("a loop").rounds =
-        Some(Rounds { template: template.into_iter().map(unbound).collect() });
+    end.group.as_mut().expect("a loop").of.clear();
+    keep(&mut end, template);
     steps.push(end);
     steps
 }

@@ -21,8 +21,7 @@ pub(super) fn is_join(step: &Step) -> bool {
 pub(super) fn header(page: &mut Page, plan: &Plan) {
     let protected = if plan.protected { " (protected)" } else { "" };
     let about = format!("  {}{protected} · {} · {}", plan.environment, plan.mode, plan.style);
-    let digest: String =
-        plan.digest.as_str().trim_start_matches("sha256:").chars().take(12).collect();
+    let digest: String = plan.digest.hex().chars().take(12).collect();
     let used = width(&plan.runbook) + width(&about) + width(&digest);
     let gap = " ".repeat(page.columns().saturating_sub(used).max(2));
     page.line(&[
