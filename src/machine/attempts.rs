@@ -120,7 +120,10 @@ impl Machine {
 
     /// Launches again what the last attempt's end, a check or a person said is to be launched.
     pub(super) fn relaunch(&mut self, step: Index) {
-        if let Stage::Relaunch { fresh, .. } = self.state.stage(step) {
+        let Stage::Relaunch { fresh, .. } = self.state.stage(step) else { return };
+        if self.is_unwinding_past(step) && !self.session.live[step as usize].found_running {
+            self.start_check(step);
+        } else {
             self.launch(step, fresh);
         }
     }
@@ -131,7 +134,7 @@ impl Machine {
         let plan = graph.step(step);
         if plan.repeat.is_some() {
             self.next_reading(step);
-        } else if may_repeat(plan) {
+        } else if may_repeat(plan) && !self.is_unwinding_past(step) {
             self.launch(step, false);
         } else {
             let record = self.state.record(step);
@@ -139,6 +142,12 @@ impl Machine {
             let decision = self.unknown(step, 0, unknown::crashed());
             self.attempt_over(step, attempt, self.purpose(step), since, decision);
         }
+    }
+
+    /// Whether the run is being taken back around a step that goes forward: nothing of it is begun
+    /// any more, and what may run on without `dr` is only joined.
+    pub(super) fn is_unwinding_past(&self, step: Index) -> bool {
+        self.state.is_unwinding() && self.graph.role(step) == Role::Forward
     }
 
     /// The next attempt may have been launched already: the part of the journal that would tell was

@@ -222,6 +222,10 @@ impl Machine {
                 self.cannot_tell(step, "it was done, but what it gave is not known and is needed")
             }
             Found::Done(result) => self.succeeded(step, result),
+            Found::NotDone if self.is_unwinding_past(step) => {
+                let error = CallError::cancelled("it had not begun when what was done is undone");
+                Decision::error(Outcome::Cancelled, error, Next::Proceed)
+            }
             Found::NotDone if is_failed(record.outcome) => {
                 let at = Some(self.after_ms(retry::backoff(&plan.retry, record.used())));
                 self.launch_again(step, at, true)
@@ -239,6 +243,7 @@ impl Machine {
                 Decision::error(Outcome::Failed, error, self.failed(step))
             }
             Found::Running if by_action && retry::may_relaunch(record.relaunches) => {
+                self.session.live[step as usize].found_running = true;
                 self.launch_again(step, None, false)
             }
             Found::Running if !by_action && record.deadline.is_none_or(|at| self.now.at < at) => {

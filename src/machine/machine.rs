@@ -96,6 +96,8 @@ pub(super) struct Live {
     pub(super) ticket: Option<Ticket>,
     /// Tries of the way of checking that is under way.
     pub(super) tries: u32,
+    /// Whether its action was seen in this session to run on, so that launching it joins it.
+    pub(super) found_running: bool,
 }
 
 /// A launched attempt.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use dr_plugin::CallError;
+use dr_plugin::{CallError, ErrorClass, Keyed};
 
 use super::graph::{Index, Role};
 use super::machine::{Ends, Machine, Stand};
@@ -46,10 +46,26 @@ impl Machine {
         }
     }
 
-    /// A step that has begun and is at rest is given up, because it is taken back in any case.
+    /// A step that has begun is given up, because it is taken back in any case, or may be done again.
+    /// What nothing takes back comes to its end first: whether it was done is found out, and said to
+    /// be unknown where nothing tells. Nobody is asked, so that the rest need not wait for an answer.
     pub(super) fn abandon(&mut self, step: Index) -> bool {
-        let outcome = match self.state.stage(step) {
+        let stage = self.state.stage(step);
+        let record = self.state.record(step);
+        let stays = self.stays_done(step);
+        let outcome = match stage {
             Stage::Ask(Question::Failed) | Stage::Asked(Question::Failed) => Outcome::Failed,
+            Stage::Running(_) | Stage::Wait(Purpose::Check, _) | Stage::Check
+                if stays || self.may_still_run(step) =>
+            {
+                return false;
+            }
+            Stage::Judge if stays => return false,
+            Stage::Relaunch { fresh: false, .. } if self.may_still_run(step) => return false,
+            Stage::Relaunch { .. } if stays && record.outcome == Some(Outcome::Unknown) => {
+                Outcome::Unknown
+            }
+            Stage::Ask(_) | Stage::Asked(_) if stays => Outcome::Unknown,
             Stage::Running(_)
             | Stage::Wait(Purpose::Check, _)
             | Stage::Relaunch { .. }
@@ -66,15 +82,31 @@ impl Machine {
                 return false;
             }
         };
-        let record = self.state.record(step);
         let error = record.error.as_deref().cloned();
-        let finish = Finish {
-            outputs: record.outputs.clone(),
-            error: Some(error.unwrap_or_else(|| CallError::cancelled("what was done is undone"))),
-            ..Finish::default()
+        let error = match outcome {
+            Outcome::Unknown => error.filter(|error| error.class == ErrorClass::Unknown),
+            _ => error,
         };
+        let error = error.unwrap_or_else(|| match outcome {
+            Outcome::Unknown => unknown::crashed(),
+            _ => CallError::cancelled("what was done is undone"),
+        });
+        let outputs = record.outputs.clone();
+        let finish = Finish { outputs, error: Some(error), ..Finish::default() };
         self.over_with(step, outcome, finish);
         true
+    }
+
+    /// Whether the step, once done, stays done, and must not be done again.
+    fn stays_done(&self, step: Index) -> bool {
+        let plan = self.graph.step(step);
+        plan.undo.is_none() && plan.repeat.is_none() && !plan.effect.is_repeatable()
+    }
+
+    /// Whether its job may be under way without `dr`, with nothing that would look for it later.
+    fn may_still_run(&self, step: Index) -> bool {
+        let plan = self.graph.step(step);
+        plan.undo.is_none() && plan.repeat.is_none() && plan.keyed == Keyed::Job
     }
 
     /// Begins the next part of the end, once nothing is under way. Says whether there was one.

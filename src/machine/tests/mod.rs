@@ -16,6 +16,7 @@ mod rules_risk;
 mod rules_rounds;
 mod rules_scopes;
 mod rules_stop;
+mod rules_under_way;
 mod rules_values;
 mod rules_waits;
 mod speed;

@@ -284,6 +284,11 @@ impl World {
         }
     }
 
+    /// Whether the job or token of an attempt is known already.
+    pub(super) fn has_job(&self, launch: &Launch) -> bool {
+        self.jobs.contains_key(&(launch.step.to_string(), launch.attempt))
+    }
+
     pub(super) fn is_done(&self, id: &str) -> bool {
         self.effects.get(id).is_some_and(|&count| count > 0)
     }
