@@ -20,6 +20,7 @@ mod rehearse;
 mod resume;
 mod schema;
 mod sealed;
+mod secret_input;
 mod verify;
 
 use clap::Parser as _;

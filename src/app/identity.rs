@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::journal::RunDir;
-use crate::plan::{Plan, SecretSource, Step};
+use crate::plan::{Plan, SecretSource, Step, secret_input};
 use crate::plugin::{Vault, VaultError, read_identity};
 
 /// Where the identity lies: `DR_IDENTITY`, else under the user's configuration folder. Never in the
@@ -36,7 +36,8 @@ fn captures(step: &Step) -> bool {
         && (step.outputs.iter().any(|output| output.secret) || step.template().iter().any(captures))
 }
 
-/// Whether there is an identity, if the plan needs one.
+/// Whether there is an identity, if a run of the plan needs one: what is only planned, checked or
+/// rehearsed does without.
 ///
 /// # Errors
 /// [`VaultError`].
@@ -44,13 +45,20 @@ pub fn require(plan: &Plan) -> Result<(), VaultError> {
     if is_needed_by(plan) { read_identity(&path()).map(|_| ()) } else { Ok(()) }
 }
 
-/// The sealed secrets of a run, if its plan needs any.
+/// The sealed secrets of a run, if its plan needs any. Secret inputs are kept there as well, if there
+/// is an identity; without one they are asked for again by whoever resumes.
 ///
 /// # Errors
 /// [`VaultError`].
 pub fn vault(plan: &Plan, dir: &RunDir) -> Result<Option<Vault>, VaultError> {
-    if !is_needed_by(plan) {
+    let identity = if is_needed_by(plan) {
+        read_identity(&path())?
+    } else if plan.secrets.keys().any(|name| secret_input(name).is_some())
+        && let Ok(identity) = read_identity(&path())
+    {
+        identity
+    } else {
         return Ok(None);
-    }
-    Ok(Some(Vault::new(dir.sealed(), read_identity(&path())?)))
+    };
+    Ok(Some(Vault::new(dir.sealed(), identity)))
 }

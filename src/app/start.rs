@@ -1,6 +1,7 @@
 //! What a run needs before its first step: a plan that can be run, the lock, a folder, and what can
 //! be known of the targets.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,14 +40,14 @@ pub struct Tools {
 const CALLS: &str = "calls";
 
 impl Tools {
-    /// For a plan.
+    /// For a plan, and for files that hold its secret inputs, by their names.
     ///
     /// # Errors
     /// A plugin that is not the one planned with.
-    pub fn new(plan: &Plan) -> Result<Self, PluginError> {
+    pub fn new(plan: &Plan, given: &BTreeMap<String, String>) -> Result<Self, PluginError> {
         let masker = Masker::default();
         let learned = masker.clone();
-        let secrets = SecretStore::new(&plan.secrets, move |secret| {
+        let secrets = SecretStore::new(&plan.secrets, given, move |secret| {
             learned.add(secret);
         });
         let open_calls = OpenCalls::default();

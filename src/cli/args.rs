@@ -135,7 +135,7 @@ pub struct Selection {
     /// Environment to plan for. Default: the runbook's default environment.
     #[arg(long, short = 'e', value_name = "NAME")]
     pub env: Option<String>,
-    /// An input of the runbook.
+    /// An input of the runbook; of a secret one the file that holds it, `NAME=@FILE`.
     #[arg(long = "input", short = 'i', value_name = "NAME=VALUE", value_parser = key_value)]
     pub inputs: Vec<(String, String)>,
     /// Take exactly these phases, and the steps without a phase that they need.
@@ -389,6 +389,9 @@ pub struct Resume {
     /// Go on at the part of a step that failed.
     #[arg(long = "retry", value_name = "STEP")]
     pub retries: Vec<String>,
+    /// The file that holds a secret input, where it was not kept or is another one now.
+    #[arg(long = "input", short = 'i', value_name = "NAME=@FILE", value_parser = key_value)]
+    pub inputs: Vec<(String, String)>,
     /// Run a step's action again.
     #[arg(long = "redo", value_name = "STEP")]
     pub redos: Vec<String>,

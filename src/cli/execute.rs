@@ -16,6 +16,7 @@ use super::out::Out;
 use super::plan::{Effort, make};
 use super::prompt::type_secret;
 use super::sealed as cli_sealed;
+use super::secret_input::{files, is_secret};
 use crate::app::request::{random, request};
 use crate::app::sealed::{self, Claim};
 use crate::app::session::{self, Done, Parts, SessionError};
@@ -47,8 +48,12 @@ pub(super) fn run(args: &Execute, state_dir: Option<&Path>, out: &Out) -> Exit {
         Err(exit) => return exit,
     };
     if let Err(error) = identity::require(&plan) {
-        return out.fail(&error, Exit::Invalid);
+        return out.fail(&error, Exit::NotReady);
     }
+    let given = match files(&args.selection.inputs, |name| is_secret(&plan, name), out) {
+        Ok(given) => given,
+        Err(exit) => return exit,
+    };
     let requests = match assumptions(&args.assumes, args.reason.as_ref(), &plan, out) {
         Ok(assumed) => assumed.into_iter().chain(skips).collect(),
         Err(exit) => return exit,
@@ -65,7 +70,7 @@ pub(super) fn run(args: &Execute, state_dir: Option<&Path>, out: &Out) -> Exit {
         Ok(locks) => locks,
         Err(error) => return locked(&error, out),
     };
-    let tools = match Tools::new(&plan) {
+    let tools = match Tools::new(&plan, &given) {
         Ok(tools) => tools,
         Err(error) => return out.fail(&error, Exit::NotReady),
     };

@@ -1,6 +1,8 @@
 //! What the targets say before anything is done: `dr plan --observe`, and the preflight of
 //! `dr execute` and `dr resume`.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::exit::Exit;
@@ -11,9 +13,13 @@ use crate::id::StepId;
 use crate::plan::Plan;
 use crate::report;
 
-/// Asks the targets of a plan. A plugin that cannot be used is shown.
-pub(super) fn ask(plan: &Plan, out: &Out) -> Result<Preflight, Exit> {
-    let tools = Tools::new(plan).map_err(|error| out.fail(&error, Exit::NotReady))?;
+/// Asks the targets of a plan, `given` the files that hold its secret inputs. A plugin that cannot be used is shown.
+pub(super) fn ask(
+    plan: &Plan,
+    given: &BTreeMap<String, String>,
+    out: &Out,
+) -> Result<Preflight, Exit> {
+    let tools = Tools::new(plan, given).map_err(|error| out.fail(&error, Exit::NotReady))?;
     let found = tools.preflight(plan, |_| true);
     tools.runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     Ok(found)

@@ -10,6 +10,7 @@ use super::args::{Plan as PlanArgs, PlanFormat, Selection};
 use super::check::show;
 use super::exit::Exit;
 use super::out::Out;
+use super::secret_input::{self, is_secret};
 use super::{observe, sealed};
 use crate::app;
 use crate::app::request::random;
@@ -35,7 +36,12 @@ pub(super) fn run(args: &PlanArgs, state_dir: Option<&Path>, out: &Out) -> Exit 
     if !args.observe {
         return show_plan(&plan, args, out).err().unwrap_or(Exit::Done);
     }
-    let found = match observe::ask(&plan, out) {
+    let given =
+        match secret_input::files(&args.selection.inputs, |name| is_secret(&plan, name), out) {
+            Ok(given) => given,
+            Err(exit) => return exit,
+        };
+    let found = match observe::ask(&plan, &given, out) {
         Ok(found) => found,
         Err(exit) => return exit,
     };
@@ -56,7 +62,14 @@ pub(super) fn run(args: &PlanArgs, state_dir: Option<&Path>, out: &Out) -> Exit 
             _ => out.remark(&found(out.error_screen())),
         }
     }
-    if found.is_ready() { Exit::Done } else { observe::refuse(&found, out) }
+    if !found.is_ready() {
+        return observe::refuse(&found, out);
+    }
+    // Planning does without; a run would not start.
+    match app::identity::require(&plan) {
+        Ok(()) => Exit::Done,
+        Err(error) => out.fail(&error, Exit::NotReady),
+    }
 }
 
 /// The plan that is asked for: that of a runbook, or one that was sealed.
@@ -87,7 +100,9 @@ fn planned(args: &PlanArgs, state_dir: Option<&Path>, out: &Out) -> Result<Plan,
     let effort = Effort { schedules: args.effort, samples: args.samples };
     let (mut plan, examined) =
         make(&args.runbook, &args.selection, &[], effort, past.as_deref(), out)?;
-    app::identity::require(&plan).map_err(|error| out.fail(&error, Exit::Invalid))?;
+    if let (false, Err(error)) = (args.observe, app::identity::require(&plan)) {
+        out.remark(&format!("note: to be carried out here, this plan lacks something: {error}"));
+    }
     let examined = ManuallyDrop::new(examined);
     require(&plan, args, out)?;
     if let Some(file) = &args.out {
@@ -234,9 +249,11 @@ pub(super) fn plan_of(
         show(&examined.errors_only(), out);
         return Err(Exit::Invalid);
     };
+    let is_secret = |name: &str| read.document.inputs.get(name).is_some_and(|it| it.secret);
+    secret_input::files(&selection.inputs, is_secret, out)?;
     let request = PlanRequest {
         environment: selection.env.clone(),
-        inputs: inputs(&selection.inputs),
+        inputs: inputs(&selection.inputs, is_secret),
         phases: selection.phases.clone(),
         mode: selection.mode.unwrap_or(Mode::Live),
         style: selection.style,
@@ -269,6 +286,11 @@ pub(super) fn plan_of(
     }
 }
 
-fn inputs(given: &[(String, String)]) -> BTreeMap<String, InputValue> {
-    given.iter().map(|(name, value)| (name.clone(), InputValue::Text(value.clone()))).collect()
+/// What is given of the inputs, but the secret ones: a plan does without.
+fn inputs(
+    given: &[(String, String)],
+    is_secret: impl Fn(&str) -> bool,
+) -> BTreeMap<String, InputValue> {
+    let told = given.iter().filter(|(name, _)| !is_secret(name));
+    told.map(|(name, value)| (name.clone(), InputValue::Text(value.clone()))).collect()
 }

@@ -8,25 +8,32 @@ use rustix::termios::{
 use zeroize::Zeroizing;
 
 use super::out::Out;
+use crate::plan::secret_input;
 
 /// Longest line that is taken, in bytes.
 const LONGEST: usize = 64 * 1024;
 
 /// Asks for the value of a secret at the terminal.
 pub(super) fn type_secret(name: &str, out: &Out) -> Result<Zeroizing<String>, String> {
+    let input = secret_input(name);
     if !Out::is_attended() {
-        return Err("has nobody at a terminal to type it: set a variable or a file as a further \
-                    source of it, or start the run at a terminal"
-            .to_owned());
+        let nobody = "has nobody at a terminal to type it";
+        return Err(match input {
+            Some(input) => format!("{nobody}: name a file that holds it, `--input {input}=@FILE`"),
+            None => format!(
+                "{nobody}: set a variable or a file as a further source of it, or start the run at \
+                 a terminal"
+            ),
+        });
     }
-    out.ask(&format!("Secret `{name}` (nothing is shown while you type): "));
-    let line = unseen();
+    let what = input.map_or_else(|| format!("Secret `{name}`"), |input| format!("Input `{input}`"));
+    let line = unseen(|| out.ask(&format!("{what} (nothing is shown while you type): ")));
     out.remark("\n");
     line
 }
 
-/// A line from the terminal, which shows nothing of it.
-fn unseen() -> Result<Zeroizing<String>, String> {
+/// A line from the terminal, which shows nothing of it from before it is asked for.
+fn unseen(ask: impl FnOnce()) -> Result<Zeroizing<String>, String> {
     let terminal = io::stdin();
     let broken = |error: &dyn std::fmt::Display| format!("cannot be read: {error}");
     let before = tcgetattr(&terminal).map_err(|error| broken(&error))?;
@@ -37,6 +44,7 @@ fn unseen() -> Result<Zeroizing<String>, String> {
     quiet.special_codes[SpecialCodeIndex::VTIME] = 0;
     tcsetattr(&terminal, OptionalActions::Flush, &quiet).map_err(|error| broken(&error))?;
     let _restored = Restored(before);
+    ask();
     let mut line = Zeroizing::new(Vec::with_capacity(LONGEST));
     let mut byte = [0_u8];
     loop {

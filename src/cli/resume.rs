@@ -1,5 +1,6 @@
 //! `dr resume`: a run goes on.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,12 +12,13 @@ use super::exit::Exit;
 use super::observe::look_ahead;
 use super::out::Out;
 use super::prompt::type_secret;
+use super::secret_input::{files, is_secret};
 use crate::app::past::Past;
 use crate::app::request::request;
 use crate::app::session::{self, Parts};
 use crate::app::start::{Locks, Tools, end_calls};
 use crate::app::state::StateDir;
-use crate::app::who;
+use crate::app::{identity, who};
 use crate::event::{EventKind, FORMAT, LossAccepted, Request, RequestKind, RunStarted, StepState};
 use crate::id::StepId;
 use crate::journal;
@@ -42,8 +44,15 @@ pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
         Ok(requests) => requests,
         Err(exit) => return exit,
     };
+    let given = match given(args, &past, out) {
+        Ok(given) => given,
+        Err(exit) => return exit,
+    };
     if past.is_live() {
         return hand_over(&past, requests, out);
+    }
+    if let Err(error) = identity::require(&past.plan) {
+        return out.fail(&error, Exit::NotReady);
     }
     let store = state.store();
     if let Err(error) = store.prepare() {
@@ -62,7 +71,7 @@ pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
         let how = if killed { "it was ended" } else { "it has ended now" };
         out.remark(&format!("note: {program} still worked on {step} after dr had died; {how}"));
     }
-    let tools = match Tools::new(&past.plan) {
+    let tools = match Tools::new(&past.plan, &given) {
         Ok(tools) => tools,
         Err(error) => return out.fail(&error, Exit::NotReady),
     };
@@ -160,6 +169,24 @@ fn hand_over(past: &Past, requests: Vec<Request>, out: &Out) -> Exit {
         }
     }
     Exit::Done
+}
+
+/// The files that hold secret inputs: all that can be given again, and not to a run that lives.
+fn given(args: &Resume, past: &Past, out: &Out) -> Result<BTreeMap<String, String>, Exit> {
+    let other = args.inputs.iter().find(|(name, _)| !is_secret(&past.plan, name));
+    if let Some((name, _)) = other {
+        let message = match past.plan.inputs.get(name) {
+            Some(_) => format!("input `{name}` was given when the run was started"),
+            None => format!("the run has no input `{name}`"),
+        };
+        let help = "leave it out: only secret inputs are given again";
+        return Err(out.refuse(&message, help, Exit::Usage));
+    }
+    if past.is_live() && !args.inputs.is_empty() {
+        let help = "leave `--input` out";
+        return Err(out.refuse("the run is alive, and has its inputs", help, Exit::Usage));
+    }
+    files(&args.inputs, |_| true, out)
 }
 
 /// The options as requests, in the order in which they matter.

@@ -11,6 +11,7 @@ use super::names::Scope;
 use super::rules::finish::{Finish, not_evaluated};
 use crate::event::Outcome;
 use crate::plan::{Asked, allowed, from_json};
+use crate::text::{only_secret, secret_value};
 
 impl Machine {
     /// Ends the step with which an included runbook begins, its inputs as outputs. False: there are
@@ -32,6 +33,12 @@ impl Machine {
         };
         let read = |asked: &Asked| {
             let value = given.get(&asked.name).unwrap_or(&Value::Null);
+            if asked.secret {
+                let secret = only_secret(value).map(secret_value);
+                return secret.map(|secret| (asked.name.clone(), secret)).ok_or_else(|| {
+                    format!("input `{}`: it is a secret, and what it is given is none", asked.name)
+                });
+            }
             let fits = |value: &Value| {
                 allowed(asked.kind, asked.choices.as_deref(), asked.pattern.as_deref(), value)
             };

@@ -12,6 +12,7 @@ mod names;
 mod procedure;
 mod project;
 mod seal;
+mod secret_input;
 mod signed;
 mod span;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use names::PlanNames;
 pub use procedure::by_source;
 pub use project::{Progress, Projection, Projector, project};
 pub use seal::{Seal, SealedSource, UsedFile};
+pub use secret_input::{input_secret, input_sources, input_variable, secret_input};
 pub use signed::{Challenge, public_key};
 pub use span::{Passed, Span};
 pub use typed::{Asked, allowed, answers, from_json, from_text};

@@ -31,6 +31,9 @@ pub struct Asked {
     /// A regular expression that the whole text must match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
+    /// Whether it is a secret: then it is given as a reference to one. Never of a gate.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secret: bool,
 }
 
 impl Asked {

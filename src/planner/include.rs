@@ -13,10 +13,10 @@ use super::steps::{Maker, asked};
 use crate::id::StepId;
 use crate::plan::{
     ANY, EdgeReason, Include, Notice, OwnNames, PluginUse, Pool, SecretSource, Span, Step, WINDOW,
-    map_ids, rename_secrets,
+    input_secret, map_ids, rename_secrets, secret_input,
 };
 use crate::runbook::{DocPath, Problem, Runbook};
-use crate::text::Templated;
+use crate::text::{Templated, holds_secret, only_secret};
 
 /// What included runbooks bring into the plan beside their steps.
 #[derive(Debug, Default)]
@@ -59,7 +59,12 @@ impl Emitter<'_, '_> {
             return Vec::new();
         };
         self.maker.inside = declared.parent.map(|parent| parent as usize);
-        let Given { known, later } = self.maker.given(declared.doc.with.as_ref(), &at);
+        let Given { known, later } = self.maker.given(runbook, declared.doc.with.as_ref(), &at);
+        let secrets = known.iter().filter_map(|(name, value)| match value {
+            InputValue::Secret(outer) => Some((input_secret(name), outer.clone())),
+            _ => None,
+        });
+        let secrets: BTreeMap<String, String> = secrets.collect();
         let asked_for: BTreeSet<String> = later.keys().cloned().collect();
         let prefix = format!("{id}/");
         let inner = |id: &StepId| Some(StepId::from(id.as_str().strip_prefix(&prefix)?));
@@ -106,7 +111,7 @@ impl Emitter<'_, '_> {
             names: OwnNames::default(),
         };
         self.maker.brought.includes.insert(id.clone(), include);
-        let place = Place { id, first: &first.id, index };
+        let place = Place { id, first: &first.id, index, secrets: &secrets };
         let (inside, of) = self.maker.settle(made, runbook, &place);
         steps.extend(inside);
         of
@@ -120,6 +125,8 @@ struct Place<'p> {
     /// The step with which it begins.
     first: &'p StepId,
     index: usize,
+    /// The secrets that stand behind its inputs.
+    secrets: &'p BTreeMap<String, String>,
 }
 
 impl Maker<'_> {
@@ -131,13 +138,34 @@ impl Maker<'_> {
         (environments.len() > 1 || environments.contains_key(own)).then(|| own.clone())
     }
 
-    fn given(&mut self, with: Option<&Value>, at: &DocPath) -> Given {
+    fn given(&mut self, runbook: &Runbook, with: Option<&Value>, at: &DocPath) -> Given {
         let mut given = Given::default();
-        let Some(Value::Object(with)) = with else { return given };
+        let inputs = &runbook.document.inputs;
+        let at = at.field("with");
+        let none = Map::new();
+        let with = with.and_then(Value::as_object).unwrap_or(&none);
+        for (name, _) in inputs.iter().filter(|(name, doc)| doc.secret && !with.contains_key(*name))
+        {
+            let message = format!("input `{name}` of {} is missing", runbook.file);
+            self.problems.push(
+                Problem::error(codes::INPUT_MISSING, at.clone(), message).with_help(format!(
+                    "it is a secret: `with: {{ {name}: \"{{{{ secrets.… }}}}\" }}`"
+                )),
+            );
+        }
         for (name, written) in with {
-            let at = at.field("with").field(name);
+            let at = at.field(name);
             let value = self.template(Some(written), None, &at);
-            if value.is_known() {
+            if let Some(secret) = only_secret(value.as_value()) {
+                given.known.insert(name.clone(), InputValue::Secret(secret.to_owned()));
+            } else if holds_secret(value.as_value()) {
+                let message =
+                    format!("input `{name}`: a secret is given alone, without other text");
+                self.problems.push(
+                    Problem::error(codes::INPUT_INVALID, at, message)
+                        .with_help("put the rest of the text where the input is used"),
+                );
+            } else if value.is_known() {
                 let value = InputValue::Json(value.as_value().clone());
                 given.known.insert(name.clone(), value);
             } else {
@@ -154,7 +182,7 @@ impl Maker<'_> {
         runbook: &Runbook,
         place: &Place<'_>,
     ) -> (Vec<Step>, Vec<StepId>) {
-        let Place { id, first, index } = *place;
+        let Place { id, first, index, secrets } = *place;
         let outer = *self.outline.get(index);
         let rename = |step: &mut StepId| *step = StepId::from(format!("{id}/{step}"));
         let Made { mut steps, environment, plugins, notices, spans, mut includes, .. } = made;
@@ -180,7 +208,7 @@ impl Maker<'_> {
                 }
             }
         }
-        let names = self.merge(environment, plugins, runbook, id);
+        let names = self.merge(environment, plugins, runbook, id, secrets);
         for step in &mut steps {
             each(step, &mut |step| names.rename(step));
         }
@@ -217,12 +245,14 @@ impl Maker<'_> {
         plugins: BTreeMap<String, PluginUse>,
         runbook: &Runbook,
         id: &StepId,
+        given: &BTreeMap<String, String>,
     ) -> Apart {
         let own = self.environment;
         let Brought { hosts, secrets, pools, plugins: used, .. } = &mut self.brought;
         let name = &runbook.document.runbook.value;
         let inside = [name.as_str(), id.as_str()];
         let mut apart = Apart::default();
+        apart.names.secrets.clone_from(given);
         for (name, host) in environment.known.hosts {
             let new = place(&name, inside, means(&host, [&own.known.hosts, hosts]));
             hosts.insert(new.clone(), host);
@@ -346,6 +376,8 @@ impl Apart {
         {
             // What a host takes at once goes with the host.
             let names = names.iter().filter(|(name, _)| !name.starts_with("host:"));
+            // That an input is a secret of the runbook around is meant.
+            let names = names.filter(|(name, _)| secret_input(name).is_none());
             told.extend(names.map(|(name, new)| format!("{what} `{name}` (here `{new}`)")));
         }
         (!told.is_empty())

@@ -16,6 +16,7 @@ use crate::event::SkipReason;
 use crate::id::{Digest, StepId};
 use crate::plan::{
     EdgeReason, Executable, FORMAT, Include, Notice, Plan, PluginUse, Span, Step, digest,
+    input_secret,
 };
 use crate::runbook::{Graph, Level, Outline, Problem, Runbook};
 use crate::text::Templated;
@@ -282,9 +283,11 @@ fn used_secrets(plan: &Plan) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         collect_secrets(template.as_value(), &mut found);
         for path in template.paths().unwrap_or_default() {
-            if let ("secrets", Some(name)) = (path.root(), path.field(1)) {
-                found.insert(name.to_owned());
-            }
+            match (path.root(), path.field(1)) {
+                ("secrets", Some(name)) => found.insert(name.to_owned()),
+                ("inputs", Some(name)) => found.insert(input_secret(name)),
+                _ => false,
+            };
         }
         used.extend(found.iter().map(|name| plan.secret_name(include, name).to_owned()));
     };

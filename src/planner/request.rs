@@ -59,6 +59,8 @@ pub enum InputValue {
     Text(String),
     /// As data.
     Json(Value),
+    /// A secret of the runbook that includes this one, by its name there.
+    Secret(String),
 }
 
 impl From<&str> for InputValue {

@@ -504,5 +504,6 @@ pub(super) fn asked((name, doc): (&String, &InputDoc)) -> Asked {
         default: doc.default.clone(),
         choices: doc.choices.clone(),
         pattern: doc.pattern.clone(),
+        secret: doc.secret,
     }
 }

@@ -8,17 +8,24 @@ use zeroize::Zeroizing;
 
 use super::secret_source::{Tried, described, field, read};
 use super::vault::{Vault, VaultError};
-use crate::plan::SecretSource;
+use crate::plan::{SecretSource, secret_input};
 
 /// Why a secret is not to be had. Names every source that was tried.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
-#[error("no source gives the secret `{name}`{}", listed(.tried))]
+#[error("{}{}", nowhere(.name), listed(.tried))]
 #[diagnostic(code(DR3201), help("make one of its sources available, then go on with `dr resume`"))]
 pub struct SecretError {
     /// The secret.
     pub name: String,
     /// Its sources, in order, with why each gave nothing.
     pub tried: Vec<Tried>,
+}
+
+fn nowhere(name: &str) -> String {
+    match secret_input(name) {
+        Some(input) => format!("no source gives the secret input `{input}`"),
+        None => format!("no source gives the secret `{name}`"),
+    }
 }
 
 fn listed(tried: &[Tried]) -> String {
@@ -35,7 +42,7 @@ impl From<SecretError> for CallError {
     fn from(error: SecretError) -> Self {
         let transient = error.tried.iter().any(|tried| tried.is_transient);
         let class = if transient { ErrorClass::Transient } else { ErrorClass::Permanent };
-        let message = format!("no source gives the secret `{}`", error.name);
+        let message = nowhere(&error.name);
         let causes = error.tried.iter().map(|tried| format!("{} {}", tried.source, tried.why));
         let causes = causes.collect();
         let help = Some("make one of its sources available, then `dr resume`".to_owned());
@@ -56,6 +63,10 @@ pub struct SecretStore {
 
 struct Entry {
     sources: Vec<SecretSource>,
+    /// Whether it is kept for a resume, once there is a place: it is made up, or an input.
+    is_kept: bool,
+    /// Whether it may be given anew: what was kept of an input then no longer counts.
+    is_given: bool,
     /// Locked while the sources are asked, so that they are asked once for all who wait.
     value: Mutex<Option<Secret>>,
     /// Why nobody typed it, once somebody was asked to.
@@ -63,17 +74,30 @@ struct Entry {
 }
 
 impl SecretStore {
-    /// The secrets of a plan. `learned` is told every value before anybody else gets it: that is
-    /// where masking is set up.
+    /// The secrets of a plan. `given` are the files that hold secret inputs, by the input's name:
+    /// they stand before what was kept of these, and instead of their sources. `learned` is told
+    /// every value before anybody else gets it: that is where masking is set up.
     pub fn new(
         sources: &BTreeMap<String, Vec<SecretSource>>,
+        given: &BTreeMap<String, String>,
         learned: impl Fn(&Secret) + Send + Sync + 'static,
     ) -> Self {
         let secrets = sources
             .iter()
             .map(|(name, sources)| {
-                let (value, untyped) = (Mutex::new(None), std::sync::Mutex::new(None));
-                (name.clone(), Entry { sources: sources.clone(), value, untyped })
+                let input = secret_input(name);
+                let file = input.and_then(|input| given.get(input));
+                let entry = Entry {
+                    sources: match file {
+                        Some(file) => vec![SecretSource::File(file.clone())],
+                        None => sources.clone(),
+                    },
+                    is_kept: input.is_some() || sources.iter().any(SecretSource::is_generated),
+                    is_given: file.is_some(),
+                    value: Mutex::new(None),
+                    untyped: std::sync::Mutex::new(None),
+                };
+                (name.clone(), entry)
             })
             .collect();
         Self {
@@ -84,16 +108,22 @@ impl SecretStore {
         }
     }
 
-    /// From now on what is captured or generated is kept in `vault`. What it holds already, from an
-    /// earlier session, is known; what was generated before the run had a folder is put there.
+    /// From now on what is captured, generated or an input is kept in `vault`. What it holds already,
+    /// from an earlier session, is known, unless an input is given anew; what came before the run had
+    /// a folder is put there. An input that cannot be opened is asked for again.
     ///
     /// # Errors
     /// [`VaultError`].
     pub async fn keep_in(&self, vault: Vault) -> Result<(), VaultError> {
         for name in vault.names() {
-            let Some(secret) = vault.get(&name)? else { continue };
+            let secret = match vault.get(&name) {
+                Err(_) if secret_input(&name).is_some() => continue,
+                other => other?,
+            };
+            let Some(secret) = secret else { continue };
             (self.learned)(&secret);
             match self.secrets.get(&name) {
+                Some(entry) if entry.is_given => {}
                 Some(entry) => *entry.value.lock().await = Some(secret),
                 None => {
                     self.captured().insert(name, secret);
@@ -101,8 +131,7 @@ impl SecretStore {
             }
         }
         for (name, entry) in &self.secrets {
-            let generated = entry.sources.iter().any(SecretSource::is_generated);
-            if let (true, Some(secret)) = (generated, &*entry.value.lock().await) {
+            if let (true, Some(secret)) = (entry.is_kept, &*entry.value.lock().await) {
                 vault.put(name, secret)?;
             }
         }
@@ -162,10 +191,8 @@ impl SecretStore {
             match entry.read(source).await {
                 Ok(secret) => {
                     (self.learned)(&secret);
-                    if let (true, Some(vault)) = (source.is_generated(), self.vault.get())
-                        && let Err(error) = vault.put(name, &secret)
-                    {
-                        let (source, why) = (described(source), format!("cannot be kept: {error}"));
+                    if let Err(why) = self.keep(name, entry, &secret) {
+                        let source = described(source);
                         tried.push(Tried { source, why, is_transient: false });
                         continue;
                     }
@@ -176,6 +203,16 @@ impl SecretStore {
             }
         }
         Err(SecretError { name: name.to_owned(), tried })
+    }
+
+    /// Keeps what a resume must find again, if there is a place.
+    fn keep(&self, name: &str, entry: &Entry, secret: &Secret) -> Result<(), String> {
+        match self.vault.get().filter(|_| entry.is_kept) {
+            Some(vault) => {
+                vault.put(name, secret).map_err(|error| format!("cannot be kept: {error}"))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Lets a person type the secrets that are to be typed and that no earlier source gives: before
@@ -192,7 +229,9 @@ impl SecretStore {
             for source in &entry.sources[..position] {
                 if let Ok(secret) = entry.read(source).await {
                     (self.learned)(&secret);
-                    *value = Some(secret);
+                    if self.keep(name, entry, &secret).is_ok() {
+                        *value = Some(secret);
+                    }
                     break;
                 }
             }
@@ -204,12 +243,13 @@ impl SecretStore {
                 _ if text.is_empty() => Err("was left empty".to_owned()),
                 _ => Ok(text),
             });
-            match read {
-                Ok(text) => {
-                    let secret = Secret::new(text.as_str());
-                    (self.learned)(&secret);
-                    *value = Some(secret);
-                }
+            let kept = read.and_then(|text| {
+                let secret = Secret::new(text.as_str());
+                (self.learned)(&secret);
+                self.keep(name, entry, &secret).map(|()| secret)
+            });
+            match kept {
+                Ok(secret) => *value = Some(secret),
                 Err(why) => {
                     let mut untyped =
                         entry.untyped.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -287,10 +327,13 @@ mod tests {
     fn store(sources: Vec<SecretSource>) -> (SecretStore, Arc<SyncMutex<Vec<String>>>) {
         let learned = Arc::new(SyncMutex::new(Vec::new()));
         let into = Arc::clone(&learned);
-        let store =
-            SecretStore::new(&BTreeMap::from([("pw".to_owned(), sources)]), move |secret| {
+        let store = SecretStore::new(
+            &BTreeMap::from([("pw".to_owned(), sources)]),
+            &BTreeMap::new(),
+            move |secret| {
                 into.lock().unwrap().push(secret.expose().to_owned());
-            });
+            },
+        );
         (store, learned)
     }
 

@@ -118,6 +118,11 @@ pub struct InputDoc {
     /// A regular expression that the whole text must match.
     #[serde(default)]
     pub pattern: Option<String>,
+    /// The value is a secret: a text that is given when the run starts, by `--input NAME=@FILE`, by
+    /// the variable `DR_INPUT_NAME` or at the terminal; to an included runbook, a secret. Never in a
+    /// plan, masked everywhere, and read by texts of `with` and settings of plugins alone.
+    #[serde(default)]
+    pub secret: bool,
 }
 
 /// An environment. Its entries replace those of the same name in the runbook.

@@ -34,5 +34,7 @@ pub use nearest::nearest;
 pub use read::Read;
 pub use scope::{Place, Vocabulary, is_reserved_name, known_at_plan_time};
 pub(crate) use template::has_braces;
-pub use template::{Rendered, Templated, secret_reference, secret_value};
+pub use template::{
+    Rendered, Templated, holds_secret, only_secret, secret_reference, secret_value,
+};
 pub use values::plain;

@@ -46,12 +46,8 @@ impl Place {
         match self {
             Self::HostSetting => &["inputs", "values"],
             Self::PluginSetting => &["inputs", "secrets", "values"],
-            Self::StepHost
-            | Self::When
-            | Self::ForEach
-            | Self::IncludedInputs
-            | Self::GateMessage => STEP,
-            Self::With => WITH,
+            Self::StepHost | Self::When | Self::ForEach | Self::GateMessage => STEP,
+            Self::With | Self::IncludedInputs => WITH,
             Self::Outputs | Self::Expect | Self::ExpectMessage => RESULT,
             Self::Check => CHECK,
             Self::Until => UNTIL,

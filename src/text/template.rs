@@ -425,13 +425,33 @@ fn tag_secret(tag: &Tag) -> Option<&str> {
     }
 }
 
-/// Whether the value is a secret that a step has captured: a reference to the very output that the
-/// tag names. Data cannot pass for one, because the machine writes none but these.
+/// Whether the value is a secret: one that a step has captured, a reference to the very output that
+/// the tag names, or a secret input. Data cannot pass for one, because the machine writes none but
+/// these, and no other input may be one.
 fn is_captured(tag: &Tag, value: &Value) -> bool {
     let (Tag::Name(path) | Tag::Default(path, _)) = tag else { return false };
     let Some(super::Segment::Field(output)) = path.0.last() else { return false };
     let named = |name: &str| name.rsplit_once('.').is_some_and(|(_, last)| last == output);
-    matches!(path.root(), "steps" | "self") && secret_reference(value).is_some_and(named)
+    match path.root() {
+        "steps" | "self" => secret_reference(value).is_some_and(named),
+        "inputs" => path.0.len() == 2 && secret_reference(value).is_some(),
+        _ => false,
+    }
+}
+
+/// The secret that a rendered value is, if it is that one and nothing else.
+#[must_use]
+pub fn only_secret(rendered: &Rendered) -> Option<&str> {
+    match marked(rendered) {
+        Marked::Text([one]) => secret_name(one),
+        _ => None,
+    }
+}
+
+/// Whether any part of a rendered value is a secret.
+#[must_use]
+pub fn holds_secret(rendered: &Rendered) -> bool {
+    holds(rendered, &|marked| matches!(marked, Marked::Text(_)))
 }
 
 /// The reference to a secret by which data stands for it.

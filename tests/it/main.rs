@@ -36,6 +36,7 @@ mod quiet;
 mod rehearse;
 mod schemas;
 mod sealed;
+mod secret_inputs;
 mod secrets;
 mod services;
 mod ssh_faults;

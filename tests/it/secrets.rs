@@ -54,7 +54,7 @@ fn rotating() -> Dr {
 }
 
 /// Files below `folder` that hold `text`.
-fn holding(folder: &Path, text: &str) -> Vec<String> {
+pub(crate) fn holding(folder: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_owned()];
     while let Some(path) = open.pop() {
@@ -107,23 +107,33 @@ fn what_a_run_captures_and_makes_outlives_it_and_is_nowhere_to_be_read() {
 }
 
 #[test]
-fn without_an_identity_such_a_runbook_has_no_plan() {
+fn without_an_identity_such_a_runbook_is_planned_and_not_started() {
     let dr = rotating();
+    let plan = |dr: &Dr| dr.args(["plan", "runbook.yaml", "--format", "json"]).run().code(0);
+    let with = plan(&dr).stdout;
     let dr = dr.env("DR_IDENTITY", "/nonexistent/identity");
-    for verb in ["plan", "execute"] {
-        dr.args([verb, "runbook.yaml"])
+    let planned = plan(&dr).says("note: ").says("there is no identity at /nonexistent/identity");
+    assert_eq!(planned.stdout, with, "the plan is that of everybody");
+    for verb in [&["check"][..], &["plan", "-o", "sealed.json"], &["rehearse"]] {
+        dr.args(verb.iter().chain(&["runbook.yaml"])).run().code(0);
+    }
+    for (verb, file) in [("execute", "runbook.yaml"), ("execute", "sealed.json")] {
+        dr.args([verb, file])
             .run()
-            .code(3)
+            .code(4)
+            .says("DR3203")
             .says("there is no identity at /nonexistent/identity")
             .says("age-keygen -o /nonexistent/identity");
     }
-    dr.args(["rehearse", "runbook.yaml"]).run().code(0);
+    let observed = dr.args(["plan", "--observe", "runbook.yaml"]).run();
+    observed.code(4).says("there is no identity at /nonexistent/identity");
+    assert!(!dr.path(".dr/runs").exists(), "nothing was started");
     fs::write(dr.path("identity"), "not a key").unwrap();
     let path = dr.path("identity");
-    dr.args(["plan", "runbook.yaml"])
+    dr.args(["execute", "runbook.yaml"])
         .env("DR_IDENTITY", path)
         .run()
-        .code(3)
+        .code(4)
         .says("no age identity");
 }
 

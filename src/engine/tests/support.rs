@@ -333,7 +333,7 @@ impl World {
 
     pub(super) fn secrets(&self, plan: &Plan) -> Arc<SecretStore> {
         let masker = self.masker.clone();
-        Arc::new(SecretStore::new(&plan.secrets, move |secret: &Secret| {
+        Arc::new(SecretStore::new(&plan.secrets, &BTreeMap::new(), move |secret: &Secret| {
             masker.add(secret);
         }))
     }

@@ -72,6 +72,7 @@ fn include() -> Include {
             default: None,
             choices: None,
             pattern: None,
+            secret: false,
         }],
         values: BTreeMap::from([("zone".to_owned(), json!(1))]),
         names: OwnNames::default(),

@@ -266,6 +266,7 @@ fn asking(approvers: u32) -> crate::plan::Step {
         default,
         choices: None,
         pattern: (kind == "string").then(|| "CHG-[0-9]+".to_owned()),
+        secret: false,
     };
     let with = crate::text::Templated::parse(&json!({ "ticket": "{{ outputs.ticket }}" }));
     step("a").gate(approvers, None, OnReject::Fail).set(|step| {

@@ -3,10 +3,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{hosts, inputs};
-use crate::plan::{Pool, SecretSource};
+use crate::plan::{Pool, SecretSource, input_secret, input_sources};
 use crate::planner::codes;
 use crate::planner::names::Known;
-use crate::planner::request::PlanRequest;
+use crate::planner::request::{InputValue, PlanRequest};
 use crate::runbook::{DocPath, Document, EnvironmentDoc, Problem, SecretSourceDoc, nearest};
 use crate::text::{Path, Templated, known_at_plan_time};
 use crate::words::{Mode, Style};
@@ -69,7 +69,12 @@ pub(in crate::planner) fn resolve(
         known.hosts.insert(name, host);
     }
     let settings = settings(document, &doc, &known, problems);
-    let secrets = secrets(document, &doc, problems);
+    let mut secrets = secrets(document, &doc, problems);
+    let own = document.inputs.iter().filter(|(name, input)| {
+        let is_given = matches!(request.inputs.get(*name), Some(InputValue::Secret(_)));
+        input.secret && !is_given && !asked.contains(*name)
+    });
+    secrets.extend(own.map(|(name, _)| (input_secret(name), input_sources(name))));
     Some(Environment { protected: doc.protected, known, secrets, settings, pools })
 }
 

@@ -2,10 +2,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::plan::{allowed, from_json, from_text};
+use crate::plan::{allowed, from_json, from_text, input_secret};
 use crate::planner::codes;
 use crate::planner::request::{InputValue, PlanRequest};
 use crate::runbook::{DocPath, Document, InputDoc, Problem, nearest};
+use crate::text::{secret_reference, secret_value};
 
 /// Every input with its value: given, or its default.
 pub(super) fn resolve(
@@ -33,9 +34,29 @@ pub(super) fn resolve(
     let mut resolved = BTreeMap::new();
     for (name, doc) in document.inputs.iter().filter(|(name, _)| !asked.contains(*name)) {
         let at = DocPath(format!("inputs.{name}"));
+        if doc.secret {
+            match request.inputs.get(name) {
+                // The value of a secret is no part of a plan.
+                None | Some(InputValue::Secret(_)) => {
+                    resolved.insert(name.clone(), secret_value(&input_secret(name)));
+                }
+                Some(_) => problems.push(
+                    Problem::error(
+                        codes::INPUT_INVALID,
+                        at,
+                        format!("input `{name}` is a secret, and what it is given is none"),
+                    )
+                    .with_help("`{{ secrets.NAME }}`, or a secret that a step has captured"),
+                ),
+            }
+            continue;
+        }
         let read = match (request.inputs.get(name), &doc.default) {
             (Some(InputValue::Text(text)), _) => from_text(doc.kind, text),
             (Some(InputValue::Json(value)), _) | (None, Some(value)) => from_json(doc.kind, value),
+            (Some(InputValue::Secret(_)), _) => {
+                Err("it is given a secret: say `secret: true` at the input".to_owned())
+            }
             (None, None) => {
                 let about =
                     doc.description.as_deref().map(|text| format!(" ({text})")).unwrap_or_default();
@@ -47,6 +68,10 @@ pub(super) fn resolve(
                 continue;
             }
         };
+        let read = read.and_then(|value| match secret_reference(&value) {
+            Some(_) => Err("it passes for a reference to a secret".to_owned()),
+            None => Ok(value),
+        });
         match read.and_then(|value| fits(doc, &value).map(|()| value)) {
             Ok(value) => {
                 resolved.insert(name.clone(), value);

@@ -39,6 +39,14 @@ impl Checker<'_> {
             let at = at.field("inputs").field(name);
             self.name(name, || at.clone());
             self.input(name, input, &at);
+            if input.secret {
+                self.help(
+                    codes::BAD_INPUT,
+                    at.field("secret"),
+                    "what a gate is told is kept in the journal, for everybody to read",
+                    "make it an input of the runbook, or one of its `secrets` with `prompt: true`",
+                );
+            }
             if outputs.contains_key(name) {
                 self.help(
                     codes::BAD_INPUT,

@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
-use super::checker::Checker;
+use super::checker::{Checker, texts};
 use super::groups::{of_one_step, present};
+use super::reads::Reader;
 use crate::plan::{allowed, from_json};
-use crate::runbook::{DocPath, Part, Runbook, StepDoc, codes};
-use crate::text::Templated;
+use crate::runbook::{DocPath, Part, Problem, Runbook, StepDoc, codes};
+use crate::text::{Read, Templated};
 
 const NAME_ONE: &str =
     "name a runbook of this repository, from the folder of this one: `./parts/restore.yaml`";
@@ -52,6 +53,56 @@ impl Checker<'_> {
         }
     }
 
+    /// What the inputs of the included runbook `path` are given: a secret to those that are one, and
+    /// to no others.
+    pub(super) fn included_reads(
+        &mut self,
+        reader: Reader<'_>,
+        path: &str,
+        with: &Value,
+        at: &DocPath,
+    ) {
+        let part = match self.parts.get(path) {
+            Some(Part::Runbook(part)) => Some(std::sync::Arc::clone(part)),
+            _ => None,
+        };
+        for (name, value) in with.as_object().into_iter().flatten() {
+            let at = at.field(name);
+            let input = part.as_ref().and_then(|part| part.document.inputs.get(name));
+            let is_secret = input.is_some_and(|input| input.secret);
+            let mut found = Vec::new();
+            texts(value, &at, &mut found);
+            let mut alone = false;
+            for (at, text) in found {
+                let reads = self.template(reader, text, &at);
+                let secret = |read: &&Read| self.is_secret(reader, &read.path);
+                let secrets: Vec<&Read> = reads.iter().filter(secret).collect();
+                alone = value.is_string()
+                    && matches!((reads.as_slice(), secrets.as_slice()), ([one], [_]) if !one.guarded)
+                    && text.starts_with("{{")
+                    && text.ends_with("}}");
+                if let (Some(read), Some(_), false) = (secrets.first(), input, is_secret) {
+                    let message =
+                        format!("`{}` is a secret, and the input `{name}` is none", read.path);
+                    let help = format!("say `secret: true` at the input `{name}`");
+                    let problem = Problem::error(codes::INCLUDE, at, message);
+                    self.push(problem.within(read.span.clone()).with_help(help));
+                }
+            }
+            if is_secret && !alone {
+                self.help(
+                    codes::INCLUDE,
+                    at,
+                    format!("the input `{name}` is a secret: it is given one, and nothing else"),
+                    format!(
+                        "`{name}: \"{{{{ secrets.NAME }}}}\"`, a secret input or a captured secret; \
+                         what is written here everybody can read"
+                    ),
+                );
+            }
+        }
+    }
+
     fn include_inputs(&mut self, runbook: &Runbook, step: &StepDoc, at: &DocPath) {
         let at = at.field("with");
         let inputs = &runbook.document.inputs;
@@ -69,6 +120,10 @@ impl Checker<'_> {
             }
         };
         for (name, value) in given.into_iter().flatten() {
+            // What is given to a secret one is told with what it reads.
+            if inputs.get(name).is_some_and(|input| input.secret) {
+                continue;
+            }
             let Some(input) = inputs.get(name) else {
                 let names = inputs.keys().map(String::as_str);
                 self.unknown(codes::INCLUDE, at.field(name), "input", name, names);

@@ -18,6 +18,9 @@ impl Checker<'_> {
     }
 
     pub(super) fn input(&mut self, name: &str, input: &InputDoc, at: &DocPath) {
+        if input.secret {
+            return self.secret_input(name, input, at);
+        }
         let pattern = input.pattern.as_ref().map(|pattern| Regex::new(&format!("^(?:{pattern})$")));
         if pattern.is_some() && input.kind != InputType::String {
             self.help(
@@ -64,6 +67,32 @@ impl Checker<'_> {
                     at.field("default"),
                     "the default is none of `enum`",
                     "add it there, or take one of them",
+                );
+            }
+        }
+    }
+
+    /// Of a secret nothing is written down.
+    fn secret_input(&mut self, name: &str, input: &InputDoc, at: &DocPath) {
+        if input.kind != InputType::String {
+            self.help(
+                codes::BAD_INPUT,
+                at.field("type"),
+                format!("`{name}` is a secret, and a secret is a text"),
+                "say `type: string`; what is not secret about it can be another input",
+            );
+        }
+        for (key, is_given) in [
+            ("default", input.default.is_some()),
+            ("enum", input.choices.is_some()),
+            ("pattern", input.pattern.is_some()),
+        ] {
+            if is_given {
+                self.help(
+                    codes::BAD_INPUT,
+                    at.field(key),
+                    format!("`{name}` is a secret: nothing of it is written into a runbook"),
+                    "remove it; where secrets come from is said under `secrets`",
                 );
             }
         }

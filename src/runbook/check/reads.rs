@@ -14,7 +14,7 @@ const HOST: &[&str] = &["name", "address", "port", "user", "become", "labels", "
 
 /// Who reads, and where.
 #[derive(Clone, Copy)]
-struct Reader<'r> {
+pub(super) struct Reader<'r> {
     /// Full id of its node in the graph; none where steps cannot be read at all.
     node: Option<&'r str>,
     /// The step, if it is one.
@@ -42,7 +42,7 @@ const NOWHERE: Reader<'static> = Reader {
 };
 
 impl Reader<'_> {
-    fn at(self, place: Place) -> Self {
+    pub(super) fn at(self, place: Place) -> Self {
         Self { place, ..self }
     }
 }
@@ -96,8 +96,13 @@ impl Checker<'_> {
         }
         if let Some(with) = &step.with {
             // What an included runbook is given is computed before it begins.
-            let includes = step.uses.as_deref().is_some_and(is_path);
-            self.with(if includes { before } else { reader }, with, || at.field("with"));
+            match step.uses.as_deref().filter(|uses| is_path(uses)) {
+                Some(path) => {
+                    let reader = before.at(Place::IncludedInputs);
+                    self.included_reads(reader, path, with, &at.field("with"));
+                }
+                None => self.with(reader, with, || at.field("with")),
+            }
         }
         for (position, (name, output)) in step.outputs.iter().enumerate() {
             let reader = Reader { outputs: position, ..reader.at(Place::Outputs) };
@@ -210,9 +215,7 @@ impl Checker<'_> {
                 ));
             }
             if at.0.starts_with(&argv) {
-                let secret = |read: &&Read| {
-                    read.path.root() == "secrets" || self.is_captured(reader, &read.path)
-                };
+                let secret = |read: &&Read| self.is_secret(reader, &read.path);
                 let secrets: Vec<&Read> = reads.iter().filter(secret).collect();
                 for read in secrets {
                     let message =
@@ -229,7 +232,7 @@ impl Checker<'_> {
     }
 
     /// Checks a template; gives the names it reads.
-    fn template(&mut self, reader: Reader<'_>, text: &str, at: &DocPath) -> Vec<Read> {
+    pub(super) fn template(&mut self, reader: Reader<'_>, text: &str, at: &DocPath) -> Vec<Read> {
         if !has_braces(text) {
             return Vec::new();
         }
@@ -283,6 +286,16 @@ impl Checker<'_> {
         }
     }
 
+    /// Whether the path names a secret.
+    pub(super) fn is_secret(&self, reader: Reader<'_>, path: &Path) -> bool {
+        path.root() == "secrets" || self.is_secret_input(path) || self.is_captured(reader, path)
+    }
+
+    fn is_secret_input(&self, path: &Path) -> bool {
+        let input = path.field(1).filter(|_| path.root() == "inputs");
+        input.and_then(|name| self.document.inputs.get(name)).is_some_and(|input| input.secret)
+    }
+
     /// Whether the path names an output that is a secret.
     fn is_captured(&self, reader: Reader<'_>, path: &Path) -> bool {
         let secret = |step: &StepDoc, name: Option<&str>| {
@@ -320,6 +333,12 @@ impl Checker<'_> {
             let problem = Problem::error(codes::NAME_NOT_HERE, at(), message);
             let help = "put it into a text of `with`; what must be decided about it, decide over \
                         `result` in the step that captures it";
+            self.push(problem.within(read.span.clone()).with_help(help));
+        } else if !reader.place.roots().contains(&"secrets") && self.is_secret_input(&read.path) {
+            let message =
+                format!("`{}` is a secret, which {} cannot have", read.path, reader.place.name());
+            let problem = Problem::error(codes::NAME_NOT_HERE, at(), message);
+            let help = "put it into a text of `with`, or into a setting of a plugin";
             self.push(problem.within(read.span.clone()).with_help(help));
         }
     }

@@ -355,6 +355,9 @@ struct Pipe {
     reader: Option<JoinHandle<()>>,
 }
 
+/// How a line ends that asks for a secret: nothing follows before it is answered.
+const QUESTION: &[u8] = b"while you type): ";
+
 #[derive(Debug, Default)]
 struct Lines {
     lines: Vec<String>,
@@ -381,7 +384,7 @@ impl Pipe {
                     let count = end.map_or(bytes.len(), |end| end + 1);
                     line.extend_from_slice(&bytes[..count]);
                     from.consume(count);
-                    if end.is_some() {
+                    if end.is_some() || line.ends_with(QUESTION) {
                         lines.0.lock().unwrap().push(&line);
                         lines.1.notify_all();
                         line.clear();
