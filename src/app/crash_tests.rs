@@ -19,7 +19,7 @@ use crate::journal::{self, Head, Masker, MemoryStorage, RunDir, Writer, decode};
 use crate::machine::tests::{
     Left, Pick, Played, Setting, Weather, World, check_played, ended_everywhere,
 };
-use crate::plan::{Plan, UNDO, digest};
+use crate::plan::{Plan, digest, undone_by};
 use crate::planner::{self, Estimates, PlanRequest};
 use crate::rehearse::{Imagined, Script};
 use crate::view::View;
@@ -198,7 +198,7 @@ impl Case {
             }
             _ => None,
         });
-        attempts.filter(|id| !id.ends_with(UNDO) && seen.insert(id.clone())).collect()
+        attempts.filter(|id| undone_by(id).is_none() && seen.insert(id.clone())).collect()
     }
 }
 

@@ -17,7 +17,8 @@ const MARK: &str = "x-local-file";
 /// that follows from them. Only reads.
 pub fn add(plan: &mut Plan, catalog: &Catalog) {
     let mut files = Vec::new();
-    for step in plan.steps.iter().filter(|step| step.skip.is_none()) {
+    let taken = plan.every_step().filter(|step| step.skip.is_none());
+    for step in taken.flat_map(|step| std::iter::once(step).chain(step.undo_steps())) {
         files.extend(paths(plan, step, catalog).into_iter().map(|path| UsedFile {
             step: step.id.clone(),
             sha256: digest_of(&path),

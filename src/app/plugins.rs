@@ -92,6 +92,8 @@ fn named(document: &Document) -> BTreeSet<&str> {
         for step in steps {
             all.push(step);
             add(step.steps.as_deref().unwrap_or_default(), all);
+            let undo = step.undo.as_ref().and_then(|undo| undo.steps.as_deref());
+            add(undo.unwrap_or_default(), all);
         }
     }
     let mut steps = Vec::new();

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::catalog::Catalog;
 use crate::id::StepId;
-use crate::plan::{Plan, Uses};
+use crate::plan::{Plan, UNDO, Uses, undone_by};
 use crate::runbook::Document;
 
 /// Schemas of the results of the actions that a plan calls.
@@ -21,14 +21,17 @@ pub fn results(plan: &Plan, catalog: &Catalog) -> BTreeMap<Uses, Value> {
         let schema = action.output.as_value().clone();
         Some((uses, schema))
     };
-    plan.every_step().flat_map(of_step).filter_map(schema).collect()
+    let undoing = plan.every_step().flat_map(crate::plan::Step::undo_steps);
+    plan.every_step().chain(undoing).flat_map(of_step).filter_map(schema).collect()
 }
 
 /// Whether the runbook says what follows when nobody knows what became of a step.
 #[must_use]
 pub fn says_unknown(document: &Document, step: &StepId) -> bool {
+    let of = undone_by(step.as_str());
+    let id = of.unwrap_or(step.as_str());
     // Elements of loops are not written.
-    let names = step.as_str().split('/').map(|name| name.split('@').next().unwrap_or(name));
+    let names = id.split('/').map(|name| name.split('@').next().unwrap_or(name));
     let mut steps = &document.steps;
     let mut found = None;
     for name in names {
@@ -38,5 +41,9 @@ pub fn says_unknown(document: &Document, step: &StepId) -> bool {
             None => break,
         };
     }
-    found.is_some_and(|it| it.on_unknown.is_some())
+    let Some(found) = found else { return false };
+    let Some((of, undo)) = of.zip(found.undo.as_ref()) else { return found.on_unknown.is_some() };
+    let part = step.as_str()[of.len() + UNDO.len()..].strip_prefix('/');
+    let part = part.and_then(|part| undo.steps.iter().flatten().find(|it| it.id.value == part));
+    part.map_or(undo.on_unknown, |part| part.on_unknown).is_some()
 }

@@ -125,7 +125,7 @@ pub(super) fn logs(args: &Logs, state_dir: Option<&Path>, out: &Out) -> Exit {
         Err(exit) => return exit,
     };
     if let Some(step) = &args.step
-        && past.plan.step(step).is_none()
+        && past.plan.step_or_undo(step).is_none()
     {
         return no_such_step(&past, step, out);
     }

@@ -61,6 +61,8 @@ pub enum SkipReason {
     Rejected,
     /// It closes a step that was never started.
     NotOpened,
+    /// It takes back a step of which it was found out that it was not done.
+    NotDone,
 }
 
 /// Why steps that were over are to run once more.

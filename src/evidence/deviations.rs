@@ -382,7 +382,7 @@ fn of_state(step: &StepView, found: &mut Found) {
         StepState::Undone => {
             let who = step.by.as_ref().map(|by| format!(", as {by} says")).unwrap_or_default();
             let text = format!("was taken back{who}{}", because(step.reason.as_deref()));
-            let undoes = step.id.as_str().ends_with(crate::plan::UNDO);
+            let undoes = crate::plan::undone_by(step.id.as_str()).is_some();
             if !undoes || step.by.is_some() {
                 found.step(step, at_ms, DeviationKind::TakenBack, step.by.as_ref(), text);
             }

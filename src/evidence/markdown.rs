@@ -369,6 +369,7 @@ fn outcome(step: &StepEvidence) -> String {
                 crate::event::SkipReason::Person => ": by a person",
                 crate::event::SkipReason::Rejected => ": gate rejected",
                 crate::event::SkipReason::NotOpened => ": nothing to close",
+                crate::event::SkipReason::NotDone => ": nothing to take back",
             });
             format!("{word}{}", why.unwrap_or_default())
         }

@@ -69,6 +69,8 @@ impl Machine {
                 if !self.is_stopped() && self.has_slots(step) {
                     match at {
                         Some(at) => self.wait(step, at),
+                        // There is something to take back, and others do it.
+                        None if self.graph.step(step).opens.is_some() => self.compute(step),
                         None => self.relaunch(step),
                     }
                 }
@@ -121,7 +123,7 @@ impl Machine {
             Role::Forward => !self.block(step) && (!self.waits(step) || self.state.is_unwinding()),
             Role::Closing(opener) => self.may_close(step, opener),
             Role::Cleanup => self.may_tidy(step),
-            Role::Undo(_) => self.session.ending.called.contains(&step) && !self.is_stopped(),
+            Role::Undo(_) => self.may_undo(step),
         };
         if !may {
             return;
@@ -169,7 +171,11 @@ impl Machine {
             if in_a_window(plan) && !self.has_slots(step) {
                 return;
             }
-            if plan.sleep.is_some() {
+            if self.checks_before_undo(step) {
+                if self.has_slots(step) {
+                    self.start_check(step);
+                }
+            } else if plan.sleep.is_some() {
                 self.fall_asleep(step);
             } else {
                 self.compute(step);
@@ -212,7 +218,10 @@ impl Machine {
         let graph = Arc::clone(&self.graph);
         let plan = graph.step(step);
         if plan.group.is_some() {
-            self.sum_up(step);
+            match graph.role(step) {
+                Role::Undo(_) => self.sum_up_undo(step),
+                _ => self.sum_up(step),
+            }
             return;
         }
         if plan.opens.is_some() && (!self.expand(step) || self.begins_include(step)) {
@@ -277,6 +286,9 @@ impl Machine {
 
     /// Everything is decided: the end is written.
     fn conclude(&mut self, step: Index) {
+        if self.graph.step(step).opens.is_some() {
+            return self.nothing_to_undo(step);
+        }
         let record = self.state.record(step);
         let finish = Finish {
             outputs: record.outputs.clone(),
@@ -304,7 +316,7 @@ impl Machine {
     ) {
         let plan = self.graph.step(step);
         let record = self.state.record(step);
-        let taken_back = matches!(self.graph.role(step), Role::Undo(_));
+        let taken_back = self.graph.undone_with(step).is_some();
         let state = match (&finish.error, outcome) {
             (None, _) if taken_back => StepState::Undone,
             (

@@ -319,7 +319,7 @@ impl Machine {
     pub(super) fn purpose(&self, step: Index) -> Purpose {
         let plan = self.graph.step(step);
         match (self.graph.role(step), &plan.validates, &plan.repeat) {
-            (Role::Undo(_), ..) => Purpose::Undo,
+            (Role::Undo(_), _, None) => Purpose::Undo,
             (_, Some(_), _) => Purpose::Validate,
             (_, None, Some(_)) => Purpose::Repeat,
             (_, None, None) => Purpose::Apply,

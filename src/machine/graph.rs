@@ -116,7 +116,7 @@ pub(super) enum Role {
     Closing(Index),
     /// It puts a drill's traces away.
     Cleanup,
-    /// It takes another one back.
+    /// It takes another one back, alone or with others.
     Undo(Index),
 }
 
@@ -124,7 +124,7 @@ pub(super) enum Role {
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) role: Role,
-    /// The step that takes it back.
+    /// The step that takes it back; of a group that does, its end.
     pub(super) undo: Option<Index>,
     /// What must have succeeded.
     pub(super) needs: Vec<Index>,
@@ -146,26 +146,6 @@ pub(super) struct Node {
     pub(super) begin: Option<Index>,
     /// The end of what begins with it.
     pub(super) opened: Option<Index>,
-}
-
-impl Node {
-    /// A step that stands beside all others.
-    fn aside(role: Role, demand: u32) -> Self {
-        Self {
-            role,
-            undo: None,
-            needs: Vec::new(),
-            waits: Vec::new(),
-            dependents: Vec::new(),
-            rank: 0,
-            demand,
-            service: None,
-            counts: false,
-            inside: None,
-            begin: None,
-            opened: None,
-        }
-    }
 }
 
 /// One service.
@@ -234,32 +214,34 @@ impl Graph {
                 find(counted)?;
             }
             check(&plan, step)?;
-            if let Place::Undo(undo) = place {
-                let of = taken_back[*undo];
-                nodes[of as usize].undo = Some(position as Index);
-                nodes.push(Node::aside(Role::Undo(of), demands.of(step, &pool_index, &pools)?));
-                continue;
-            }
             let mut needs = step.needs.iter().map(find).collect::<Result<Vec<_>, _>>()?;
             needs.sort_unstable();
             needs.dedup();
             let mut waits = step.after.iter().map(find).collect::<Result<Vec<_>, _>>()?;
             waits.extend(&needs);
-            let role = match &step.closes {
-                Some(_) if !needs.is_empty() => {
+            let role = match (place, &step.closes) {
+                (Place::Undo(undo), _) => {
+                    let of = taken_back[*undo];
+                    let undo = at(&places[of as usize]).undo.as_ref();
+                    if undo.is_some_and(|undo| undo.id == step.id) {
+                        nodes[of as usize].undo = Some(position as Index);
+                    }
+                    Role::Undo(of)
+                }
+                (Place::Own(_), Some(_)) if !needs.is_empty() => {
                     return Err(PlanFault::ClosingNeeds(step.id.clone()));
                 }
-                Some(opener) => {
+                (Place::Own(_), Some(opener)) => {
                     let opener = find(opener)?;
                     waits.push(opener);
                     closings.push(position as Index);
                     Role::Closing(opener)
                 }
-                None if step.phase == Some(Phase::Cleanup) => {
+                (Place::Own(_), None) if step.phase == Some(Phase::Cleanup) => {
                     closings.push(position as Index);
                     Role::Cleanup
                 }
-                None => Role::Forward,
+                (Place::Own(_), None) => Role::Forward,
             };
             waits.sort_unstable();
             waits.dedup();
@@ -457,7 +439,7 @@ fn layout(plan: &Plan, layers: &[usize]) -> Layout {
         let first = layout.places.len();
         layout.places.extend((from..to).map(Place::Own));
         for (number, step) in plan.steps[from..to].iter().enumerate() {
-            if let Some(undo) = step.undo.as_deref() {
+            for undo in step.undo_steps() {
                 layout.places.push(Place::Undo(layout.undos.len()));
                 layout.undos.push(Step { urgency: step.urgency, ..undo.clone() });
                 layout.taken_back.push((first + number) as Index);

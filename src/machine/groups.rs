@@ -74,7 +74,8 @@ pub(super) fn answers(graph: &Graph, state: &State, end: Index) -> bool {
 /// Whether the end of a group around a step speaks for it.
 pub(super) fn is_spoken_for(graph: &Graph, state: &State, step: Index) -> bool {
     let around = std::iter::successors(graph.node(step).inside, |end| graph.node(*end).inside);
-    around.into_iter().any(|end| state.record(end).is_met())
+    let undone = Stage::Over(StepState::Undone);
+    around.into_iter().any(|end| state.record(end).is_met() || state.stage(end) == undone)
 }
 
 /// Whether a step is where an element of a loop begins.
@@ -85,6 +86,18 @@ fn begins_element(graph: &Graph, step: Index) -> bool {
 
 fn is_loop(step: &Step) -> bool {
     step.each().is_some()
+}
+
+/// The error of a group or loop, from what is said about what failed inside it.
+pub(super) fn failure(said: &[String], is_loop: bool) -> CallError {
+    let message = match (is_loop, said.len()) {
+        (_, 1) => said[0].clone(),
+        (true, count) => format!("{count} elements failed; {}", said[0]),
+        (false, count) => format!("{}; and {} more", said[0], count - 1),
+    };
+    let mut error = CallError::permanent(FAILED_INSIDE, message);
+    error.causes = said.iter().skip(1).cloned().collect();
+    error
 }
 
 impl Machine {
@@ -126,6 +139,7 @@ impl Machine {
     pub(super) fn holds_on(&self, step: Index) -> bool {
         self.graph.node(step).opened.is_some_and(|end| {
             !self.graph.step(step).takes.is_empty()
+                && self.graph.undone_with(end).is_none()
                 && matches!(
                     self.state.stage(step),
                     Stage::Over(StepState::Succeeded | StepState::Warned)
@@ -191,20 +205,16 @@ impl Machine {
 
     fn failure_inside(&self, step: Index, failed: &[Index]) -> CallError {
         let said: Vec<String> = failed.iter().map(|&child| self.said(child)).collect();
-        let message = match (is_loop(self.graph.step(step)), failed.len()) {
-            (_, 1) => said[0].clone(),
-            (true, count) => format!("{count} elements failed; {}", said[0]),
-            (false, count) => format!("{}; and {} more", said[0], count - 1),
-        };
-        let mut error = CallError::permanent(FAILED_INSIDE, message);
-        error.causes = said.into_iter().skip(1).collect();
-        error
+        failure(&said, is_loop(self.graph.step(step)))
     }
 
     /// What a request about a group is about: its beginning, or what failed inside it. Nothing if
     /// it is about the step itself.
     pub(super) fn about_group(&self, step: Index, request: &Request) -> Option<Vec<Request>> {
         let begin = self.graph.begin_of_end(step)?;
+        if self.graph.undone_with(step).is_some() {
+            return self.about_undo(step, request);
+        }
         let on = |target: Index| Request {
             id: RequestId::from(format!("{}/{}", request.id, self.graph.id(target))),
             step: Some(self.graph.id(target)),

@@ -387,16 +387,14 @@ impl Machine {
             self.free_slots(begin);
         }
         self.session.polls.remove(&step);
-        if let Role::Undo(of) = node.role {
-            self.taken_back(of, step);
-            self.go_back_around(step);
-            return;
-        }
-        self.session.open -= 1;
-        self.session.forward -= usize::from(node.role == Role::Forward);
-        self.session.cleanup -= usize::from(node.role == Role::Cleanup);
-        if let Some(service) = node.service.filter(|_| node.counts) {
-            self.session.left[service as usize] -= 1;
+        let undoes = matches!(node.role, Role::Undo(_));
+        if !undoes {
+            self.session.open -= 1;
+            self.session.forward -= usize::from(node.role == Role::Forward);
+            self.session.cleanup -= usize::from(node.role == Role::Cleanup);
+            if let Some(service) = node.service.filter(|_| node.counts) {
+                self.session.left[service as usize] -= 1;
+            }
         }
         let met = self.state.is_met(&graph, step);
         for &(dependent, needs) in &node.dependents {
@@ -408,6 +406,13 @@ impl Machine {
             if live.waiting == 0 || (needs && !met) {
                 self.later(dependent);
             }
+        }
+        if undoes {
+            if let Some(of) = graph.undone_with(step) {
+                self.taken_back(of, step);
+            }
+            self.go_back_around(step);
+            return;
         }
         self.stop_elements(step);
         self.go_back_around(step);

@@ -32,6 +32,7 @@ mod state;
 mod step;
 #[cfg(test)]
 pub(crate) mod tests;
+mod undo_groups;
 mod unwind;
 
 pub use foresee::{Foreseen, Unmet, UnmetKind};

@@ -114,7 +114,9 @@ impl<'a> Scope<'a> {
     /// The step that a name means here: one of the same group, else of those around it.
     fn named(&self, name: &str) -> Option<Index> {
         let own = self.graph.step(self.step);
-        if own.inside.is_none() && own.group.is_none() {
+        // What stands in no group, nor takes back what does, sees the outermost steps alone.
+        let is_outermost = own.inside.is_none() && own.group.is_none();
+        if is_outermost && !own.id.as_str().contains('/') {
             return self.graph.find(name);
         }
         let mut around = own.id.as_str();

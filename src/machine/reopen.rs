@@ -97,7 +97,7 @@ impl State {
             }
             let inside = graph.all_inside(end);
             let undo = |&step: &Index| graph.node(step).undo;
-            inside.iter().filter_map(undo).any(|undo| self.stage(undo).is_over())
+            inside.iter().filter_map(undo).any(|undo| self.has_undone_some(graph, undo))
                 && !inside.iter().any(|&step| self.record(step).is_failed())
         };
         graph.own().filter(is_open).collect()

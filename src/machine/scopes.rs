@@ -100,7 +100,7 @@ impl State {
             .all(|step| self.is_followed(graph, &inside, step))
             && inside.iter().all(|&step| {
                 let undo = graph.node(step).undo;
-                undo.is_none_or(|undo| !self.stage(undo).is_under_way())
+                undo.is_none_or(|undo| !self.is_undoing(graph, undo))
             })
     }
 }
@@ -154,9 +154,9 @@ impl Machine {
         for step in self.state.not_taken_back(&graph, end) {
             let Some(undo) = graph.node(step).undo else { continue };
             if !self.state.is_followed(&graph, &inside, step)
-                && self.session.ending.called.insert(undo)
+                && !self.session.ending.called.contains(&undo)
             {
-                self.later(undo);
+                self.call_undo(undo);
             }
         }
         if !self.state.is_taken_back(&graph, end) {

@@ -279,7 +279,7 @@ impl Record {
             }
             EventKind::StepSkipped { reason, .. } => {
                 self.skip = Some(*reason);
-                self.failed |= was.is_under_way();
+                self.failed |= was.is_under_way() && *reason != SkipReason::NotDone;
             }
             EventKind::StepFinished(finished) => {
                 self.outputs.clone_from(&finished.outputs);

@@ -202,8 +202,7 @@ impl Machine {
                     Stage::Over(StepState::UndoFailed) => continue,
                     Stage::Over(_) => self.mark_taken_back(step, undo),
                     _ => {
-                        self.session.ending.called.insert(undo);
-                        self.later(undo);
+                        self.call_undo(undo);
                         continue;
                     }
                 }
@@ -353,10 +352,8 @@ impl Machine {
     /// The step whose last attempt a check is about: before anything is taken back, the one that
     /// may have to be.
     pub(super) fn checked_step(&self, step: Index) -> Index {
-        match self.graph.role(step) {
-            Role::Undo(of) if !self.state.record(step).begun => of,
-            _ => step,
-        }
+        let of = self.graph.begins_undo(step);
+        of.filter(|_| !self.state.record(step).begun).unwrap_or(step)
     }
 
     /// Whether it must be found out first whether there is anything to take back.

@@ -73,7 +73,8 @@ pub fn covered_head(plan: &Plan) -> Value {
     covered(&head_of(plan), &PLAN_ASIDE)
 }
 
-/// What the digest covers of a step, as JSON; of a loop without what is done for each element.
+/// What the digest covers of a step, as JSON; of a loop without what is done for each element, of a
+/// group that takes it back without the steps of that.
 #[must_use]
 pub fn covered_step(step: &Step) -> Value {
     covered(&*bounds_only(step).0, &STEP_ASIDE)
@@ -91,12 +92,18 @@ fn covered<T: Serialize>(part: &T, aside: &[&str]) -> Value {
     value
 }
 
-/// A loop of unknown elements without what is done for each and how many are expected; and that.
+/// A step without the steps that stand inside it alone, and those: what is done for each element of
+/// a loop, whose expected number is left out as well, and what takes it back.
 fn bounds_only(step: &Step) -> (Cow<'_, Step>, &[Step]) {
-    if step.template().is_empty() {
+    let undoing = step.undo.as_ref().and_then(|undo| undo.group.as_ref());
+    let undoing = undoing.map_or(&[][..], |group| &group.undoing);
+    if step.template().is_empty() && undoing.is_empty() {
         return (Cow::Borrowed(step), &[]);
     }
     let mut outer = step.clone();
+    if let Some(group) = outer.undo.as_mut().and_then(|undo| undo.group.as_mut()) {
+        group.undoing.clear();
+    }
     if let Some(each) = outer.group.as_mut().and_then(|group| group.each.as_mut()) {
         if let Some(bounds) = &mut each.items {
             bounds.template.clear();
@@ -106,16 +113,16 @@ fn bounds_only(step: &Step) -> (Cow<'_, Step>, &[Step]) {
             rounds.template.clear();
         }
     }
-    (Cow::Owned(outer), step.template())
+    // A loop is not taken back: its elements are.
+    (Cow::Owned(outer), if undoing.is_empty() { step.template() } else { undoing })
 }
 
 fn add_step(sum: &mut Digester, text: &mut Buffers, step: &Step) {
-    let (outer, template) = bounds_only(step);
+    let (outer, inside) = bounds_only(step);
     add(sum, text, &*outer, &STEP_ASIDE);
-    if !template.is_empty() {
-        // What is done for each element, like other steps.
+    if !inside.is_empty() {
         sum.update(b"[");
-        for step in template {
+        for step in inside {
             add_step(sum, text, step);
         }
         sum.update(b"]");

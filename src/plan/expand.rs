@@ -183,9 +183,7 @@ fn grown(plan: &Plan, position: usize, elements: Vec<(String, Vec<Step>)>) -> Pl
     for (name, mut steps) in elements {
         for step in &mut steps {
             step.urgency = urgency;
-            if let Some(undo) = &mut step.undo {
-                undo.urgency = urgency;
-            }
+            step.each_undo(&mut |undo| undo.urgency = urgency);
         }
         for (include, what) in &plan.includes {
             let mut own = include.clone();
@@ -240,7 +238,13 @@ fn bind(plan: &Plan, step: &mut Step, name: &str, value: &Value) -> Result<(), S
     for step in step.template_mut() {
         bind(plan, step, name, value)?;
     }
-    step.undo.as_deref_mut().map_or(Ok(()), |undo| bind(plan, undo, name, value))
+    let mut bound = Ok(());
+    step.each_undo(&mut |undo| {
+        if bound.is_ok() {
+            bound = bind(plan, undo, name, value);
+        }
+    });
+    bound
 }
 
 /// Replaces the beginning of every id of a step.
@@ -271,9 +275,7 @@ pub fn map_ids(step: &mut Step, new: &dyn Fn(&mut StepId)) {
     if let Some(since) = step.sleep.as_mut().and_then(|sleep| sleep.since.as_mut()) {
         new(since);
     }
-    if let Some(undo) = &mut step.undo {
-        map_ids(undo, new);
-    }
+    step.each_undo(&mut |undo| map_ids(undo, new));
     step.because = std::mem::take(&mut step.because)
         .into_iter()
         .map(|(mut id, reason)| {

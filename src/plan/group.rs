@@ -13,6 +13,10 @@ pub const FAILED_INSIDE: &str = "failed_inside";
 pub struct Group {
     /// The steps directly inside it; of a loop, its elements in order. They count by their ends.
     pub of: Vec<StepId>,
+    /// Of an `undo` alone: its beginning and its steps, which stand nowhere else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<serde_json::Value>")]
+    pub undoing: Vec<Step>,
     /// Set for a loop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub each: Option<Loop>,

@@ -18,6 +18,7 @@ mod span;
 #[cfg(test)]
 mod tests;
 mod typed;
+mod undo;
 
 pub use digest::{covered_head, covered_step, digest};
 pub use expand::{ANY, WINDOW, begin_of, elements, expand, grown_by, map_ids, windows};
@@ -27,7 +28,7 @@ pub use include::{Include, OwnNames, plugin_of, rename_secrets};
 pub use model::{
     Bound, Check, EdgeReason, EstimateSource, Executable, Expectation, FORMAT, Forecast, Gate,
     Notice, OnReject, Output, Place, Plan, PluginUse, Pool, Repeat, Retry, Rule, SecretSource,
-    Service, Sleep, Step, Tally, UNDO, Urgency, Uses,
+    Service, Sleep, Step, Tally, Urgency, Uses,
 };
 pub use names::PlanNames;
 pub use procedure::by_source;
@@ -37,3 +38,4 @@ pub use secret_input::{input_secret, input_sources, input_variable, secret_input
 pub use signed::{Challenge, public_key};
 pub use span::{Passed, Span};
 pub use typed::{Asked, allowed, answers, from_json, from_text};
+pub use undo::{UNDO, undone_by};

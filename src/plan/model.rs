@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::span::Span;
 use super::typed::Asked;
+use super::undo::undone_by;
 use super::{ANY, Group, Include, Seal, UsedFile};
 use crate::id::{Digest, ServiceId, StepId};
 use crate::text::{Expr, Templated};
@@ -638,9 +639,6 @@ pub struct Place {
     pub line: u32,
 }
 
-/// What the id of a step that takes another one back adds to that one's.
-pub const UNDO: &str = "!undo";
-
 impl Step {
     /// Whether its end counts for the recovery of its service: its phase is failover, restore or
     /// validate, or it has none, or it is part of the validation; and it closes nothing.
@@ -693,15 +691,6 @@ impl Plan {
         self.steps.iter().find(|step| step.id.as_str() == id)
     }
 
-    /// The step with this id, or the one that takes a step back: `STEP!undo`.
-    #[must_use]
-    pub fn step_or_undo(&self, id: &str) -> Option<&Step> {
-        match id.strip_suffix(UNDO) {
-            Some(of) => self.step(of)?.undo.as_deref(),
-            None => self.step(id),
-        }
-    }
-
     /// The step that one of the run comes from: itself, or where it is made during the run, that of
     /// the template; with `!undo`, what takes it back.
     #[must_use]
@@ -709,9 +698,10 @@ impl Plan {
         if let Some(step) = self.step_or_undo(id) {
             return Some(step);
         }
-        let of = id.strip_suffix(UNDO).unwrap_or(id);
-        let step = self.every_step().find(|step| stands_for(step.id.as_str(), of))?;
-        if of.len() < id.len() { step.undo.as_deref() } else { Some(step) }
+        let of = undone_by(id);
+        let named = of.unwrap_or(id);
+        let step = self.every_step().find(|step| stands_for(step.id.as_str(), named))?;
+        if of.is_some() { step.undo_step(id) } else { Some(step) }
     }
 
     /// The service with this name.

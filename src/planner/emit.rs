@@ -119,7 +119,7 @@ impl Emitter<'_, '_> {
             last.after.push(inner.clone());
             last.because.insert(inner.clone(), EdgeReason::Group);
         }
-        last.group = Some(Box::new(Group { of, each: None }));
+        last.group = Some(Box::new(Group { of, undoing: Vec::new(), each: None }));
         steps.push(last);
     }
 
@@ -215,7 +215,7 @@ impl Emitter<'_, '_> {
             items,
             rounds: None,
         };
-        last.group = Some(Box::new(Group { of, each: Some(each) }));
+        last.group = Some(Box::new(Group { of, undoing: Vec::new(), each: Some(each) }));
         steps.push(last);
     }
 
@@ -246,7 +246,8 @@ impl Emitter<'_, '_> {
         self.estimate(&mut last, guess, doc.estimate.as_deref(), index);
         let rounds = Some(Rounds { template });
         let each = Loop { max_parallel: None, max_failures: 0, items: None, rounds };
-        last.group = Some(Box::new(Group { of: Vec::new(), each: Some(each) }));
+        last.group =
+            Some(Box::new(Group { of: Vec::new(), undoing: Vec::new(), each: Some(each) }));
         steps.push(last);
     }
 

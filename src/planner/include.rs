@@ -403,9 +403,7 @@ fn means<T: PartialEq>(thing: &T, known: [&BTreeMap<String, T>; 2]) -> impl Fn(&
 /// Does something with a step and all steps inside it: what takes it back, and templates of loops.
 fn each(step: &mut Step, change: &mut dyn FnMut(&mut Step)) {
     change(step);
-    if let Some(undo) = &mut step.undo {
-        change(undo);
-    }
+    step.each_undo(change);
     for step in step.template_mut() {
         each(step, change);
     }

@@ -293,7 +293,7 @@ fn used_secrets(plan: &Plan) -> BTreeSet<String> {
     };
     plan.plugins.values().for_each(|plugin| add(&plugin.settings, None));
     let taken = plan.every_step().filter(|step| step.skip.is_none());
-    for step in taken.flat_map(|step| std::iter::once(step).chain(step.undo.as_deref())) {
+    for step in taken.flat_map(|step| std::iter::once(step).chain(step.undo_steps())) {
         let include = step.include.as_ref();
         add(&step.with, include);
         step.check.iter().for_each(|check| add(&check.with, include));

@@ -82,7 +82,7 @@ impl Maker<'_> {
         if step.skip.is_some() {
             self.forget(before);
         } else {
-            for step in std::iter::once(&step).chain(step.undo.as_deref()) {
+            for step in std::iter::once(&step).chain(step.undo_steps()) {
                 self.plugins.extend(step.uses.iter().map(|uses| uses.plugin.clone()));
                 self.plugins.extend(step.check.iter().map(|check| check.uses.plugin.clone()));
             }

@@ -39,9 +39,8 @@ pub(super) fn schedule_plan(plan: &mut Plan, schedules: Option<usize>) {
     }
     keep_item_order(&mut plan.steps);
     for (index, step) in plan.steps.iter_mut().enumerate() {
-        if let Some(undo) = &mut step.undo {
-            undo.urgency = step.urgency;
-        }
+        let urgency = step.urgency;
+        step.each_undo(&mut |undo| undo.urgency = urgency);
         step.start_ms = starts[index];
         step.finish_ms = starts[index] + step.expected_ms();
         step.slack_ms = slack[index];

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::event::{Question, RequestKind};
-use crate::plan::{Plan, Step, UNDO};
+use crate::plan::{Plan, Step, undone_by};
 use crate::text::{Expr, nearest};
 use crate::time::{Millis, Timestamp};
 
@@ -307,7 +307,7 @@ impl Failure {
 
 /// All steps of a plan, with what takes them back.
 fn all(plan: &Plan) -> impl Iterator<Item = &Step> {
-    plan.every_step().flat_map(|step| std::iter::once(step).chain(step.undo.as_deref()))
+    plan.every_step().flat_map(|step| std::iter::once(step).chain(step.undo_steps()))
 }
 
 /// Whether a script that names `id` means this step: itself, or all that the runbook calls so.
@@ -317,10 +317,9 @@ fn is_named(id: &str, step: &str) -> bool {
 
 /// What the runbook calls a step of a loop or round: `restart@web_1/stop` is `restart/stop`.
 pub(super) fn template(id: &str) -> String {
-    let (id, undo) = match id.strip_suffix(UNDO) {
-        Some(of) => (of, UNDO),
-        None => (id, ""),
-    };
+    let of = undone_by(id);
+    let undo = of.map_or("", |of| &id[of.len()..]);
+    let id = of.unwrap_or(id);
     let parts = id.split('/').map(|part| part.split_once('@').map_or(part, |(name, _)| name));
     parts.collect::<Vec<_>>().join("/") + undo
 }

@@ -104,7 +104,8 @@ impl<'a> World<'a> {
             (LaunchKind::Undo, _) | (_, Purpose::Undo) => {
                 let undone = self.apply(machine, now, step, launch, key);
                 if self.is_done(id) {
-                    let of = id.strip_suffix(crate::plan::UNDO).unwrap_or(id);
+                    // One of several that take it back changes it already.
+                    let of = crate::plan::undone_by(id).unwrap_or(id);
                     self.done.insert(of.to_owned(), false);
                 }
                 undone

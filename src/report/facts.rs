@@ -578,6 +578,7 @@ pub(super) fn skip_reason(reason: SkipReason) -> &'static str {
         SkipReason::Person => "on request",
         SkipReason::Rejected => "its gate was rejected",
         SkipReason::NotOpened => "there is nothing to close",
+        SkipReason::NotDone => "there is nothing to take back",
     }
 }
 

@@ -434,7 +434,7 @@ fn step_rows(
         let effect = planned.map(|planned| format!(" ({})", planned.effect)).unwrap_or_default();
         rows.push(("calls", format!("{uses}{host}{effect}")));
     }
-    if let Some(of) = step.id.as_str().strip_suffix(crate::plan::UNDO) {
+    if let Some(of) = crate::plan::undone_by(step.id.as_str()) {
         rows.push(("takes back", of.to_owned()));
     }
     if let Some(sleep) = planned.and_then(|planned| planned.sleep.as_ref()) {
@@ -447,12 +447,10 @@ fn step_rows(
     }
     if let Some(planned) = planned {
         rows.extend(planned.closes.as_ref().map(|opener| ("closes", opener.to_string())));
-        rows.extend(planned.undo.as_ref().map(|undo| {
-            ("undo", undo.uses.as_ref().map_or_else(|| "by hand".to_owned(), ToString::to_string))
-        }));
+        rows.extend(planned.undo.as_ref().map(|undo| ("undo", undo.undo_method())));
     }
     if let Some(planned) =
-        planned.filter(|planned| !planned.id.as_str().ends_with(crate::plan::UNDO))
+        planned.filter(|planned| crate::plan::undone_by(planned.id.as_str()).is_none())
     {
         rows.push((
             "planned",

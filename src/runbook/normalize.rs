@@ -82,6 +82,10 @@ impl Normalizer<'_> {
                     self.with(&check.uses, with, &|| at().field("check").field("with"));
                 }
             }
+            if let Some(inner) = step.undo.as_mut().and_then(|undo| undo.steps.as_mut()) {
+                let at = || at(index).field("undo").field("steps");
+                self.steps(inner, &|inner| at().index(inner));
+            }
             if let Some(inner) = &mut step.steps {
                 self.steps(inner, &|inner| at(index).field("steps").index(inner));
             }

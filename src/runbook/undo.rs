@@ -7,8 +7,9 @@ use crate::plan::UNDO;
 use crate::words::{OnFailure, OnUnknown};
 use dr_plugin::Effect;
 
-/// Takes a step back, when the run unwinds, if that step was started. Without `uses` and `approve`
-/// the step's own action is asked to undo itself.
+/// Takes a step back, when the run unwinds, if that step was started: by an action, by hand
+/// (`approve`), or by several steps (`steps`). Without any of them the step's own action is asked to
+/// undo itself.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Undo")]
@@ -25,6 +26,14 @@ pub struct UndoDoc {
     /// Arguments of the action; may read the step as `self`.
     #[serde(default)]
     pub with: Option<Value>,
+    /// Several steps that take the step back together, each with an id of its own. Each acts on the
+    /// host of the step and takes what it takes unless it says otherwise, and calls it `self`. The
+    /// step is taken back once all of them are done.
+    #[serde(default)]
+    pub steps: Option<Vec<StepDoc>>,
+    /// Of several steps: each needs the one before it, unless it has `needs` or `after` of its own.
+    #[serde(default)]
+    pub in_order: bool,
     /// The host it acts on. Default: the step's host.
     #[serde(default)]
     pub host: Option<String>,
@@ -62,7 +71,7 @@ impl UndoDoc {
     /// Whether the step's own action is asked to undo itself.
     #[must_use]
     pub fn is_own(&self) -> bool {
-        self.uses.is_none() && self.approve.is_none()
+        self.uses.is_none() && self.approve.is_none() && self.steps.is_none()
     }
 
     /// The same as a step of its own, which inherits host and pools.
@@ -111,6 +120,22 @@ impl UndoDoc {
             max_failures: None,
             max_items: None,
             allow_empty: false,
+        }
+    }
+
+    /// One of several steps that take `of` back, which inherits host and pools. It waits for none of
+    /// the runbook's own steps.
+    #[must_use]
+    pub fn part_as_step(&self, part: &StepDoc, of: &StepDoc) -> StepDoc {
+        let takes = self.takes.as_ref().unwrap_or(&of.takes);
+        let host = part.host.clone().or_else(|| self.host.clone());
+        StepDoc {
+            host: host.or_else(|| of.host.clone()),
+            takes: if part.takes.is_empty() { takes.clone() } else { part.takes.clone() },
+            needs: None,
+            after: None,
+            on_failure: Some(part.on_failure.unwrap_or(OnFailure::Halt)),
+            ..part.clone()
         }
     }
 }

@@ -1,9 +1,9 @@
 use dr_plugin::ErrorClass;
 
-use crate::plan::{FAILED_INSIDE, UNDO};
+use crate::plan::{FAILED_INSIDE, undone_by};
 
 use super::{GateView, Open, Phase, QuestionView, StepView, View, clean_line};
-use crate::event::{CancelRequest, RequestKind, RunFinished, StepState, Verdict};
+use crate::event::{CancelRequest, RequestKind, RunFinished, SkipReason, StepState, Verdict};
 use crate::plan::Gate;
 
 /// One thing that a person can do now.
@@ -340,12 +340,19 @@ fn half_done(view: &View, run: &str) -> Vec<Advice> {
             planned.closes.is_some() || planned.phase == Some(crate::words::Phase::Cleanup)
         })
     };
-    let undoes = |step: &StepView| step.id.as_str().ends_with(UNDO);
-    let left = |step: &StepView| undoes(step) && step.state == StepState::Skipped;
-    let steps = view
-        .steps()
-        .iter()
-        .filter(|step| (step.has_failed() && (undoes(step) || closes(step))) || left(step));
+    let undoes = |step: &StepView| undone_by(step.id.as_str()).is_some();
+    let left = |step: &StepView| {
+        undoes(step) && step.skipped.as_ref().is_some_and(|it| it.reason == SkipReason::Person)
+    };
+    let wrong =
+        |step: &StepView| (step.has_failed() && (undoes(step) || closes(step))) || left(step);
+    // Where several steps take one back, those that did not tell more than the end of them.
+    let told_by_a_part = |end: &StepView| {
+        let group = view.planned(end.id.as_str()).and_then(|step| step.group.as_ref());
+        let mut parts = group.into_iter().flat_map(|group| &group.undoing);
+        parts.any(|part| view.step(part.id.as_str()).is_some_and(StepView::has_failed))
+    };
+    let steps = view.steps().iter().filter(|step| wrong(step) && !told_by_a_part(step));
     let mut advice = Vec::new();
     for step in steps {
         let id = quote(step.id.as_str());

@@ -7,7 +7,7 @@ use crate::event::{
     StepState, Volatile,
 };
 use crate::id::{ServiceId, StepId};
-use crate::plan::UNDO;
+use crate::plan::undone_by;
 use crate::time::Timestamp;
 
 /// When an event happened.
@@ -289,7 +289,7 @@ impl View {
             }
             EventKind::StepsReopened { steps, .. } => {
                 // What took a step back has done so, and is shown until it does so again.
-                for step in steps.iter().filter(|step| !step.as_str().ends_with(UNDO)) {
+                for step in steps.iter().filter(|step| undone_by(step.as_str()).is_none()) {
                     self.step_mut(step).put_back(now);
                     self.withdraw(step);
                 }

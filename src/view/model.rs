@@ -8,7 +8,7 @@ use crate::event::{
     StepState, Verdict,
 };
 use crate::id::{RunId, ServiceId, StepId};
-use crate::plan::{Plan, Projector, UNDO};
+use crate::plan::{Plan, Projector, undone_by};
 use crate::time::Timestamp;
 
 /// Where a run stands, folded from its events.
@@ -405,8 +405,8 @@ impl View {
     #[must_use]
     pub fn planned(&self, id: &str) -> Option<&crate::plan::Step> {
         let own = |id: &str| self.index.get(id).and_then(|at| self.plan.steps.get(*at));
-        match id.strip_suffix(UNDO) {
-            Some(of) => own(of)?.undo.as_deref(),
+        match undone_by(id) {
+            Some(of) => own(of)?.undo_step(id),
             None => own(id),
         }
     }

@@ -76,3 +76,27 @@ fn an_undo_that_fails_leaves_the_run_stuck_until_somebody_helps() {
     assert!(ended.stdout.contains("unwound"), "{ended}");
     assert_eq!(log(&dr), "mute drain unmute fill pool-7");
 }
+
+/// The example of several steps that take one back.
+fn several() -> String {
+    let page = fs::read_to_string(repository("docs/guide/going-back.md")).unwrap();
+    page.split("```yaml run=5\n").nth(1).unwrap().split("```").next().unwrap().to_owned()
+}
+
+#[test]
+fn several_steps_that_take_one_back_are_tried_again_where_they_failed() {
+    let text = several().replace("echo attach $0", "test ! -e broken && echo attach $0");
+    let dr = dr().runbook(&text.replace("attempts: 3", "attempts: 1")).file("broken", "");
+    let ended = dr.args(["execute", "runbook.yaml", "--yes"]).run().code(5);
+    assert!(ended.stdout.contains("move_volume!undo/attach failed"), "{ended}");
+    assert_eq!(dr.read("log"), "moved\nunmount volume-3\n");
+    let shown = dr.args(["show", "last", "move_volume!undo/attach"]).run().code(0);
+    assert!(shown.stdout.contains("takes back   move_volume"), "{shown}");
+    dr.args(["logs", "last", "move_volume!undo/unmount"]).run().code(0);
+    fs::remove_file(dr.path("broken")).unwrap();
+    dr.args(["resume", "last", "--retry", "move_volume!undo"]).run().code(5);
+    assert_eq!(dr.read("log"), "moved\nunmount volume-3\nattach /dev/old\n");
+    dr.args(["verify", "last"]).run().code(0);
+    let report = dr.args(["report", "last", "--format", "markdown"]).run().code(0);
+    assert!(report.stdout.contains("| move_volume!undo/attached |"), "{report}");
+}

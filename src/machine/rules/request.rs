@@ -25,6 +25,16 @@ pub(in crate::machine) fn refuse(
     if state.is_unwinding() && graph.role(step) == Role::Forward {
         return Some(format!("what was done is being taken back, and `{id}` with it"));
     }
+    if matches!(request.ask, Ask::Retry | Ask::Redo)
+        && graph.role(step) == Role::Forward
+        && let Some(end) = state.unwinding_around(graph, step)
+        && !state.is_taken_back(graph, end)
+    {
+        let group = &graph.step(end).id;
+        return Some(format!(
+            "what was done in `{group}` is being taken back: ask again after that"
+        ));
+    }
     if busy {
         return Some(format!(
             "an attempt of `{id}` is under way: wait for its end, or cancel the run"
@@ -35,7 +45,11 @@ pub(in crate::machine) fn refuse(
         return Some("the run is stopping: ask again when it is resumed".to_owned());
     }
     let refused = |text: String| Some(text);
+    let by_hand = request.ask == Ask::AssumeDone
+        && graph.undone_with(step).is_some()
+        && !state.is_undoing(graph, step);
     if !graph.inside(step).is_empty()
+        && !by_hand
         && !record.stage.is_over()
         && !matches!(record.stage, Stage::Asked(_))
         && matches!(request.ask, Ask::Skip | Ask::AssumeDone | Ask::Fail)

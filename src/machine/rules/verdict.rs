@@ -175,6 +175,8 @@ pub(in crate::machine) fn verdict(
 fn stuck(graph: &Graph, state: &State) -> Option<String> {
     let half_done: Vec<Index> = (0..graph.len() as Index)
         .filter(|&step| match (graph.role(step), state.stage(step)) {
+            // Of several steps that take one back, the last tells.
+            (Role::Undo(_), _) if graph.undone_with(step).is_none() => false,
             (Role::Undo(_), Stage::Over(StepState::UndoFailed)) => true,
             (Role::Undo(_), Stage::Over(StepState::Skipped)) => left_as_it_is(state, step),
             (Role::Closing(_) | Role::Cleanup, _) => state.record(step).is_failed(),

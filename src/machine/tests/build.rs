@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::event::{Actor, RunStarted};
 use crate::id::{Digest, RunId, ServiceId, StepId};
 use crate::plan::{
-    Check, EstimateSource, Expectation, FORMAT, Gate, OnReject, Output, Plan, Pool, Repeat, Retry,
-    Rule, Service, Sleep, Step, Urgency, Uses,
+    Check, EstimateSource, Expectation, FORMAT, Gate, Group, OnReject, Output, Plan, Pool, Repeat,
+    Retry, Rule, Service, Sleep, Step, Urgency, Uses, begin_of,
 };
 use crate::text::{Expr, Templated};
 use crate::time::{Now, Timestamp};
@@ -209,6 +209,37 @@ pub(super) trait Build: Sized {
                 takes: of.takes.clone(),
                 ..undo
             }));
+        })
+    }
+    /// Several steps take it back, each of which needs those that are named with it.
+    fn undo_by(self, parts: &[(&str, &[&str])]) -> Self {
+        self.undo().set(|of| {
+            let end = of.undo.as_deref_mut().expect("an undo");
+            let at = |name: &str| StepId::from(format!("{}/{name}", end.id));
+            let mut first = step(begin_of(&end.id).as_str()).without_action();
+            first.opens = Some(end.id.clone());
+            if of.check.is_none() && !of.action_checks && of.keyed != Keyed::Job {
+                first.takes.clear();
+            }
+            let mut undoing = vec![first];
+            for (name, needs) in parts {
+                let mut part = step(at(name).as_str());
+                part.uses = Some(uses("sim.undo"));
+                part.retry = of.retry.clone();
+                part.takes = of.takes.clone();
+                part.inside = Some(end.id.clone());
+                part.fails_group = true;
+                part.needs = needs.iter().map(|&name| at(name)).collect();
+                if part.needs.is_empty() {
+                    part.needs.push(begin_of(&end.id));
+                }
+                undoing.push(part);
+            }
+            end.uses = None;
+            end.takes.clear();
+            end.after = undoing.iter().map(|step| step.id.clone()).collect();
+            let of = undoing[1..].iter().map(|step| step.id.clone()).collect();
+            end.group = Some(Box::new(Group { of, undoing, each: None }));
         })
     }
     fn closes(self, opener: &str, after: &[&str]) -> Self {

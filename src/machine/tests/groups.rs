@@ -52,9 +52,9 @@ pub(super) fn included(id: &str, given: &str, inside: Vec<Step>) -> Vec<Step> {
     let last = steps.len() - 1;
     for step in &mut steps[1..last] {
         step.include.get_or_insert_with(|| StepId::from(id));
-        if let Some(undo) = &mut step.undo {
+        step.each_undo(&mut |undo| {
             undo.include.get_or_insert_with(|| StepId::from(id));
-        }
+        });
     }
     steps
 }
@@ -114,7 +114,7 @@ fn enclose(id: &str, inside: Vec<Step>, each: Option<(Vec<StepId>, Loop)>) -> Ve
     end.takes.clear();
     end.needs.push(begin_id);
     end.after.clone_from(&of);
-    end.group = Some(Box::new(Group { of, each }));
+    end.group = Some(Box::new(Group { of, undoing: Vec::new(), each }));
     steps.push(end);
     steps
 }

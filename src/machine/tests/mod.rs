@@ -17,6 +17,7 @@ mod rules_rounds;
 mod rules_scopes;
 mod rules_stop;
 mod rules_under_way;
+mod rules_undo;
 mod rules_values;
 mod rules_waits;
 mod speed;

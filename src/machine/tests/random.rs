@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 use dr_plugin::{Effect, Keyed};
 
 use super::build::{Build, expr, step};
-use super::groups::{each, included, later, plan_of};
+use super::groups::{each, group, included, later, plan_of, rounds, until};
 use crate::plan::{OnReject, Plan, Pool, Step};
 use crate::text::Templated;
 use crate::words::{Class, OnFailure, OnUnknown, Phase};
@@ -38,7 +38,8 @@ pub(super) fn random_plan(seed: u64, family: Family, most: u64) -> Plan {
     }
     let found = captured(seed, family);
     let part = random_part(seed, family, &steps);
-    let mut plan = plan_of(vec![steps, found, random_loop(seed, family), part]);
+    let rounds = random_rounds(seed, family);
+    let mut plan = plan_of(vec![steps, found, random_loop(seed, family), part, rounds]);
     let run = 1 + dice(seed, "run", 4) as u32;
     plan.pools.insert("run".to_owned(), Pool { capacity: run });
     plan.pools.insert("api".to_owned(), Pool { capacity: 2 });
@@ -147,6 +148,54 @@ fn random_loop(seed: u64, family: Family) -> Vec<Step> {
     steps
 }
 
+/// In a third of all plans a group that is repeated, which perhaps gives up, with a loop inside.
+fn random_rounds(seed: u64, family: Family) -> Vec<Step> {
+    let roll = |what: &str, sides: u64| dice(seed, ("rounds", what), sides);
+    if roll("any", 3) > 0 {
+        return Vec::new();
+    }
+    let make = || {
+        let mut steps = inner_steps(seed, "round", family);
+        match roll("inside", 4) {
+            0 => steps.extend(group("i", inner_steps(seed, "inner", family))),
+            1 => steps
+                .extend(each("m", &["a", "b"], (None, 9), || inner_steps(seed, "among", family))),
+            2 => {
+                let width = (roll("window", 2) == 0).then_some(1);
+                let later =
+                    later("n", "['a', 'b']", (width, 9), || inner_steps(seed, "found", family));
+                steps.extend(later);
+            }
+            _ => {}
+        }
+        steps
+    };
+    let enough = 1 + roll("enough", 3);
+    let mut repeat = until(&format!("iteration >= {enough}"));
+    repeat.stable = 1 + roll("stable", 2) as u32;
+    repeat.at_most = (roll("most", 3) == 0).then(|| 1 + roll("rounds", 3) as u32);
+    // Whatever fails in a round, fails in the next one perhaps not.
+    repeat.tolerate = (roll("tolerates", 2) == 0).then(|| expr("error.code == 'exit_1'"));
+    if repeat.tolerate.is_some() {
+        repeat.at_most.get_or_insert(4);
+    }
+    let mut steps = rounds("r", repeat, make);
+    if roll("behind", 2) == 0 {
+        steps[0].needs.push("s0".into());
+    }
+    let last = steps.len() - 1;
+    for end in [0, last] {
+        if family == Family::Timeless {
+            steps[end].on_failure = OnFailure::Continue;
+        }
+    }
+    if family == Family::Ending && roll("undoes", 3) == 0 {
+        steps[last].on_failure = OnFailure::Undo;
+    }
+    steps.push(step("after_rounds").needs(&["r"]).on_failure(OnFailure::Continue));
+    steps
+}
+
 /// What a group does: one thing after the other, perhaps something to close, to take back, to ask.
 fn inner_steps(seed: u64, of: &str, family: Family) -> Vec<Step> {
     let roll = |what: &str, sides: u64| dice(seed, (of, what), sides);
@@ -154,7 +203,8 @@ fn inner_steps(seed: u64, of: &str, family: Family) -> Vec<Step> {
     let mut first = step("x").effect(Effect::Idempotent).tries(1 + roll("tries", 3) as u32);
     let mut second = step("y").needs(&["x"]).effect(Effect::Once).keyed(Keyed::Job);
     if ends && roll("undo", 3) > 0 {
-        (first, second) = (first.undo(), second.undo());
+        first = random_undo(seed, (of, "x"), first);
+        second = random_undo(seed, (of, "y"), second);
     }
     if roll("gate", 6) == 0 {
         second = second.gate(1, None, OnReject::Fail);
@@ -178,9 +228,7 @@ fn part_steps(seed: u64, of: &str, family: Family) -> Vec<Step> {
     let mut steps = inner_steps(seed, of, family);
     for step in &mut steps {
         step.with = read.clone();
-        if let Some(undo) = &mut step.undo {
-            undo.with = read.clone();
-        }
+        step.each_undo(&mut |undo| undo.with = read.clone());
     }
     steps[1].when = Some(expr("inputs.site == 'west' && inputs.given != ''"));
     steps
@@ -204,6 +252,29 @@ fn random_part(seed: u64, family: Family, steps: &[Step]) -> Vec<Step> {
     }
     part.push(step("home").needs(&["part"]).on_failure(OnFailure::Continue));
     part
+}
+
+/// Lets a step be taken back by one step, or by several.
+fn random_undo(seed: u64, of: impl Hash, step: Step) -> Step {
+    let roll = |what: &str, sides: u64| dice(seed, ("back", &of, what), sides);
+    let mut step = match roll("several", 5) {
+        0 => step.undo_by(&[("p", &[]), ("q", &["p"])]),
+        1 => step.undo_by(&[("p", &[]), ("q", &[]), ("r", &["p", "q"])]),
+        _ => return step.undo(),
+    };
+    let group = step.undo.as_mut().and_then(|undo| undo.group.as_mut()).expect("a group");
+    let parts = &mut group.undoing;
+    if roll("gate", 4) == 0 {
+        let at = roll("asks", 2) as usize;
+        parts[at] = parts[at].clone().gate(1, None, OnReject::Fail);
+    }
+    if roll("reads", 4) == 0 {
+        parts[2] = parts[2].clone().until("result.n >= 2", 1_000, None);
+    }
+    if roll("warns", 4) == 0 {
+        parts[1].on_failure = OnFailure::Warn;
+    }
+    step
 }
 
 fn random_step(seed: u64, family: Family, number: u64) -> Step {
@@ -242,7 +313,7 @@ fn random_step(seed: u64, family: Family, number: u64) -> Step {
         made.when = Some(expr(&format!("steps.{need}.status == 'succeeded'")));
     }
     if family == Family::Ending && roll("undo", 2) == 0 && made.uses.is_some() {
-        made = made.undo();
+        made = random_undo(seed, number, made);
         made.point_of_no_return = roll("point", 8) == 0;
     }
     let policy = match (family, roll("policy", 10)) {

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::random::dice;
 use crate::event::{Purpose, Question, RequestKind};
 use crate::machine::{AttemptResult, Launch, LaunchKind, Machine};
-use crate::plan::{Step, UNDO};
+use crate::plan::{Step, undone_by};
 use crate::time::Now;
+use crate::words::OnFailure;
 
 /// What systems say, where what they do is said elsewhere.
 pub(crate) trait Says {
@@ -77,6 +78,8 @@ pub(crate) struct World {
     pub(super) effects: BTreeMap<String, u32>,
     /// Steps that were taken back.
     pub(super) undone: BTreeSet<String>,
+    /// What takes steps back and was done since they were.
+    parts: BTreeSet<String>,
     /// How often each attempt arrived.
     arrived: BTreeMap<(String, u32), u32>,
     /// Jobs and tokens: until when they run, and how they end.
@@ -110,6 +113,7 @@ impl World {
             failing,
             effects: BTreeMap::new(),
             undone: BTreeSet::new(),
+            parts: BTreeSet::new(),
             arrived: BTreeMap::new(),
             jobs: BTreeMap::new(),
             readings: BTreeMap::new(),
@@ -127,8 +131,9 @@ impl World {
         let ms = now.elapsed_ms;
         let id = launch.step.to_string();
         let key = (id.clone(), launch.attempt);
-        let of = id.strip_suffix(UNDO).unwrap_or(&id);
-        let step = machine.graph.plan.step(of).expect("a step");
+        let of = undone_by(&id).unwrap_or(&id);
+        let plan = &machine.graph.plan;
+        let step = plan.step(of).expect("a step");
         let says = Rc::clone(&self.says);
         let said = |works| {
             if works { says.works(machine, now, launch) } else { Err(refused(&*says)) }
@@ -156,11 +161,18 @@ impl World {
             }
             (_, Purpose::Undo) => {
                 let back = ms + 100 + dice(self.seed, (&key, "takes"), 2_000);
-                let works = dice(self.seed, (of, "undo"), 8) > 0 && !self.fails(&id);
+                let works = dice(self.seed, (&id, "undo"), 8) > 0 && !self.fails(&id);
                 let said = said(works);
-                if works {
-                    self.effects.remove(of);
-                    self.undone.insert(of.to_owned());
+                let own = plan.step_or_undo(&id).expect("a step");
+                if works || own.on_failure == OnFailure::Warn {
+                    self.parts.insert(id.clone());
+                    let mut all = step
+                        .undo_steps()
+                        .filter(|undo| undo.uses.is_some() && undo.repeat.is_none());
+                    if all.all(|undo| self.parts.contains(undo.id.as_str())) {
+                        self.effects.remove(of);
+                        self.undone.insert(of.to_owned());
+                    }
                 }
                 (back, AttemptResult::Applied(said))
             }
@@ -262,6 +274,7 @@ impl World {
 
     fn happen(&mut self, id: &str) {
         self.undone.remove(id);
+        self.parts.retain(|part| undone_by(part) != Some(id));
         *self.effects.entry(id.to_owned()).or_default() += 1;
     }
 
@@ -296,7 +309,7 @@ impl World {
     /// What a person answers who has looked.
     pub(super) fn answer(&self, id: &str, question: Question) -> RequestKind {
         match question {
-            _ if id.ends_with("!undo") => RequestKind::AssumeDone,
+            _ if undone_by(id).is_some() => RequestKind::AssumeDone,
             Question::OutcomeUnknown if self.is_done(id) => RequestKind::AssumeDone,
             Question::OutcomeUnknown => RequestKind::AssumeNotDone,
             Question::Failed => {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::model::{Changed, FORMAT, FieldChange, PlanDiff, ServiceDiff, StepDiff, StepLine};
 use super::watch::watch;
 use crate::id::StepId;
-use crate::plan::{Plan, Service, Step, covered_head, covered_step};
+use crate::plan::{Plan, Service, Step, covered_head, covered_step, undone_by};
 
 /// What is different between two plans. `None` stands for a runbook that is not there.
 #[must_use]
@@ -19,8 +19,8 @@ pub fn diff(old: Option<&Plan>, new: Option<&Plan>) -> PlanDiff {
         what: what(step),
     };
     let acts = |step: &&Step| !is_join(step);
-    let new_steps = || new.iter().flat_map(|plan| plan.every_step());
-    let old_steps = || old.iter().flat_map(|plan| plan.every_step());
+    let new_steps = || new.iter().flat_map(|plan| steps(plan));
+    let old_steps = || old.iter().flat_map(|plan| steps(plan));
     let changed: Vec<StepDiff> = new_steps()
         .filter(acts)
         .filter_map(|step| {
@@ -66,12 +66,24 @@ pub fn diff(old: Option<&Plan>, new: Option<&Plan>) -> PlanDiff {
 }
 
 pub(super) fn by_id(plan: Option<&Plan>) -> HashMap<&str, &Step> {
-    plan.iter().flat_map(|plan| plan.every_step()).map(|step| (step.id.as_str(), step)).collect()
+    plan.iter().flat_map(|plan| steps(plan)).map(|step| (step.id.as_str(), step)).collect()
+}
+
+/// All steps, those of groups that take others back included.
+pub(super) fn steps(plan: &Plan) -> impl Iterator<Item = &Step> {
+    plan.every_step().flat_map(|step| {
+        let undoing = step.undo_steps().filter(|undo| undo.inside.is_some());
+        std::iter::once(step).chain(undoing)
+    })
 }
 
 /// Steps that only stand between others say nothing to a reviewer.
 pub(super) fn is_join(step: &Step) -> bool {
-    step.uses.is_none() && step.validates.is_none() && step.id.as_str().contains('!')
+    let stands_inside = undone_by(step.id.as_str()).is_some() && step.opens.is_none();
+    step.uses.is_none()
+        && step.validates.is_none()
+        && step.id.as_str().contains('!')
+        && !(stands_inside && step.group.is_none())
 }
 
 fn what(step: &Step) -> String {

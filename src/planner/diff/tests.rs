@@ -125,3 +125,28 @@ fn what_a_runbook_says_is_text() {
     );
     assert!(!text(&found, false).contains('\u{1b}'));
 }
+
+#[test]
+fn what_takes_a_step_back_is_compared_step_by_step() {
+    let with = |steps: &str| {
+        planned(&format!(
+            "runbook: r\nhosts: {{ web: {{ address: w1 }} }}\nsteps:\n  - {{ id: a, needs: [], \
+             uses: ssh.command, host: web, undo: {{ in_order: true, steps: [{steps}] }} }}\n"
+        ))
+    };
+    let call = "uses: ssh.command, effect: idempotent";
+    let old = with(&format!("{{ id: x, {call} }}, {{ id: y, {call}, expect: [result.up] }}"));
+    let other = with(&format!(
+        "{{ id: x, {call}, timeout: 5s }}, {{ id: ask, approve: {{ message: m }} }}, \
+         {{ id: y, {call} }}"
+    ));
+    assert_ne!(old.digest, other.digest);
+    let found = diff(Some(&old), Some(&other));
+    let added: Vec<&str> = found.added.iter().map(|line| line.id.as_str()).collect();
+    assert_eq!(added, ["a!undo/ask"]);
+    let changed: Vec<&str> = found.changed.iter().map(|step| step.id.as_str()).collect();
+    assert!(changed.contains(&"a!undo/x") && changed.contains(&"a!undo/y"), "{changed:?}");
+    let lost =
+        found.watch.iter().find(|watch| watch.kind == WatchKind::GuardLost).expect("a guard");
+    assert_eq!(lost.step.as_ref().map(crate::id::StepId::as_str), Some("a!undo/y"));
+}

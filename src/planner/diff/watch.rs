@@ -1,4 +1,4 @@
-use super::compare::{by_id, is_join};
+use super::compare::{by_id, is_join, steps};
 use super::model::{PlanDiff, Watch, WatchKind};
 use crate::id::StepId;
 use crate::plan::{Expectation, OnReject, Plan, Rule, Step};
@@ -12,7 +12,7 @@ const SLOWER: f64 = 1.05;
 pub(super) fn watch(diff: &PlanDiff, old: Option<&Plan>, new: Option<&Plan>) -> Vec<Watch> {
     let mut found = Found(Vec::new());
     let (olds, news) = (by_id(old), by_id(new));
-    for step in new.iter().flat_map(|plan| plan.every_step()).filter(|step| step.skip.is_none()) {
+    for step in new.iter().flat_map(|plan| steps(plan)).filter(|step| step.skip.is_none()) {
         let before = olds.get(step.id.as_str()).copied().filter(|step| step.skip.is_none());
         irreversible(&mut found, before, step);
         effect(&mut found, before, step);
@@ -25,7 +25,7 @@ pub(super) fn watch(diff: &PlanDiff, old: Option<&Plan>, new: Option<&Plan>) -> 
             });
         }
     }
-    for step in old.iter().flat_map(|plan| plan.every_step()).filter(|step| step.skip.is_none()) {
+    for step in old.iter().flat_map(|plan| steps(plan)).filter(|step| step.skip.is_none()) {
         if news.get(step.id.as_str()).is_none_or(|step| step.skip.is_some()) && new.is_some() {
             gate(&mut found, step, None);
             guards(&mut found, step, None);

@@ -89,6 +89,7 @@ pub(super) fn lists(plan: &Plan) -> Vec<(&'static str, Vec<String>)> {
             Some(SkipReason::Person) => "skipped on request".to_owned(),
             Some(SkipReason::Rejected) => "rejected".to_owned(),
             Some(SkipReason::NotOpened) => "nothing to close".to_owned(),
+            Some(SkipReason::NotDone) => "nothing to take back".to_owned(),
             Some(SkipReason::Phase) => match step.phase {
                 Some(phase) => format!("phase {phase}"),
                 None => "not needed".to_owned(),

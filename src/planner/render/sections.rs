@@ -112,6 +112,7 @@ pub(super) fn passed_over(page: &mut Page, plan: &Plan) {
             Some(SkipReason::Person) => "skipped on request".to_owned(),
             Some(SkipReason::Rejected) => "rejected".to_owned(),
             Some(SkipReason::NotOpened) => "nothing to close".to_owned(),
+            Some(SkipReason::NotDone) => "nothing to take back".to_owned(),
             Some(SkipReason::Phase) => match step.phase {
                 Some(phase) => format!("phase {phase}"),
                 None => "not needed".to_owned(),
@@ -151,12 +152,7 @@ pub(super) fn ends(page: &mut Page, plan: &Plan) {
     let undos: Vec<String> = taken()
         .filter_map(|step| {
             let undo = step.undo.as_ref()?;
-            let what = match &undo.uses {
-                Some(_) if undo.own_undo => "by its own action".to_owned(),
-                Some(uses) => format!("by {uses}"),
-                None => "by hand".to_owned(),
-            };
-            Some(format!("{} ({what})", step.id))
+            Some(format!("{} ({})", step.id, undo.undo_method()))
         })
         .collect();
     if closings.is_empty() && undos.is_empty() {

@@ -21,6 +21,7 @@ pub fn why(why: &Why, look: Look) -> String {
             SkipReason::Rejected => "it was rejected",
             SkipReason::Phase => "its phase is not taken",
             SkipReason::NotOpened => "it has nothing to close",
+            SkipReason::NotDone => "it has nothing to take back",
         };
         page.paragraph(Ink::Title, "", &format!("{id} does not start: {reason}"));
         return page.finish();

@@ -162,6 +162,8 @@ fn vocabulary(runbook: &Runbook, outline: &Outline<'_>) -> Vocabulary {
         Part::Unread(_) | Part::Nothing(_) => None,
     });
     let inside = inside.flatten().map(|step| step.id.value.clone());
+    let undoing =
+        outline.steps().filter_map(|step| step.doc.undo.as_ref()?.steps.as_ref()).flatten();
     let environments = || document.environments.values();
     let names = |own: &mut dyn Iterator<Item = &String>| own.cloned().collect();
     Vocabulary {
@@ -173,7 +175,12 @@ fn vocabulary(runbook: &Runbook, outline: &Outline<'_>) -> Vocabulary {
         secrets: names(
             &mut document.secrets.keys().chain(environments().flat_map(|e| e.secrets.keys())),
         ),
-        steps: outline.steps().map(|step| step.doc.id.value.clone()).chain(inside).collect(),
+        steps: outline
+            .steps()
+            .map(|step| step.doc.id.value.clone())
+            .chain(undoing.map(|step| step.id.value.clone()))
+            .chain(inside)
+            .collect(),
         ..Vocabulary::default()
     }
 }

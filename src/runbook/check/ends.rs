@@ -103,7 +103,16 @@ impl Checker<'_> {
             return;
         }
         let body = undo.as_step(step);
-        if undo.is_own() {
+        if let Some(steps) = &undo.steps {
+            self.undo_steps(index, step, (undo, steps), at);
+        } else if undo.in_order {
+            let help = "give it `steps`, or remove `in_order`";
+            let key = std::iter::once(("in_order", help));
+            self.meaningless(at, format_args!("one step takes `{id}` back"), key);
+        }
+        if undo.steps.is_some() {
+            // What it says beside its steps is asked and decided before them.
+        } else if undo.is_own() {
             if self.action_of(step).is_some_and(|action| !action.has_undo) {
                 let uses = step.uses.as_deref().unwrap_or_default();
                 self.help(
@@ -135,8 +144,14 @@ impl Checker<'_> {
                 "write `warn` or `ask`, or nothing",
             );
         }
-        let once = self.effect_of(&body) == Some(Effect::Once);
-        if once && body.check.is_none() && undo.uses.is_some() {
+        if undo.uses.is_some() {
+            self.lint_repeatable(&body, id, at);
+        }
+    }
+
+    /// Whether it hurts to take a step back twice.
+    pub(super) fn lint_repeatable(&mut self, body: &StepDoc, id: &str, at: &DocPath) {
+        if self.effect_of(body) == Some(Effect::Once) && body.check.is_none() {
             self.warn(
                 codes::UNDO_NOT_REPEATABLE,
                 at.field("uses"),

@@ -78,7 +78,7 @@ impl Checker<'_> {
         }
     }
 
-    fn lint_timeout(&mut self, index: usize, step: &StepDoc, at: &DocPath) {
+    pub(super) fn lint_timeout(&mut self, index: usize, step: &StepDoc, at: &DocPath) {
         let Some(action) = self.action_of(step) else { return };
         let id = &step.id.value;
         let is_remote = action.kind == Kind::Action

@@ -18,5 +18,6 @@ mod reads;
 mod services;
 mod spans;
 mod steps;
+mod undo_steps;
 
 pub use checker::check;

@@ -1,6 +1,7 @@
 use serde_json::Value;
 
 use super::checker::{Checker, may_hold_template, texts};
+use super::undo_steps::{MOST, Siblings};
 use crate::plan::OnReject;
 use crate::runbook::{
     DocPath, ExpectDoc, ForEachDoc, Part, Problem, SeverityDoc, StepDoc, ValidationCheckDoc, codes,
@@ -28,6 +29,16 @@ pub(super) struct Reader<'r> {
     /// How many of the step's outputs exist already.
     outputs: usize,
     place: Place,
+    /// The steps that take another one back together with it.
+    beside: Option<Beside<'r>>,
+}
+
+/// Steps that take another one back together, and which of them reads.
+#[derive(Clone, Copy)]
+struct Beside<'r> {
+    siblings: &'r Siblings<'r>,
+    steps: &'r [StepDoc],
+    position: usize,
 }
 
 /// Outside of every step.
@@ -39,6 +50,7 @@ const NOWHERE: Reader<'static> = Reader {
     inside: None,
     outputs: 0,
     place: Place::With,
+    beside: None,
 };
 
 impl Reader<'_> {
@@ -67,6 +79,7 @@ impl Checker<'_> {
             inside: if declared.is_group() { Some(index) } else { parent },
             outputs: step.outputs.len(),
             place: Place::With,
+            beside: None,
         };
         let begin = format!("{id}!begin");
         let before = if declared.is_compound() {
@@ -79,6 +92,19 @@ impl Checker<'_> {
             let undo = undo.as_step(step);
             let reader = Reader { step: Some(&undo), own: Some(step), outputs: 0, ..reader };
             self.all_reads(reader, reader, &undo, &at.field("undo"));
+        }
+        let several = step.undo.as_ref().and_then(|undo| Some((undo, undo.steps.as_ref()?)));
+        if let Some((undo, steps)) = several.filter(|(_, steps)| steps.len() <= MOST) {
+            let siblings = Siblings::new(undo, steps);
+            for (position, part) in steps.iter().enumerate() {
+                let body = undo.part_as_step(part, step);
+                let beside = Some(Beside { siblings: &siblings, steps, position });
+                let outputs = body.outputs.len();
+                let reader =
+                    Reader { step: Some(&body), own: Some(step), outputs, beside, ..reader };
+                let at = at.field("undo").field("steps").index(position);
+                self.all_reads(reader, reader, &body, &at);
+            }
         }
     }
 
@@ -415,6 +441,11 @@ impl Checker<'_> {
             let help = "write `steps.ID.outputs.NAME`".to_owned();
             return Err((codes::NOT_AN_ANCESTOR, message, Some(help)));
         };
+        if let Some(beside) = reader.beside
+            && let Some(position) = beside.siblings.position(id)
+        {
+            return wrong_beside(beside, position, path);
+        }
         if let Some(inner) = reader.inside.and_then(|group| self.outline.get(group).included())
             && let Some(Part::Runbook(part)) = self.parts.get(inner)
             && let Some(step) = part.document.steps.iter().find(|step| step.id.value == id)
@@ -506,6 +537,27 @@ fn wrong_output_of(step: &StepDoc, id: &str, output: &str) -> Result<(), Wrong> 
         None => format!("add `outputs: {{ {output}: \"result…\" }}` to `{id}`"),
     };
     Err((codes::UNKNOWN_OUTPUT, format!("`{id}` has no output `{output}`"), Some(help)))
+}
+
+/// What is read of a step that takes another one back together with the reader.
+fn wrong_beside(beside: Beside<'_>, position: usize, path: &Path) -> Result<(), Wrong> {
+    let step = &beside.steps[position];
+    let id = &step.id.value;
+    if position == beside.position {
+        let help = "its own results are `result` and `outputs`".to_owned();
+        return Err((codes::NOT_AN_ANCESTOR, format!("`{id}` reads itself"), Some(help)));
+    }
+    if !beside.siblings.waits(beside.position, position) {
+        let own = &beside.steps[beside.position].id.value;
+        let message =
+            format!("`{own}` does not wait for `{id}`, so what it reads may not exist yet");
+        let help = format!("add `{id}` to its `needs` or `after`");
+        return Err((codes::NOT_AN_ANCESTOR, message, Some(help)));
+    }
+    match (path.field(2), path.field(3)) {
+        (Some("outputs"), Some(output)) => wrong_output_of(step, id, output),
+        _ => Ok(()),
+    }
 }
 
 /// What is read of the step that is taken back or closed.
