@@ -11,7 +11,7 @@ use super::queue::Queue;
 use super::rules::finish::not_evaluated;
 use super::step::Stage;
 use crate::event::EventKind;
-use crate::plan;
+use crate::plan::{self, Plan};
 
 impl Machine {
     /// Finds the elements of the loop that begins with this step, if they are not known yet. False:
@@ -21,11 +21,7 @@ impl Machine {
         let Some(end) = graph.node(step).opened else { return true };
         let each = graph.step(end).each();
         if each.is_some_and(|each| each.rounds.is_some()) {
-            let step = graph.id(end);
-            if graph.inside(end).is_empty() {
-                self.emit(EventKind::RoundStarted { step, round: 1, held: 0 });
-            }
-            return true;
+            return !graph.inside(end).is_empty() || self.next_round(step, end, 1, 0);
         }
         let Some(items) = each.and_then(|each| each.items.as_ref()) else { return true };
         let scope = Scope::new(&graph, &self.state, self.now, step);
@@ -37,12 +33,31 @@ impl Machine {
             }
         };
         let id = graph.id(end);
-        if let Err(why) = plan::expand(&graph.plan, &id, &found) {
+        let grown = plan::expand(&graph.plan, &id, &found).and_then(|plan| self.fits(plan));
+        if let Err(why) = grown {
             self.fail(step, CallError::permanent("elements", why));
             return false;
         }
         self.emit(EventKind::Expanded { step: id, items: found });
         true
+    }
+
+    /// Begins a round of the group that ends with `end`. False: that failed, and with it `step`.
+    pub(super) fn next_round(&mut self, step: Index, end: Index, round: u32, held: u32) -> bool {
+        let event = EventKind::RoundStarted { step: self.graph.id(end), round, held };
+        let grown = plan::grown_by(&self.graph.plan, &event);
+        let grown = grown.ok_or_else(|| "it cannot be repeated".to_owned());
+        if let Err(why) = grown.and_then(|(plan, _)| self.fits(plan)) {
+            self.fail(step, CallError::permanent("round", why));
+            return false;
+        }
+        self.emit(event);
+        true
+    }
+
+    /// Whether the plan, as it would grow, can be carried out: nothing is ever left out in silence.
+    fn fits(&self, plan: Plan) -> Result<(), String> {
+        self.graph.grown(Arc::new(plan)).map(|_| ()).map_err(|fault| fault.to_string())
     }
 
     /// The plan and all tables with the steps of a loop's elements.

@@ -15,10 +15,11 @@ impl Machine {
     /// Follows up on steps that are pending again.
     pub(super) fn reopen_more(&mut self) {
         while std::mem::take(&mut self.session.reopened) {
+            let failing = self.failing_groups();
             let state = &self.state;
             for (steps, because) in [
                 (state.taken_back_to_run(&self.graph), Reopening::TakenBack),
-                (state.closed_too_early(&self.graph), Reopening::Closed),
+                (state.closed_too_early(&self.graph, &failing), Reopening::Closed),
             ] {
                 if !steps.is_empty() {
                     let steps = steps.into_iter().map(|step| self.graph.id(step)).collect();
@@ -27,6 +28,32 @@ impl Machine {
                 }
             }
         }
+    }
+
+    /// For each step, whether it is the end of a group or loop that goes on and can only fail: enough
+    /// inside it has failed already.
+    fn failing_groups(&self) -> Vec<bool> {
+        let (graph, state) = (&self.graph, &self.state);
+        if graph.closings.is_empty() || state.is_unwinding() {
+            return Vec::new();
+        }
+        let mut failing = vec![false; graph.len()];
+        for &end in &graph.order {
+            let Some(group) = &graph.step(end).group else { continue };
+            if state.stage(end).is_over() || !state.has_begun(graph, end) {
+                continue;
+            }
+            if graph.step(end).rounds().is_some() {
+                failing[end as usize] = self.fails_by_rounds(end, &failing);
+                continue;
+            }
+            let bears = group.each.as_ref().map_or(0, |each| each.max_failures as usize);
+            let failed = |child: &&Index| {
+                groups::went_wrong(state.record(**child)) || failing[**child as usize]
+            };
+            failing[end as usize] = graph.inside(end).iter().filter(failed).count() > bears;
+        }
+        failing
     }
 }
 
@@ -104,11 +131,11 @@ impl State {
     }
 
     /// What was closed, or put away, although what it was opened for goes on, and who opened it.
-    fn closed_too_early(&self, graph: &Graph) -> Vec<Index> {
+    fn closed_too_early(&self, graph: &Graph, failing: &[bool]) -> Vec<Index> {
         if graph.closings.is_empty() || self.is_unwinding() {
             return Vec::new();
         }
-        let doomed = self.doomed(graph);
+        let doomed = self.doomed(graph, failing);
         let open = |step: Index| !self.stage(step).is_over() && !doomed[step as usize];
         let mut found = Vec::new();
         for &closing in &graph.closings {
@@ -145,12 +172,11 @@ impl State {
 
     /// For each step, whether it can never run as things stand: what it needs has failed, or a
     /// failed step stops it.
-    fn doomed(&self, graph: &Graph) -> Vec<bool> {
-        let failing = self.failing_groups(graph);
+    fn doomed(&self, graph: &Graph, failing: &[bool]) -> Vec<bool> {
         let mut stopped = vec![false; graph.services.len()];
         let mut all = false;
         let halts = |step| {
-            let foreseen = || failing[step as usize].then(|| self.will_halt(graph, step, &failing));
+            let foreseen = || failing[step as usize].then(|| self.will_halt(graph, step, failing));
             self.halted_by(graph, step).or_else(|| foreseen().flatten())
         };
         for services in graph.own().filter_map(halts) {
@@ -173,26 +199,6 @@ impl State {
             };
         }
         doomed
-    }
-
-    /// For each step, whether it is the end of a group or loop that goes on and can only fail: enough
-    /// inside it has failed already.
-    fn failing_groups(&self, graph: &Graph) -> Vec<bool> {
-        let mut failing = vec![false; graph.len()];
-        for &end in &graph.order {
-            let Some(group) = &graph.step(end).group else { continue };
-            // A round that fails may only mean "not yet".
-            let in_rounds = graph.step(end).rounds().is_some();
-            if in_rounds || self.stage(end).is_over() || !self.has_begun(graph, end) {
-                continue;
-            }
-            let bears = group.each.as_ref().map_or(0, |each| each.max_failures as usize);
-            let failed = |child: &&Index| {
-                groups::went_wrong(self.record(**child)) || failing[**child as usize]
-            };
-            failing[end as usize] = graph.inside(end).iter().filter(failed).count() > bears;
-        }
-        failing
     }
 
     /// The services that this group stops once it has failed; none of them: all that there is.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dr_plugin::{CallError, ErrorClass};
 
 use super::graph::Index;
+use super::groups::went_wrong;
 use super::machine::Machine;
 use super::names::Scope;
 use super::rules::finish::{self, not_evaluated};
@@ -71,7 +72,25 @@ impl Machine {
         if let Some(error) = self.gave_up_rounds(step, last, repeat, round) {
             return self.fail(step, error);
         }
-        self.emit(EventKind::RoundStarted { step: plan.id.clone(), round: round + 1, held });
+        self.next_round(step, step, round + 1, held);
+    }
+
+    /// Whether the group can only fail, because of what its rounds have come to: `failing` tells of
+    /// each of them whether it will.
+    pub(super) fn fails_by_rounds(&self, end: Index, failing: &[bool]) -> bool {
+        let graph = &self.graph;
+        let (Some(repeat), rounds) = (&graph.step(end).repeat, graph.inside(end)) else {
+            return false;
+        };
+        let Some(&last) = rounds.last() else { return false };
+        let fails =
+            |round: &Index| went_wrong(self.state.record(*round)) || failing[*round as usize];
+        let mut failed: Vec<Index> = rounds.iter().copied().filter(fails).collect();
+        if self.bear_rounds(end, &mut failed).is_err() || !failed.is_empty() {
+            return true;
+        }
+        let round = u32::try_from(rounds.len()).unwrap_or(u32::MAX);
+        fails(&last) && self.gave_up_rounds(end, last, repeat, round).is_some()
     }
 
     /// Whether the condition holds after the last of these rounds.

@@ -192,6 +192,15 @@ fn grown(plan: &Plan, position: usize, elements: Vec<(String, Vec<Step>)>) -> Pl
                 grown.includes.insert(own, what.clone());
             }
         }
+        // A loop inside has a window of its own in each element.
+        for (pool, of) in &plan.pools {
+            let Some(window) = pool.strip_prefix(WINDOW) else { continue };
+            let mut own = StepId::from(window);
+            replace(&mut own, &format!("{id}@{ANY}"), &format!("{id}@{name}"));
+            if own.as_str() != window {
+                grown.pools.insert(format!("{WINDOW}{own}"), of.clone());
+            }
+        }
         let end = &mut grown.steps[position];
         let last = StepId::from(format!("{id}@{name}"));
         end.after.push(last.clone());
@@ -216,7 +225,7 @@ fn instances(id: &StepId, template: &[Step], name: &str) -> Vec<Step> {
 /// Gives an element its name in a step, and in the templates of loops inside it.
 fn bind(plan: &Plan, step: &mut Step, name: &str, value: &Value) -> Result<(), String> {
     step.bound.insert(name.to_owned(), value.clone());
-    if let Some(text) = step.host.as_ref().filter(|host| host.contains("{{")) {
+    if let Some(text) = step.host.clone().filter(|host| host.contains("{{")) {
         let names = MapNames::new(json!(step.bound));
         let rendered = crate::text::Templated::parse(&Value::from(text.as_str()))
             .and_then(|host| host.render_text(&names));
@@ -226,6 +235,7 @@ fn bind(plan: &Plan, step: &mut Step, name: &str, value: &Value) -> Result<(), S
             if !plan.hosts.contains_key(&host) {
                 return Err(format!("`{}` acts on `{host}`, which is no host", step.id));
             }
+            step.takes.remove(&format!("host:{text}"));
             step.takes.insert(format!("host:{host}"), 1);
             step.host = Some(host);
         }

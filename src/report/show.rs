@@ -286,12 +286,10 @@ fn steps(out: &mut String, view: &View, screen: &Screen) {
         vec![["step", "state", "started", "took", "tries", "host"].map(Cell::from).to_vec()];
     for step in &shown {
         let state = view.state(step);
-        let took = step
-            .started_ms
-            .zip(step.finished_ms)
-            .map(|(from, to)| Millis(to.saturating_sub(from)).short());
+        let (started, took) = view.lasted(step);
+        let took = took.map(|ms| Millis(ms).short());
         let tries = step.attempts.iter().map(|attempt| attempt.number).max();
-        let started = step.started_ms.map(|ms| Millis(ms).short());
+        let started = started.map(|ms| Millis(ms).short());
         rows.push(vec![
             step.id.as_str().into(),
             Cell::new(state_tone(state), state.as_str().replace('_', " ")),
@@ -467,9 +465,9 @@ fn step_rows(
     if let (Some(ms), Some(at)) = (step.started_ms, step.started_at) {
         rows.push(("started", format!("{}, at {}", screen.moment(at), Millis(ms).short())));
     }
-    if let (Some(ms), Some(at)) = (step.finished_ms, step.finished_at) {
-        let took = step.started_ms.map(|from| Millis(ms.saturating_sub(from)).short());
-        let took = took.map(|took| format!(", after {took}")).unwrap_or_default();
+    if let Some(at) = step.finished_at.filter(|_| step.finished_ms.is_some()) {
+        let (_, took) = view.lasted(step);
+        let took = took.map(|ms| format!(", after {}", Millis(ms).short())).unwrap_or_default();
         let gate = match step.gate_ms {
             0 => String::new(),
             gate => format!(", {} of it waiting for people", Millis(gate).short()),

@@ -233,10 +233,10 @@ impl<'a> Declared<'a> {
         self.is_group() || self.doc.for_each.is_some()
     }
 
-    /// Whether it is a group that is done until something holds.
+    /// Whether it is a group, or includes a runbook, that is done until something holds.
     #[must_use]
     pub fn has_rounds(&self) -> bool {
-        self.doc.steps.is_some() && self.doc.repeat.is_some() && self.doc.for_each.is_none()
+        self.is_group() && self.doc.repeat.is_some() && self.doc.for_each.is_none()
     }
 
     /// Whether what is inside it stands for several steps: it is a loop, or has rounds.

@@ -377,22 +377,42 @@ impl View {
         &self.steps
     }
 
-    /// All steps; those that an expanded loop added stand before its end, where they belong.
+    /// All steps; those that an expanded loop or a round added stand before its end, where they
+    /// belong.
     #[must_use]
     pub fn steps_by_place(&self) -> Vec<&StepView> {
-        let place = |position: usize| {
-            let mut anchor = position;
-            let mut step = self.plan.steps.get(position);
-            while let Some(end) = step.and_then(|step| step.inside.as_ref()) {
-                let Some(&end) = self.index.get(end) else { break };
-                anchor = anchor.min(end);
-                step = self.plan.steps.get(end);
-            }
-            (anchor, anchor == position, position)
+        let around = |position: usize| {
+            let end = self.plan.steps.get(position)?.inside.as_ref()?;
+            self.index.get(end).copied()
         };
-        let mut places: Vec<_> = (0..self.steps.len()).map(place).collect();
-        places.sort_unstable();
-        places.into_iter().map(|(_, _, position)| &self.steps[position]).collect()
+        // The ends of what is around it from the outside in, then itself, then what is behind all
+        // that stands inside it.
+        let place = |position: usize| {
+            let mut place: Vec<usize> =
+                std::iter::successors(Some(position), |inner| around(*inner)).collect();
+            place.reverse();
+            place.push(usize::MAX);
+            place
+        };
+        let mut positions: Vec<usize> = (0..self.steps.len()).collect();
+        let has_grown = |position: &usize| around(*position).is_some_and(|end| end < *position);
+        if positions.iter().any(has_grown) {
+            positions.sort_by_cached_key(|position| place(*position));
+        }
+        positions.into_iter().map(|position| &self.steps[position]).collect()
+    }
+
+    /// When a step began and how long it took, in milliseconds: a group since its beginning.
+    #[must_use]
+    pub fn lasted(&self, step: &StepView) -> (Option<u64>, Option<u64>) {
+        let is_group = || self.planned(step.id.as_str()).is_some_and(|it| it.group.is_some());
+        match step.finished_ms.zip(step.duration_ms) {
+            Some((to, took)) if is_group() => (Some(to.saturating_sub(took)), Some(took)),
+            _ => {
+                let took = step.started_ms.zip(step.finished_ms);
+                (step.started_ms, took.map(|(from, to)| to.saturating_sub(from)))
+            }
+        }
     }
 
     /// The step with this id.

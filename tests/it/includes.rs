@@ -221,3 +221,20 @@ fn runs_that_name_the_same_lock_exclude_each_other() {
     running.finish().code(0);
     dr.args(["execute", "two.yaml", "--yes"]).run().code(0);
 }
+
+#[test]
+fn an_included_runbook_is_begun_anew_in_each_round() {
+    let main = MAIN.replace(
+        "outputs: { told: steps.load.outputs.told }",
+        "outputs: { told: steps.load.outputs.told }\n    \
+         repeat: { until: 'iteration == 2', every: 10ms }",
+    );
+    let dr = with_part(&main, PART);
+    dr.args(["check", "runbook.yaml"]).run().code(0);
+    dr.args(["execute", "runbook.yaml", "--yes"]).run().code(0);
+    assert_eq!(fs::read_to_string(dr.path("log")).unwrap(), "stop west\nstop west\n");
+    let shown = dr.args(["show", "last", "restore@2/load"]).run().code(0);
+    assert!(shown.to_string().contains("did backup-7"), "{shown}");
+    let shown = dr.args(["show", "last", "end"]).run().code(0);
+    assert!(shown.to_string().contains("did backup-7"), "{shown}");
+}

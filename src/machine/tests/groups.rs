@@ -123,8 +123,7 @@ fn enclose(id: &str, inside: Vec<Step>, each: Option<(Vec<StepId>, Loop)>) -> Ve
 pub(super) fn plan_of(steps: Vec<Vec<Step>>) -> Plan {
     let mut plan = plan(steps.into_iter().flatten().collect());
     let windows: Vec<(String, u32)> = plan
-        .steps
-        .iter()
+        .every_step()
         .filter_map(|step| {
             let width = step.group.as_ref()?.each.as_ref()?.max_parallel?;
             Some((format!("items:{}", step.id), width))

@@ -634,6 +634,11 @@ pub(crate) fn check_played(played: &Played) {
     }
     check_end(plan, played);
     for event in &played.journal {
+        if let EventKind::Expanded { step, items } = &event.kind {
+            let found = crate::plan::elements(items).expect("elements").len();
+            let of = plan.step(step.as_str()).and_then(|step| step.group.as_ref());
+            assert_eq!(of.map(|group| group.of.len()), Some(found), "what `{step}` goes over");
+        }
         if let EventKind::QuestionAsked { step, question: Question::OutcomeUnknown, .. } =
             &event.kind
         {

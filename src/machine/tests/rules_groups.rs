@@ -3,9 +3,9 @@ use serde_json::json;
 
 use super::bench::Bench;
 use super::build::{Build, expr, nothing, step};
-use super::groups::{each, group, plan_of};
+use super::groups::{each, group, later, plan_of};
 use crate::event::{RequestKind, Verdict};
-use crate::plan::{Items, Plan};
+use crate::plan::{Items, Plan, Pool, Step};
 use crate::words::OnFailure;
 
 fn no() -> CallError {
@@ -17,6 +17,34 @@ fn states(bench: &Bench) -> String {
     let all = bench.states();
     let shown: Vec<&str> = all.split(", ").filter(|part| !part.contains("!begin")).collect();
     shown.join(", ")
+}
+
+#[test]
+fn what_is_found_during_the_run_is_done_on_its_host() {
+    let on_each = || {
+        let on = |step: Step| step.set(|step| step.host = Some("{{ item }}".to_owned()));
+        let takes = |step: Step| on(step).takes("host:{{ item }}", 1);
+        let mut work = takes(step("x")).undo();
+        let undo = work.undo.as_deref_mut().expect("an undo");
+        undo.host.clone_from(&work.host);
+        vec![work]
+    };
+    let mut plan = plan_of(vec![
+        vec![step("found").output("hosts", "result.hosts")],
+        later("l", "steps.found.outputs.hosts", (None, 0), on_each),
+    ]);
+    plan.steps[1].needs.push("found".into());
+    for name in ["web_1", "web_2"] {
+        let host =
+            serde_json::from_value(json!({ "name": name, "address": name })).expect("a host");
+        plan.hosts.insert(name.to_owned(), host);
+        plan.pools.insert(format!("host:{name}"), Pool { capacity: 8 });
+    }
+    let mut bench = Bench::start(plan);
+    bench.ok("found", json!({ "hosts": ["web_1", "web_2"] }));
+    assert_eq!(bench.flies(), ["l@web_1/x", "l@web_2/x"]);
+    let host = bench.flying[1].host.as_ref().map(|host| host.name.as_str());
+    assert_eq!(host, Some("web_2"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::bench::Bench;
 use super::build::{Build, expr, nothing, step};
-use super::groups::{plan_of, rounds, until};
+use super::groups::{later, plan_of, rounds, until};
 use crate::event::{CancelRequest, EventKind, RequestKind, StepState, Verdict};
 use crate::plan::{Repeat, Step};
 use crate::words::OnFailure;
@@ -156,6 +156,65 @@ fn no_round_begins_in_a_run_that_stops() {
     bench.cancel(CancelRequest::Drain);
     bench.ok("g@1/list", json!({ "left": 1 }));
     assert_eq!(bench.state("g"), StepState::Cancelled);
+}
+
+#[test]
+fn a_loop_inside_has_a_window_of_its_own_in_each_round() {
+    let make = || {
+        let mut steps = vec![step("list").output("names", "result.names")];
+        let mut work = later("n", "steps.list.outputs.names", (Some(1), 0), || vec![step("x")]);
+        work[0].needs = vec!["list".into()];
+        steps.extend(work);
+        steps
+    };
+    let mut bench = Bench::start(plan_of(vec![rounds("g", until("iteration == 2"), make)]));
+    for number in 1..=2 {
+        bench.ok(&format!("g@{number}/list"), json!({ "names": ["a", "b"] }));
+        for name in ["a", "b"] {
+            assert_eq!(bench.flies(), [format!("g@{number}/n@{name}/x")], "one after the other");
+            bench.ok(&format!("g@{number}/n@{name}/x"), nothing());
+        }
+        bench.pass(1_000);
+    }
+    assert_eq!(bench.verdict(), Some(Verdict::Succeeded));
+}
+
+#[test]
+fn what_cannot_be_carried_out_is_not_left_out_in_silence() {
+    let make = || later("n", "['a']", (Some(1), 0), || vec![step("x")]);
+    let mut plan = plan_of(vec![rounds("g", until("iteration == 2"), make)]);
+    plan.pools.retain(|name, _| name == "run");
+    let bench = Bench::start(plan);
+    assert_eq!(bench.verdict(), Some(Verdict::Failed));
+    assert!(
+        bench.last_error("g@1/n!begin").contains("items:g@1/n"),
+        "{}",
+        bench.last_error("g@1/n!begin")
+    );
+}
+
+#[test]
+fn what_was_closed_stays_so_where_the_rounds_can_only_fail() {
+    let opened = |last: Repeat| {
+        let make = || vec![step("x")];
+        let mut steps = rounds("g", last, make);
+        steps[0].needs.push("open".into());
+        let mut all = vec![step("open"), step("beside").needs(&["open"])];
+        all.extend(steps);
+        all.push(step("close").closes("open", &["beside"]));
+        all.push(step("then").needs(&["g", "beside"]));
+        Bench::start(plan_of(vec![all]))
+    };
+    let mut bench = opened(until("iteration == 2"));
+    bench.ok("open", nothing()).ok("beside", nothing()).ok("close", nothing());
+    bench.err("g@1/x", no("gone"));
+    // The journal ends before the end of the group was written.
+    let of = |event: &crate::event::Event| matches!(&event.kind, EventKind::StepFinished(finished) if finished.step.as_str() == "g@1/x");
+    let kept = bench.journal.iter().position(of).expect("its end") + 1;
+    bench.journal.truncate(kept);
+    let bench = bench.crash(Vec::new());
+    assert_eq!(bench.flies(), Vec::<&str>::new(), "nothing is opened for what only fails");
+    assert_eq!(bench.verdict(), Some(Verdict::Failed));
 }
 
 #[test]

@@ -23,7 +23,11 @@ impl Checker<'_> {
             ("takes", !step.takes.is_empty(), "say it on the steps inside"),
             ("sleep", step.sleep.is_some(), "put the wait into a step of its own"),
             ("undo", step.undo.is_some(), "say it on the steps inside"),
-            ("repeat", step.repeat.is_some(), "put it into a group, and repeat that"),
+            (
+                "repeat",
+                step.repeat.is_some() && step.for_each.is_some(),
+                "put it into a group, and repeat that or go over that",
+            ),
             ("expect_error", step.expect_error.is_some(), "say it on the step inside that fails"),
         ];
         let keys = own.into_iter().chain(of_one_step(step));
