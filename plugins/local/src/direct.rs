@@ -14,6 +14,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 use crate::group::Group;
+use crate::program::located;
 
 /// From asking a group to end to ending it.
 const GRACE: Duration = Duration::from_millis(1_500);
@@ -100,8 +101,9 @@ fn spawn(task: &Task) -> Result<Child, CallError> {
         .argv
         .split_first()
         .ok_or_else(|| CallError::permanent("bad_input", "`argv` is empty"))?;
-    let mut command = Command::new(program);
+    let mut command = located(task).map_or_else(|| Command::new(program), Command::new);
     command
+        .arg0(program)
         .args(args)
         .stdin(if task.stdin.is_empty() { nothing() } else { Stdio::piped() })
         .stdout(Stdio::piped())

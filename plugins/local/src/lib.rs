@@ -8,6 +8,7 @@ mod input;
 mod job;
 mod plugin;
 mod preview;
+mod program;
 
 pub use input::{CommandInput, ScriptInput, Settings};
 pub use plugin::plugin;

@@ -1,11 +1,12 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use dr_plugin::CallError;
 use dr_plugin::job::{Capture, Task, not_executed};
+
+use crate::program::{is_program, search_path};
 
 /// Where programs were found before, by search path and name: many steps call the same one, and where
 /// it lay a moment ago it mostly still is.
@@ -54,17 +55,10 @@ impl Programs {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "where commands lie is told by the environment")]
-fn search_path(task: &Task) -> Option<OsString> {
-    task.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"))
-}
-
-fn is_program(path: &Path) -> bool {
-    path.metadata().is_ok_and(|it| it.is_file() && it.permissions().mode() & 0o111 != 0)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
