@@ -2,6 +2,8 @@
 //!
 //! Everything that is ever shown, resumed, reported or proved is a fold over these.
 
+mod achieved;
+mod request;
 mod states;
 
 use std::collections::BTreeMap;
@@ -15,9 +17,10 @@ use crate::id::{Digest, RequestId, RunId, SealId, ServiceId, StepId};
 use crate::time::Timestamp;
 use crate::words::{Mode, Style};
 
+pub use achieved::{Achieved, RunFinished, SpanAchieved};
+pub use request::{Actor, Request, RequestKind, Signed};
 pub use states::{
-    CancelRequest, Outcome, Purpose, Question, Reopening, RequestKind, SkipReason, StepState,
-    Verdict,
+    CancelRequest, Outcome, Purpose, Question, Reopening, SkipReason, StepState, Verdict,
 };
 
 /// Version of the journal's format.
@@ -487,66 +490,6 @@ fn is_zero(value: &u64) -> bool {
     *value == 0
 }
 
-/// A session's end, with what was achieved.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct RunFinished {
-    /// Number of the session, from 1.
-    pub session: u32,
-    /// How it ended.
-    pub verdict: Verdict,
-    /// One sentence for people.
-    pub reason: String,
-    /// What was achieved, in the order of the runbook.
-    pub services: Vec<Achieved>,
-    /// Times between two steps that were measured, in the order of the runbook.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub spans: Vec<SpanAchieved>,
-    /// How many records the journal has, this one included.
-    pub count: u64,
-}
-
-/// Objectives and what was achieved, for one service.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Achieved {
-    /// The service.
-    pub name: ServiceId,
-    /// Recovery time objective in milliseconds.
-    pub rto_ms: Option<u64>,
-    /// Achieved recovery time: from the declaration to the end of the service's last step.
-    pub rta_ms: Option<u64>,
-    /// Absent without an objective.
-    pub met_rto: Option<bool>,
-    /// Recovery point objective in milliseconds.
-    pub rpo_ms: Option<u64>,
-    /// Achieved recovery point: the incident time less the recovery point.
-    pub rpa_ms: Option<i64>,
-    /// Absent without an objective.
-    pub met_rpo: Option<bool>,
-    /// Why a figure is missing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-/// A time between two steps, and what was achieved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct SpanAchieved {
-    /// Its name.
-    pub name: String,
-    /// The step that opened it.
-    pub from: StepId,
-    /// The step that closed it.
-    pub to: StepId,
-    /// How long it may take, milliseconds.
-    pub objective_ms: Option<u64>,
-    /// How long it took, milliseconds; absent if it was not measured.
-    pub took_ms: Option<u64>,
-    /// Absent without an objective, or if one of its steps was passed over.
-    pub met: Option<bool>,
-    /// Why it was not measured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
 /// A line of the preflight's table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
@@ -556,56 +499,6 @@ pub struct Finding {
     pub status: String,
     /// Lines for people.
     pub lines: Vec<String>,
-}
-
-/// A person or a mechanism that acted on a run.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub struct Actor {
-    /// Login name.
-    pub user: String,
-    /// Host name.
-    pub host: String,
-    /// How it reached the run: `terminal`, `inbox`, `signal`, `command line`.
-    pub via: String,
-}
-
-impl std::fmt::Display for Actor {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}@{}", self.user, self.host)
-    }
-}
-
-/// Something a person asks of a run: on the command line of `execute` and `resume`, through the
-/// inbox, or at the terminal.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Request {
-    /// Names it: a second copy is ignored.
-    pub id: RequestId,
-    /// The step it is about; absent for the run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub step: Option<StepId>,
-    /// What is asked.
-    pub ask: RequestKind,
-    /// Who asks.
-    pub by: Actor,
-    /// Why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// What the gate asks for, if it is approved.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub inputs: BTreeMap<String, Value>,
-    /// What whoever asks has signed, if they did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signed: Option<Signed>,
-}
-
-/// A line and a signature over it: `ssh-keygen -Y verify -n dr-approve@v1` says the same of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Signed {
-    /// The line, without a newline.
-    pub challenge: String,
-    /// The signature in its armor.
-    pub signature: String,
 }
 
 /// What passes by and is never journaled: it may be dropped.

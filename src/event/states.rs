@@ -1,39 +1,7 @@
-//! What steps, attempts and runs can be, and what people can ask: closed vocabularies of events.
+//! What steps, attempts and runs can be: closed vocabularies of events.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-/// What a person can ask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RequestKind {
-    /// Let the gate open.
-    Approve,
-    /// Keep the gate shut: the step fails or is skipped, as the gate says.
-    Reject,
-    /// Go on at the part of the step that failed.
-    Retry,
-    /// Run the step's action again.
-    Redo,
-    /// Pass the step over. What needs a failed step stays blocked.
-    Skip,
-    /// The action was in fact done.
-    AssumeDone,
-    /// The action was in fact not done: it is launched again.
-    AssumeNotDone,
-    /// Count the step as failed.
-    Fail,
-    /// Stop the run: start nothing new, let running steps finish.
-    Cancel,
-    /// Stop the run's attempts now.
-    CancelNow,
-    /// Take back what was done: the answer to a failed step or to a point of no return.
-    Undo,
-    /// Stop the run and take back what was done.
-    CancelUndo,
-    /// Start nothing new and end the session, so that the run can be resumed where it is.
-    Pause,
-}
 
 /// How a run is asked to stop.
 #[derive(
