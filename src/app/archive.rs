@@ -66,10 +66,7 @@ pub fn estimates(state: &Path, runbook: &str, environment: &str, mode: Mode) -> 
     let read = Durations::read(&Archive::of(&state, runbook));
     read.map_or_else(
         |_| Estimates::default(),
-        |(durations, _)| Estimates {
-            history: durations.medians(runbook, environment, mode),
-            runs: durations.runs(runbook, environment, mode).to_vec(),
-        },
+        |(durations, _)| Estimates::of(durations.runs(runbook, environment, mode).to_vec()),
     )
 }
 

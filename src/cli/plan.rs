@@ -276,7 +276,7 @@ pub(super) fn plan_of(
         Ok(mut plan) => {
             let standard = planner::forecast::standard_samples(plan.steps.len());
             let samples = effort.samples.unwrap_or(standard);
-            planner::forecast::forecast(&mut plan, &estimates.runs, samples);
+            planner::forecast::forecast(&mut plan, &estimates, samples);
             Ok((plan, examined))
         }
         Err(problems) => {

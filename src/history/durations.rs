@@ -2,24 +2,20 @@ use std::collections::BTreeMap;
 
 use super::{Past, Reader, Unreadable};
 use crate::event::StepState;
-use crate::id::StepId;
+use crate::id::{RunId, StepId};
 use crate::view::StepView;
 use crate::words::Mode;
-
-/// How long one step took in one run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Sample {
-    /// Milliseconds from its first attempt to its end. Waiting for people is not in it.
-    pub took_ms: u64,
-}
 
 /// How long steps took in past runs, by runbook, environment and mode: what a drill takes says
 /// little about the real thing, and the other way round.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Durations {
-    samples: BTreeMap<Key, BTreeMap<StepId, Vec<Sample>>>,
-    runs: BTreeMap<Key, Vec<BTreeMap<StepId, u64>>>,
+    runs: BTreeMap<Key, Vec<RunDurations>>,
 }
+
+/// A run, and what each of its steps took, in milliseconds from its first attempt to its end. Waiting
+/// for people is not in it.
+pub type RunDurations = (RunId, BTreeMap<StepId, u64>);
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
@@ -48,7 +44,7 @@ impl Durations {
                     let count = seen.entry(key(&past)).or_default();
                     if *count < LATEST {
                         *count += 1;
-                        durations.add(&past);
+                        durations.add(run, &past);
                     }
                 }
                 Err(why) => unreadable.push(Unreadable { run, why }),
@@ -58,49 +54,21 @@ impl Durations {
     }
 
     /// Takes a run in: every step of it that succeeded in one go.
-    pub fn add(&mut self, past: &Past) {
+    pub fn add(&mut self, run: RunId, past: &Past) {
         let view = past.view();
-        let steps = self.samples.entry(key(past)).or_default();
-        let mut run = BTreeMap::new();
-        for step in view.steps() {
-            if let Some(took_ms) = took(step) {
-                steps.entry(step.id.clone()).or_default().push(Sample { took_ms });
-                run.insert(step.id.clone(), took_ms);
-            }
-        }
-        if !run.is_empty() {
-            self.runs.entry(key(past)).or_default().push(run);
+        let steps = view.steps().iter();
+        let steps: BTreeMap<StepId, u64> =
+            steps.filter_map(|step| Some((step.id.clone(), took(step)?))).collect();
+        if !steps.is_empty() {
+            self.runs.entry(key(past)).or_default().push((run, steps));
         }
     }
 
-    /// What one step took, the latest run first.
+    /// What each run took, step by step, the latest run first.
     #[must_use]
-    pub fn samples(&self, runbook: &str, environment: &str, mode: Mode, step: &str) -> &[Sample] {
-        let key = Key { runbook: runbook.to_owned(), environment: environment.to_owned(), mode };
-        self.samples.get(&key).and_then(|steps| steps.get(step)).map_or(&[], Vec::as_slice)
-    }
-
-    /// What each run took, step by step, in milliseconds, the latest run first.
-    #[must_use]
-    pub fn runs(&self, runbook: &str, environment: &str, mode: Mode) -> &[BTreeMap<StepId, u64>] {
+    pub fn runs(&self, runbook: &str, environment: &str, mode: Mode) -> &[RunDurations] {
         let key = Key { runbook: runbook.to_owned(), environment: environment.to_owned(), mode };
         self.runs.get(&key).map_or(&[], Vec::as_slice)
-    }
-
-    /// The median of each step, in milliseconds: what a plan estimates with. Of an even number of
-    /// runs, the longer of the two in the middle.
-    #[must_use]
-    pub fn medians(&self, runbook: &str, environment: &str, mode: Mode) -> BTreeMap<StepId, u64> {
-        let key = Key { runbook: runbook.to_owned(), environment: environment.to_owned(), mode };
-        let Some(steps) = self.samples.get(&key) else { return BTreeMap::new() };
-        steps
-            .iter()
-            .filter_map(|(step, samples)| {
-                let mut sorted = samples.clone();
-                sorted.sort_unstable();
-                sorted.get(sorted.len() / 2).map(|median| (step.clone(), median.took_ms))
-            })
-            .collect()
     }
 }
 

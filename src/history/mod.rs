@@ -4,7 +4,7 @@
 mod durations;
 mod past;
 
-pub use durations::{Durations, Sample};
+pub use durations::{Durations, RunDurations};
 pub use past::{Past, Reader, Unreadable, list};
 
 #[cfg(test)]

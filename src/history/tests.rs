@@ -64,7 +64,7 @@ fn runs_are_listed_latest_first_and_damage_hides_nothing() {
 }
 
 #[test]
-fn medians_are_of_one_kind_of_run() {
+fn durations_are_of_one_kind_of_run() {
     let shelf = Shelf(vec![
         ("1", Ok(past(took(4_000)))),
         ("2", Ok(past(took(9_000)))),
@@ -74,34 +74,29 @@ fn medians_are_of_one_kind_of_run() {
     ]);
     let (durations, unreadable) = Durations::read(&shelf).expect("durations");
     assert_eq!(unreadable.len(), 1);
-    let median = |mode| {
-        let medians = durations.medians("shop_failover", "production", mode);
-        medians.get("restart_web@web_1").copied()
+    let took = |mode| -> Vec<(&str, u64)> {
+        let runs = durations.runs("shop_failover", "production", mode).iter();
+        runs.map(|(run, steps)| (run.as_str(), steps["restart_web@web_1"])).collect()
     };
-    assert_eq!(median(Mode::Live), Some(5_000));
-    assert_eq!(median(Mode::Drill), Some(60_000));
-    assert!(durations.medians("shop_failover", "staging", Mode::Live).is_empty());
-    let runs = durations.runs("shop_failover", "production", Mode::Live);
-    let took: Vec<u64> = runs.iter().map(|run| run["restart_web@web_1"]).collect();
-    assert_eq!(took, [5_000, 9_000, 4_000]);
-    let samples = durations.samples("shop_failover", "production", Mode::Live, "restart_web@web_1");
-    assert_eq!(samples.iter().map(|one| one.took_ms).collect::<Vec<_>>(), [5_000, 9_000, 4_000]);
+    assert_eq!(took(Mode::Live), [("3", 5_000), ("2", 9_000), ("1", 4_000)]);
+    assert_eq!(took(Mode::Drill), [("4", 60_000)]);
+    assert!(durations.runs("shop_failover", "staging", Mode::Live).is_empty());
 }
 
 #[test]
 fn only_what_succeeded_by_itself_counts() {
     let mut durations = Durations::default();
-    durations.add(&past(fixture::resumed()));
-    let medians = durations.medians("shop_failover", "production", Mode::Live);
+    durations.add(RunId::from("1"), &past(fixture::resumed()));
+    let (_, steps) = &durations.runs("shop_failover", "production", Mode::Live)[0];
     // The gate's step made no attempt, the fence was warned, the second web host was put back.
     assert_eq!(
-        medians.into_iter().map(|(step, ms)| (step.to_string(), ms)).collect::<Vec<_>>(),
+        steps.iter().map(|(step, ms)| (step.as_str(), *ms)).collect::<Vec<_>>(),
         [
-            ("database!validation/1".to_owned(), 3_000),
-            ("last_commit".to_owned(), 300),
-            ("promote".to_owned(), 18_000),
-            ("restart_web@web_1".to_owned(), 4_000),
-            ("web!validation/1".to_owned(), 1_000),
+            ("database!validation/1", 3_000),
+            ("last_commit", 300),
+            ("promote", 18_000),
+            ("restart_web@web_1", 4_000),
+            ("web!validation/1", 1_000),
         ]
     );
 }

@@ -10,11 +10,12 @@ use crate::id::{Digest, Digester};
 /// What of a plan, a service or a step says nothing about what would be done: descriptions,
 /// places, references, estimates and what follows from them. Everything else is covered, so that a field
 /// added later cannot be forgotten.
-const PLAN_ASIDE: [&str; 11] = [
+const PLAN_ASIDE: [&str; 12] = [
     "critical_path",
     "description",
     "digest",
     "forecast",
+    "history",
     "lower_bound_ms",
     "makespan_ms",
     "notices",
@@ -163,6 +164,7 @@ fn head_of(plan: &Plan) -> Plan {
         spans: plan.spans.iter().map(Span::without_prediction).collect(),
         steps: Vec::new(),
         files: plan.files.clone(),
+        history: Vec::new(),
         forecast: None,
         notices: Vec::new(),
         seal: None,

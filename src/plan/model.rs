@@ -9,7 +9,7 @@ use super::span::Span;
 use super::typed::Asked;
 use super::undo::undone_by;
 use super::{ANY, Group, Include, Seal, UsedFile};
-use crate::id::{Digest, ServiceId, StepId};
+use crate::id::{Digest, RunId, ServiceId, StepId};
 use crate::text::{Expr, Templated};
 use crate::words::{Class, Mode, OnFailure, OnUnknown, Phase, Severity, Style};
 
@@ -79,6 +79,9 @@ pub struct Plan {
     /// Files on this machine that steps send or execute.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<UsedFile>,
+    /// Past runs that durations were learned from, the latest first. Not covered by the digest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<RunId>,
     /// What a run will probably take, if runs were simulated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forecast: Option<Forecast>,
@@ -107,6 +110,9 @@ pub struct Forecast {
     pub p90_ms: u64,
     /// Nineteen of twenty runs end earlier.
     pub p95_ms: u64,
+    /// The share of runs that end no later than the plan predicts (`makespan_ms`).
+    #[serde(default)]
+    pub makespan_chance: f64,
     /// For each service with an RTO, the share of runs that met it.
     pub rto_chance: BTreeMap<ServiceId, f64>,
     /// For each step that decided the end of a run, the share of runs in which it did.

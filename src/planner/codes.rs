@@ -54,3 +54,5 @@ pub const MISSED: &str = "DR2104";
 pub const GUESSED: &str = "DR2105";
 /// Notice: an included runbook has something of its own under a name that is taken.
 pub const KEPT_APART: &str = "DR2106";
+/// Notice: declared durations are not what past runs took.
+pub const CONTRADICTED: &str = "DR2107";

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::codes;
 use super::emit::Emitter;
 use super::make::{Around, Made, make};
-use super::request::{Estimates, InputValue, PlanRequest};
+use super::request::{InputValue, PlanRequest};
 use super::steps::{Maker, asked};
 use crate::id::StepId;
 use crate::plan::{
@@ -81,9 +81,7 @@ impl Emitter<'_, '_> {
                 .collect(),
             ..self.maker.request.clone()
         };
-        let history = self.maker.estimates.history.iter();
-        let history = history.filter_map(|(step, ms)| Some((inner(step)?, *ms))).collect();
-        let estimates = Estimates { history, runs: Vec::new() };
+        let estimates = self.maker.estimates.of_part(inner);
         let around = Around { asked: asked_for, policy: Some(self.maker.policy_inside(index)) };
         let made = match make(runbook, self.maker.catalog, &request, &estimates, &around) {
             Ok(made) => made,

@@ -4,9 +4,10 @@ use serde_json::Value;
 
 use super::edges::Edges;
 use super::emit::Emitter;
+use super::estimates::Estimates;
 use super::include::Brought;
 use super::names::Known;
-use super::request::{Estimates, PlanRequest};
+use super::request::PlanRequest;
 use super::resolve::{self, Environment};
 use super::select::{self, Selection};
 use super::steps::Maker;
@@ -77,6 +78,7 @@ pub fn plan(
         includes,
         steps,
         files: Vec::new(),
+        history: estimates.runs().to_vec(),
         forecast: None,
         notices,
         seal: None,
@@ -87,6 +89,7 @@ pub fn plan(
     plan.digest = digest(&plan);
     timing::schedule_plan(&mut plan, request.effort);
     plan.notices.extend(timing::guessed(&plan));
+    plan.notices.extend(estimates.contradicted(&plan));
     Ok(plan)
 }
 

@@ -9,6 +9,7 @@ mod compound;
 pub mod diff;
 mod edges;
 mod emit;
+mod estimates;
 mod explain;
 pub mod forecast;
 #[cfg(test)]
@@ -34,6 +35,7 @@ mod undo;
 mod validation;
 
 pub use compare::{Compared, Comparison, compare};
+pub use estimates::{Estimates, Taken};
 pub use explain::{Awaited, Crowd, Why, why};
 pub use make::plan;
-pub use request::{Estimates, InputValue, PlanRequest, Skip};
+pub use request::{InputValue, PlanRequest, Skip};

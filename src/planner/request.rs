@@ -2,7 +2,6 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::forecast::PastRun;
 use crate::id::StepId;
 use crate::words::{Mode, Phase, Style};
 
@@ -67,13 +66,4 @@ impl From<&str> for InputValue {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
     }
-}
-
-/// What is known about durations from earlier runs in the same environment and mode.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Estimates {
-    /// Typical duration of each step, milliseconds.
-    pub history: BTreeMap<StepId, u64>,
-    /// What each of these runs took, step by step, milliseconds.
-    pub runs: Vec<PastRun>,
 }

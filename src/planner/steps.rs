@@ -6,9 +6,10 @@ use serde_json::Value;
 use super::action::set_action;
 use super::codes;
 use super::compound::Element;
+use super::estimates::Estimates;
 use super::include::Brought;
 use super::names::KnownAt;
-use super::request::{Estimates, PlanRequest};
+use super::request::PlanRequest;
 use super::resolve::Environment;
 use crate::catalog::Catalog;
 use crate::event::SkipReason;
@@ -483,7 +484,7 @@ impl Maker<'_> {
         let declared = self.duration(written, &at.field("estimate"));
         // How long a wait takes is written; only what it is counted from may shorten it.
         let fixed = step.sleep.as_ref().is_some_and(|sleep| sleep.since.is_none());
-        let history = self.estimates.history.get(&step.id).copied().filter(|_| !fixed);
+        let history = self.estimates.taken(&step.id).filter(|_| !fixed).map(|it| it.typical_ms);
         (step.estimate_ms, step.estimate_source) = match (declared, history, action) {
             (Some(ms), ..) => (ms, EstimateSource::Declared),
             (None, Some(ms), _) => (ms, EstimateSource::History),

@@ -277,21 +277,53 @@ steps:
 }
 
 #[test]
-fn history_is_used_where_nothing_is_declared() {
+fn timeline_predictions_and_forecast_rest_on_the_same_estimates() {
     let runbook = load(
-        "runbook: r\nsteps:\n  - { id: a, uses: t.set }\n  - { id: b, uses: t.set, estimate: 1s }\n",
+        "
+runbook: r
+services: { db: { rto: 20s } }
+steps:
+  - { id: a, service: db, uses: t.set }
+  - { id: b, service: db, needs: [a], uses: t.set, estimate: 1s }
+",
         "r.yaml",
     )
     .expect("a runbook");
-    let estimates = Estimates {
-        history: [("a".into(), 7_000), ("b".into(), 9_000)].into_iter().collect(),
-        ..Estimates::default()
+    let run = |number: u64| {
+        let steps = [("a".into(), 6_900 + number * 50), ("b".into(), 60_000 + number)];
+        (format!("run_{number}").into(), super::forecast::PastRun::from(steps))
     };
-    let plan = plan(&runbook, &catalog(), &PlanRequest::default(), &estimates).expect("a plan");
+    let plan_from = |estimates: &Estimates| {
+        let mut plan =
+            plan(&runbook, &catalog(), &PlanRequest::default(), estimates).expect("a plan");
+        super::forecast::forecast(&mut plan, estimates, 500);
+        plan
+    };
+    let planned = plan_from(&Estimates::of((0..5).map(run)));
     let found: Vec<_> =
-        plan.steps.iter().map(|step| (step.estimate_ms, step.estimate_source)).collect();
+        planned.steps.iter().map(|step| (step.estimate_ms, step.estimate_source)).collect();
     assert_eq!(found, [(7_000, EstimateSource::History), (1_000, EstimateSource::Declared)]);
-    assert!(plan.notices.is_empty());
+    let runs: Vec<&str> = planned.history.iter().map(crate::id::RunId::as_str).collect();
+    assert_eq!(runs, ["run_0", "run_1", "run_2", "run_3", "run_4"]);
+    // Runs are alike: what is simulated is what the timeline says, with what is declared.
+    let made = planned.forecast.as_ref().expect("a forecast");
+    assert!(made.p50_ms.abs_diff(planned.makespan_ms) < 200, "{made:?}");
+    assert!((0.2..0.8).contains(&made.makespan_chance), "{made:?}");
+    let service = &planned.services[0];
+    assert!(service.p50_ms.unwrap_or(0).abs_diff(service.predicted_ms.unwrap_or(0)) < 200);
+    assert_eq!(
+        planned.notices.iter().map(|it| it.message.as_str()).collect::<Vec<_>>(),
+        [
+            "a declared estimate is not what past runs took, and the plan and its forecast count with \
+          what is declared: b (declared 1.0s, 1m00s in 5 runs)"
+        ]
+    );
+    // The same history gives the same plan; another one the same digest.
+    assert_eq!(planned, plan_from(&Estimates::of((0..5).map(run))));
+    let without = plan_from(&Estimates::default());
+    assert_eq!(planned.digest, without.digest);
+    assert_eq!(without.steps[0].estimate_source, EstimateSource::Typical);
+    assert!(without.history.is_empty());
 }
 
 #[test]

@@ -295,6 +295,7 @@ pub(super) fn plan() -> Plan {
         locks: std::collections::BTreeSet::new(),
         steps: Vec::new(),
         files: Vec::new(),
+        history: Vec::new(),
         forecast: None,
         notices: Vec::new(),
         seal: None,

@@ -318,6 +318,7 @@ pub(super) fn plan(steps: Vec<Step>) -> Plan {
         locks: std::collections::BTreeSet::new(),
         steps,
         files: Vec::new(),
+        history: Vec::new(),
         forecast: None,
         notices: Vec::new(),
         seal: None,

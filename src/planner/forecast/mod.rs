@@ -6,14 +6,16 @@ mod spread;
 #[cfg(test)]
 mod tests;
 
-pub use sample::{Sampled, quantile, sample};
-pub use spread::{PastRun, Spread};
+pub(in crate::planner) use quantile::{exp, ln};
+pub use sample::{Project, Sampled, Usual, quantile, sample};
+pub use spread::{ENOUGH, PastRun, Spread};
 
 use std::collections::BTreeMap;
 
+use super::Estimates;
 use super::problem::instance;
 use super::timing::seed;
-use crate::plan::{EstimateSource, Forecast, Plan};
+use crate::plan::{EstimateSource, Forecast, Plan, Step};
 
 /// Simulated runs of a plan at most.
 const SAMPLES: usize = 10_000;
@@ -28,12 +30,13 @@ pub fn standard_samples(steps: usize) -> usize {
     if steps > LARGE { 0 } else { SAMPLES.min(STEPS / steps.max(1)) }
 }
 
-/// Fills the plan's forecast, from past runs of the same runbook in the same environment and mode.
-pub fn forecast(plan: &mut Plan, past: &[PastRun], samples: usize) {
+/// Fills the plan's forecast: each step varies about what the plan expects of it, as much as past
+/// runs of the same runbook in the same environment and mode varied.
+pub fn forecast(plan: &mut Plan, estimates: &Estimates, samples: usize) {
     if samples == 0 || plan.steps.is_empty() {
         return;
     }
-    let spread = Spread::learn(past);
+    let spread = Spread::learn(estimates.past());
     let instance = instance(plan);
     let mut order: Vec<u32> = (0..plan.steps.len() as u32).collect();
     order.sort_by_key(|step| (plan.steps[*step as usize].urgency, *step));
@@ -41,16 +44,15 @@ pub fn forecast(plan: &mut Plan, past: &[PastRun], samples: usize) {
     for (rank, step) in order.iter().enumerate() {
         ranks[*step as usize] = rank as u32;
     }
-    let typical: Vec<Option<f64>> = plan
-        .steps
-        .iter()
-        .map(|step| {
-            let takes_time = step.skip.is_none()
-                && (step.estimate_ms > 0 || step.estimate_source == EstimateSource::History);
-            takes_time.then(|| spread.typical(&step.id, step.estimate_ms))
-        })
-        .collect();
-    let sampling = sample(&instance, &ranks, &typical, &spread, samples, seed(&plan.digest));
+    let clock = plan.steps.iter().zip(0..);
+    let clock = clock.filter(|(step, _)| step.incident && step.skip.is_none());
+    let project = Project {
+        instance: &instance,
+        ranks: &ranks,
+        clock: &clock.map(|(_, position)| position).collect::<Vec<u32>>(),
+        usual: &plan.steps.iter().map(|step| usual(step, estimates)).collect::<Vec<_>>(),
+    };
+    let sampling = sample(&project, &spread, samples, seed(&plan.digest));
     let mut chances = BTreeMap::new();
     for (service, reached) in plan.services.iter_mut().zip(&sampling.goals) {
         service.p50_ms = quantile(reached, 0.5);
@@ -59,8 +61,7 @@ pub fn forecast(plan: &mut Plan, past: &[PastRun], samples: usize) {
         if let Some(rto) = service.rto_ms
             && !reached.is_empty()
         {
-            let met = reached.partition_point(|ms| *ms <= rto);
-            chances.insert(service.name.clone(), rounded(met as f64 / reached.len() as f64));
+            chances.insert(service.name.clone(), rounded(share_within(reached, rto)));
         }
     }
     let all = |share| quantile(&sampling.makespans, share).unwrap_or(0);
@@ -72,6 +73,7 @@ pub fn forecast(plan: &mut Plan, past: &[PastRun], samples: usize) {
         p50_ms: all(0.5),
         p90_ms: all(0.9),
         p95_ms: all(0.95),
+        makespan_chance: rounded(share_within(&sampling.makespans, plan.makespan_ms)),
         rto_chance: chances,
         criticality: plan
             .steps
@@ -81,6 +83,24 @@ pub fn forecast(plan: &mut Plan, past: &[PastRun], samples: usize) {
             .map(|(step, share)| (step.id.clone(), rounded(*share)))
             .collect(),
     });
+}
+
+/// What the plan expects of a step. A wait for a time that is written takes that time.
+fn usual(step: &Step, estimates: &Estimates) -> Usual {
+    let ms = step.expected_ms();
+    let history = step.estimate_source == EstimateSource::History;
+    match () {
+        () if ms == 0 => Usual::Fixed { ms: 0 },
+        () if step.sleep.is_some() && !history => Usual::Fixed { ms },
+        () => {
+            let runs = estimates.taken(&step.id).filter(|_| history).map_or(0, |it| it.runs);
+            Usual::About { ms, runs }
+        }
+    }
+}
+
+fn share_within(sorted: &[u64], limit: u64) -> f64 {
+    sorted.partition_point(|ms| *ms <= limit) as f64 / sorted.len().max(1) as f64
 }
 
 fn rounded(share: f64) -> f64 {

@@ -2,7 +2,7 @@
 //! libraries of two machines round powers and logarithms differently, and a plan must not differ.
 
 /// e to a power in `-700.0..=700.0`; beyond, the value at the end of that range.
-pub(super) fn exp(power: f64) -> f64 {
+pub(in crate::planner) fn exp(power: f64) -> f64 {
     let power = power.clamp(-700.0, 700.0);
     // e^x = (e^(x / 1024))^1024.
     let small = power / 1024.0;
@@ -19,7 +19,7 @@ pub(super) fn exp(power: f64) -> f64 {
 }
 
 /// Natural logarithm of a number above 0.
-pub(super) fn ln(number: f64) -> f64 {
+pub(in crate::planner) fn ln(number: f64) -> f64 {
     // Powers of two are taken off, exactly; the rest lies within 0.7..1.4.
     let (mut rest, mut twos) = (number, 0);
     while rest > 1.4 {

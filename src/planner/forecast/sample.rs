@@ -8,6 +8,36 @@ const BINS: usize = 4096;
 /// Samples from which it is counted how often each step is on the critical chain, at least.
 const CHAINS: usize = 1_000;
 
+/// What is simulated.
+#[derive(Debug, Clone, Copy)]
+pub struct Project<'a> {
+    /// The steps and what they share.
+    pub instance: &'a Instance,
+    /// Their order of dispatch.
+    pub ranks: &'a [u32],
+    /// Goals are measured from the end of the last of these; from the start if there are none.
+    pub clock: &'a [u32],
+    /// What is expected of each step.
+    pub usual: &'a [Usual],
+}
+
+/// How long a step takes in a run like any other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Usual {
+    /// Always so long, milliseconds.
+    Fixed {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// In half of all runs less than that.
+    About {
+        /// Milliseconds.
+        ms: u64,
+        /// Past runs that this was learned from; 0: it was declared.
+        runs: u32,
+    },
+}
+
 /// What many simulated runs took.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sampled {
@@ -20,58 +50,161 @@ pub struct Sampled {
 }
 
 /// Runs the project so many times, dispatched by rank, with durations drawn from the spread.
-/// `typical` are logarithms of milliseconds; `None`: the step takes no time.
+///
+/// A duration that was learned from `n` runs is itself known only as well as their mean, so it is
+/// drawn with 1 + 1/n of the variance. Of steps that run side by side the slowest decides, which
+/// makes any uncertainty look like delay: once because the means are off, and once more because they
+/// are drawn as if they were. Both shifts are of one size, which is seen by drawing without the
+/// uncertainty, and both are taken off: the bootstrap's correction for bias (Efron and Tibshirani,
+/// *An Introduction to the Bootstrap*, 1993, chapter 10).
 #[must_use]
-pub fn sample(
-    instance: &Instance,
-    ranks: &[u32],
-    typical: &[Option<f64>],
+pub fn sample(project: &Project<'_>, spread: &Spread, samples: usize, seed: u64) -> Sampled {
+    let mut runs = simulate(project, spread, true, samples, seed);
+    let learned = project.usual.iter().any(|it| matches!(it, Usual::About { runs: 1.., .. }));
+    if learned && !spread.is_stated() {
+        let few = (samples / CORRECTION).max(CORRECTED_BY).min(samples);
+        let certain = simulate(project, spread, false, few, seed);
+        correct(&mut runs.makespans, &certain.makespans);
+        for (runs, certain) in runs.goals.iter_mut().zip(&certain.goals) {
+            correct(runs, certain);
+        }
+    }
+    let mut makespans = runs.makespans;
+    let mut goals = runs.goals;
+    makespans.sort_unstable();
+    goals.iter_mut().for_each(|reached| reached.sort_unstable());
+    let share = |count: u32| f64::from(count) / f64::from(runs.chains.max(1));
+    Sampled { makespans, goals, criticality: runs.on_chain.into_iter().map(share).collect() }
+}
+
+/// One sample in so many is drawn again without the uncertainty of what is usual, and at least
+/// [`CORRECTED_BY`].
+const CORRECTION: usize = 10;
+const CORRECTED_BY: usize = 400;
+
+/// Takes off twice the shift between the samples and those with the same draws but without
+/// uncertainty.
+fn correct(samples: &mut [u64], certain: &[u64]) {
+    let median = |samples: &[u64]| {
+        let mut sorted = samples.to_vec();
+        sorted.sort_unstable();
+        quantile(&sorted, 0.5).filter(|ms| *ms > 0)
+    };
+    let Some(drawn) = samples.get(..certain.len()).and_then(median) else { return };
+    let Some(certain) = median(certain) else { return };
+    let ratio = certain as f64 / drawn as f64;
+    for ms in samples {
+        *ms = (*ms as f64 * (ratio * ratio) + 0.5) as u64;
+    }
+}
+
+/// Samples in the order in which they were drawn.
+struct Runs {
+    makespans: Vec<u64>,
+    goals: Vec<Vec<u64>>,
+    on_chain: Vec<u32>,
+    chains: u32,
+}
+
+/// Effects of a step, by [`BINS`] of their distribution, for what was learned from so many runs.
+struct Effects {
+    normals: Vec<f64>,
+    /// By the number of runs; empty where no step was learned from so many.
+    tables: Vec<Vec<f64>>,
+}
+
+impl Effects {
+    fn new(project: &Project<'_>, spread: &Spread, uncertain: bool) -> Self {
+        let bin = |bin: usize| normal((bin as f64 + 0.5) / BINS as f64);
+        let normals: Vec<f64> = (0..BINS).map(bin).collect();
+        let mut tables: Vec<Vec<f64>> = Vec::new();
+        for usual in project.usual {
+            let runs = usual.runs() as usize;
+            if tables.len() <= runs {
+                tables.resize(runs + 1, Vec::new());
+            }
+            if tables[runs].is_empty() {
+                let unsure = match runs {
+                    1.. if uncertain && !spread.is_stated() => (1.0 + 1.0 / runs as f64).sqrt(),
+                    _ => 1.0,
+                };
+                tables[runs] = normals.iter().map(|it| exp(it * spread.step * unsure)).collect();
+            }
+        }
+        Self { normals, tables }
+    }
+}
+
+impl Usual {
+    fn runs(self) -> u32 {
+        match self {
+            Self::Fixed { .. } => 0,
+            Self::About { runs, .. } => runs,
+        }
+    }
+}
+
+fn simulate(
+    project: &Project<'_>,
     spread: &Spread,
+    uncertain: bool,
     samples: usize,
     seed: u64,
-) -> Sampled {
+) -> Runs {
+    let Project { instance, ranks, clock, usual } = *project;
     let network = instance.network(ranks);
     let mut dispatcher = Dispatcher::new(&network);
     let mut random = Random::new(seed);
-    let runs = spread.runs.max(1) as f64;
-    // What is typical is itself known from few runs only.
-    let unsure = if spread.is_stated() { 1.0 } else { (1.0 + 1.0 / runs).sqrt() };
-    let normals: Vec<f64> = (0..BINS).map(|bin| normal((bin as f64 + 0.5) / BINS as f64)).collect();
-    let effects: Vec<f64> = normals.iter().map(|it| exp(it * spread.step * unsure)).collect();
-    let usual: Vec<f64> = typical.iter().map(|it| it.map_or(0.0, exp)).collect();
+    // How slow the typical run was is known from few runs only, too.
+    let unsure = if spread.is_stated() { 1.0 } else { (1.0 + 1.0 / spread.runs as f64).sqrt() };
+    let Effects { normals, tables } = Effects::new(project, spread, uncertain);
+    let tables: Vec<&[f64]> = usual.iter().map(|it| &tables[it.runs() as usize][..]).collect();
+    let about = |usual: &Usual| match usual {
+        Usual::Fixed { .. } => 0.0,
+        Usual::About { ms, .. } => *ms as f64,
+    };
+    let usual_ms: Vec<f64> = usual.iter().map(about).collect();
+    let fixed = |(position, usual): (usize, &Usual)| match usual {
+        Usual::Fixed { ms: 1.. } => Some(position),
+        _ => None,
+    };
+    let fixed: Vec<usize> = usual.iter().enumerate().filter_map(fixed).collect();
     let mut durations = vec![0_u64; instance.len()];
-    let mut makespans = Vec::with_capacity(samples);
-    let mut goals = vec![Vec::with_capacity(samples); instance.goals.len()];
-    let mut on_chain = vec![0_u32; instance.len()];
+    let mut runs = Runs {
+        makespans: Vec::with_capacity(samples),
+        goals: vec![Vec::with_capacity(samples); instance.goals.len()],
+        on_chain: vec![0_u32; instance.len()],
+        chains: 0,
+    };
     let every = (samples / CHAINS).max(1);
-    let mut chains = 0_u32;
     for number in 0..samples {
         let of_run = exp(student(&mut random, &normals, spread) * spread.run * unsure);
-        for (durations, usual) in durations.chunks_mut(4).zip(usual.chunks(4)) {
+        let usual = usual_ms.chunks(4).zip(tables.chunks(4));
+        for (durations, (usual, tables)) in durations.chunks_mut(4).zip(usual) {
             let mut bits = random.next();
-            for (duration, usual) in durations.iter_mut().zip(usual) {
-                let effect = effects[(bits & (BINS as u64 - 1)) as usize];
+            for ((duration, usual), table) in durations.iter_mut().zip(usual).zip(tables) {
+                let effect = table[(bits & (BINS as u64 - 1)) as usize];
                 bits >>= 16;
                 *duration = (usual * (of_run * effect) + 0.5) as u64;
             }
         }
+        for step in &fixed {
+            durations[*step] = instance.durations[*step];
+        }
         let starts = dispatcher.run(&durations);
         let end = |step: usize| starts[step] + durations[step];
-        makespans.push((0..starts.len()).map(end).max().unwrap_or(0));
-        for (reached, goal) in goals.iter_mut().zip(&instance.goals) {
-            reached.extend(goal.ends.iter().map(|step| end(*step as usize)).max());
+        runs.makespans.push((0..starts.len()).map(end).max().unwrap_or(0));
+        let from = clock.iter().map(|step| end(*step as usize)).max().unwrap_or(0);
+        for (reached, goal) in runs.goals.iter_mut().zip(&instance.goals) {
+            let last = goal.ends.iter().map(|step| end(*step as usize)).max();
+            reached.extend(last.map(|last| last.saturating_sub(from)));
         }
         if number % every == 0 {
-            chains += 1;
-            mark_chain(instance, starts, &durations, &mut on_chain);
+            runs.chains += 1;
+            mark_chain(instance, starts, &durations, &mut runs.on_chain);
         }
     }
-    makespans.sort_unstable();
-    for reached in &mut goals {
-        reached.sort_unstable();
-    }
-    let share = |count: u32| f64::from(count) / f64::from(chains.max(1));
-    Sampled { makespans, goals, criticality: on_chain.into_iter().map(share).collect() }
+    runs
 }
 
 /// Student's t with one degree of freedom less than there were runs; of a stated spread, normal.

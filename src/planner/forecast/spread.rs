@@ -7,7 +7,7 @@ use crate::id::StepId;
 pub type PastRun = BTreeMap<StepId, u64>;
 
 /// Past runs below which nothing is said about spread.
-pub(super) const ENOUGH: usize = 3;
+pub const ENOUGH: usize = 3;
 /// The spread that is stated when there is no history: of a whole run, and of one step in it, as
 /// standard deviations of the logarithm (about 20 % and 30 %).
 const STATED_RUN: f64 = 0.2;
@@ -25,15 +25,13 @@ pub struct Spread {
     pub run: f64,
     /// Standard deviation of a step's effect.
     pub step: f64,
-    /// Typical logarithm for each step that was seen.
-    typical: HashMap<StepId, f64>,
 }
 
 impl Spread {
     /// Learns from past runs of the same runbook in the same environment, or states a spread.
     #[must_use]
     pub fn learn(past: &[PastRun]) -> Self {
-        let stated = Self { runs: 0, run: STATED_RUN, step: STATED_STEP, typical: HashMap::new() };
+        let stated = Self { runs: 0, run: STATED_RUN, step: STATED_STEP };
         if past.len() < ENOUGH {
             return stated;
         }
@@ -86,7 +84,6 @@ impl Spread {
             runs: past.len(),
             run: (between - step / steps_of_run).max(0.0).sqrt(),
             step: step.sqrt(),
-            typical: means.into_iter().map(|(step, mean)| (step.clone(), mean)).collect(),
         }
     }
 
@@ -94,11 +91,5 @@ impl Spread {
     #[must_use]
     pub fn is_stated(&self) -> bool {
         self.runs < ENOUGH
-    }
-
-    /// The typical logarithm of a step that is expected to take so long.
-    pub(super) fn typical(&self, step: &StepId, estimate_ms: u64) -> f64 {
-        let known = self.typical.get(step).copied();
-        known.unwrap_or_else(|| ln((estimate_ms as f64).max(SHORTEST)))
     }
 }

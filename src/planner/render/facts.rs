@@ -2,10 +2,11 @@
 
 use dr_plugin::Effect;
 
+use super::forecast::percent;
 use super::paint::{count, list};
 use super::pools;
 use crate::event::SkipReason;
-use crate::plan::{Plan, Step, by_source};
+use crate::plan::{EstimateSource, Plan, Step, by_source};
 use crate::planner::codes;
 use crate::time::Millis;
 
@@ -32,6 +33,34 @@ pub(super) fn headline(plan: &Plan) -> String {
     format!("Everything is done after {all}; {objectives}.")
 }
 
+/// Where the duration of a step is known from, unless it is declared.
+pub(super) fn source(step: &Step) -> Option<&'static str> {
+    match step.estimate_source {
+        EstimateSource::Typical => Some("a guess"),
+        EstimateSource::History => Some("from past runs"),
+        EstimateSource::Declared | EstimateSource::None => None,
+    }
+}
+
+/// What runs will take that vary about what the plan expects, in one sentence.
+pub(super) fn forecast(plan: &Plan) -> Option<String> {
+    let forecast = plan.forecast.as_ref()?;
+    let basis = match forecast.past_runs {
+        0 => "with a spread that is assumed".to_owned(),
+        runs => format!("with the spread of {}", count(runs as usize, "past run")),
+    };
+    let [all, p50, p90] = [plan.makespan_ms, forecast.p50_ms, forecast.p90_ms].map(Millis);
+    Some(format!(
+        "{} about the same estimates, {basis}: half of them end within {}, nine of ten within {}, \
+         and {} within the {} of the timeline.",
+        count(forecast.samples as usize, "simulated run"),
+        p50.short(),
+        p90.short(),
+        percent(forecast.makespan_chance),
+        all.short(),
+    ))
+}
+
 /// Under which seal.
 pub(super) fn seal(plan: &Plan) -> Option<String> {
     let seal = plan.seal.as_ref()?;
@@ -40,7 +69,11 @@ pub(super) fn seal(plan: &Plan) -> Option<String> {
         .map(|at| format!(", expires {}", at.strftime("%Y-%m-%d %H:%M UTC")))
         .unwrap_or_default();
     let at = seal.created_at.strftime("%Y-%m-%d %H:%M UTC");
-    Some(format!("sealed {} by {}, {at}{expires}", seal.id, seal.by))
+    let runs = match plan.history.len() {
+        0 => String::new(),
+        runs => format!(", durations from {}", count(runs, "past run")),
+    };
+    Some(format!("sealed {} by {}, {at}{expires}{runs}", seal.id, seal.by))
 }
 
 /// What repeating a step would do, in a word; nothing for one without an action.

@@ -11,7 +11,7 @@ const UNSURE: f64 = 0.9;
 /// What a run will probably take, and which steps decide it.
 pub(super) fn forecast(page: &mut Page, plan: &Plan) {
     let Some(forecast) = &plan.forecast else { return };
-    page.title("FORECAST", &basis(forecast));
+    page.title("FORECAST", &basis(plan, forecast));
     let longest = plan.services.iter().map(|service| width(service.name.as_str())).max();
     let columns = longest.unwrap_or(0).clamp(9, page.columns() - 50);
     let heads = ["half", "P90", "P95"].map(|head| fit_right(head, 9)).join("");
@@ -37,6 +37,16 @@ pub(super) fn forecast(page: &mut Page, plan: &Plan) {
     }
     let all = [forecast.p50_ms, forecast.p90_ms, forecast.p95_ms];
     row(page, "all steps", columns, all, Ink::Plain, "");
+    let all = Millis(plan.makespan_ms).short();
+    let chance = percent(forecast.makespan_chance);
+    page.paragraph(
+        Ink::Dim,
+        "  ",
+        &format!(
+            "The timeline below takes each step at its estimate: {all}. Simulated runs vary about \
+             the same estimates, and end within that time in {chance} of runs."
+        ),
+    );
     let mut matter: Vec<_> = forecast.criticality.iter().collect();
     matter.sort_by(|one, other| other.1.total_cmp(one.1).then_with(|| one.0.cmp(other.0)));
     // A step without duration decides nothing.
@@ -59,7 +69,7 @@ fn row(page: &mut Page, name: &str, columns: usize, times: [u64; 3], ink: Ink, v
 }
 
 /// What it rests on.
-fn basis(forecast: &Forecast) -> String {
+fn basis(plan: &Plan, forecast: &Forecast) -> String {
     let samples = count(forecast.samples as usize, "simulated run");
     if forecast.past_runs > 0 {
         let runs = count(forecast.past_runs as usize, "past run");
@@ -67,10 +77,14 @@ fn basis(forecast: &Forecast) -> String {
     }
     let share = |sigma: f64| format!("{:.0} %", sigma * 100.0);
     let (run, step) = (share(forecast.run_spread), share(forecast.step_spread));
-    format!("{samples}; no history: runs vary by {run}, steps by {step}")
+    let history = match plan.history.len() {
+        0 => "no history".to_owned(),
+        few => format!("{} only", count(few, "past run")),
+    };
+    format!("{samples}; {history}: runs vary by {run}, steps by {step}")
 }
 
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     let text = format!("{:.0}", share * 100.0);
     match text.as_str() {
         "100" if share < 1.0 => ">99 %".to_owned(),

@@ -45,6 +45,9 @@ fn header(out: &mut String, plan: &Plan) {
     }
     let class = if facts::misses(plan) == 0 { "good" } else { "bad" };
     let _ = writeln!(out, "<p class=\"lead {class}\">{}</p>", text(&facts::headline(plan)));
+    if let Some(forecast) = facts::forecast(plan) {
+        let _ = writeln!(out, "<p>{}</p>", text(&forecast));
+    }
 }
 
 fn class(ink: Ink) -> &'static str {
@@ -183,7 +186,10 @@ fn steps(out: &mut String, plan: &Plan) {
             let needs: Vec<String> = step.needs.iter().map(|id| text(id.as_str())).collect();
             vec![
                 Millis(step.start_ms).short(),
-                Millis(step.expected_ms()).short(),
+                match facts::source(step) {
+                    Some(source) => format!("{} ({source})", Millis(step.expected_ms()).short()),
+                    None => Millis(step.expected_ms()).short(),
+                },
                 format!("<code>{}</code>", text(step.id.as_str())),
                 step.service.as_ref().map(|it| text(it.as_str())).unwrap_or_default(),
                 text(&action(step)),

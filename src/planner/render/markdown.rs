@@ -21,6 +21,9 @@ pub fn markdown(plan: &Plan) -> String {
         let _ = writeln!(out, "{}\n", text(description));
     }
     let _ = writeln!(out, "**{}**\n", text(&facts::headline(plan)));
+    if let Some(forecast) = facts::forecast(plan) {
+        let _ = writeln!(out, "{}\n", text(&forecast));
+    }
     let _ = writeln!(
         out,
         "Environment {}{protected}, {}, {}. Digest `{}`.\n",
@@ -94,6 +97,8 @@ fn steps(out: &mut String, plan: &Plan) {
                 if step.validates.is_some() {
                     remarks.push("validation");
                 }
+                let known = facts::source(step).map(|source| format!("duration {source}"));
+                remarks.extend(known.as_deref());
                 let service = step.service.as_ref().map(|it| text(it.as_str()));
                 let _ = writeln!(
                     out,

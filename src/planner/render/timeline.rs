@@ -2,7 +2,7 @@ use dr_plugin::Effect;
 
 use super::paint::{Ink, Page, count, fit, fit_right, width};
 use super::sections::is_join;
-use crate::plan::{Plan, Step};
+use crate::plan::{EstimateSource, Plan, Step};
 use crate::time::Millis;
 
 /// Steps that are shown one by one; of more, those that matter, and the rest counted.
@@ -99,6 +99,15 @@ fn marks(step: &Step) -> String {
     format!("{critical}{watch}{once}")
 }
 
+/// Where its duration is known from, unless it is declared.
+fn source(step: &Step) -> char {
+    match step.estimate_source {
+        EstimateSource::Typical => '~',
+        EstimateSource::History => 'ʰ',
+        EstimateSource::Declared | EstimateSource::None => ' ',
+    }
+}
+
 struct Layout {
     id: usize,
     action: usize,
@@ -124,11 +133,12 @@ impl Layout {
 
     fn step(&self, page: &mut Page, step: &Step) {
         let lead = format!(
-            " {} {} {} {} ",
+            " {} {} {} {}{}",
             fit(step.id.as_str(), self.id),
             fit(&action(step), self.action),
             fit_right(&Millis(step.start_ms).short(), TIME),
             fit_right(&Millis(step.expected_ms()).short(), TIME),
+            source(step),
         );
         let ink = if step.critical { Ink::Critical } else { Ink::Plain };
         let bar = self.bar(step.start_ms, step.finish_ms, '█');
@@ -187,7 +197,7 @@ pub(super) fn action(step: &Step) -> String {
 fn legend(page: &mut Page, rows: &[Row<'_>]) {
     let used = |sign: char| {
         rows.iter().any(|row| match row {
-            Row::Step(step) => marks(step).contains(sign),
+            Row::Step(step) => marks(step).contains(sign) || source(step) == sign,
             Row::Folded(_) => false,
         })
     };
@@ -197,13 +207,18 @@ fn legend(page: &mut Page, rows: &[Row<'_>]) {
         ('?', "asks people"),
         ('✓', "validation"),
         ('¹', "must not be repeated"),
+        ('ʰ', "from past runs"),
+        ('~', "a guess"),
     ];
-    let text: Vec<String> = signs
-        .into_iter()
-        .filter(|(sign, _)| used(*sign))
-        .map(|(sign, meaning)| format!("{sign} {meaning}"))
-        .collect();
-    if !text.is_empty() {
-        page.line(&[(Ink::Dim, &format!("  {}", text.join("  ")))]);
+    let mut line = String::new();
+    for (sign, meaning) in signs.into_iter().filter(|(sign, _)| used(*sign)) {
+        let next = format!("  {sign} {meaning}");
+        if width(&line) + width(&next) > page.columns() {
+            page.line(&[(Ink::Dim, &std::mem::take(&mut line))]);
+        }
+        line.push_str(&next);
+    }
+    if !line.is_empty() {
+        page.line(&[(Ink::Dim, &line)]);
     }
 }
