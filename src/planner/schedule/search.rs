@@ -3,12 +3,11 @@ use super::profile::Profile;
 use super::random::Random;
 use super::serial::Generator;
 
-/// Schedules kept on each side in the first part of the search, and in the rest of it.
-const MANY: usize = 60;
-const FEW: usize = 6;
-/// In percent: how much of the search keeps many, and how often two lists are crossed.
-const WIDE: usize = 40;
-const CROSSED: usize = 90;
+/// Schedules kept on each side at the beginning of the search, and at its end.
+const MANY: usize = 110;
+const FEW: usize = 5;
+/// In percent: how often the part of a list that is kept whole lies in its middle.
+const MIDDLE: usize = 30;
 /// Steps moved at once are fewer than this after two lists were crossed; at most so many without.
 const MOVES_CROSSED: usize = 6;
 const MOVES: usize = 6;
@@ -86,11 +85,10 @@ impl Search {
         budget: usize,
         random: &mut Random,
     ) {
-        let first = generator.made();
-        let wide = first + budget.saturating_sub(first) * WIDE / 100;
+        let narrowing = Narrowing::new(generator.made(), budget);
         let (mut from, mut to) = (LEFT, RIGHT);
         while generator.made() + 2 <= budget && self.value > *bound {
-            let most = if generator.made() < wide { MANY } else { FEW };
+            let most = narrowing.most(generator.made());
             for side in &mut self.sides {
                 side.truncate(most);
             }
@@ -152,10 +150,9 @@ impl Search {
         random: &mut Random,
     ) {
         let members = self.sides[from].len();
-        // The better of two.
-        let mut pick = || random.below(members).min(random.below(members));
-        let (one, two) = (pick(), pick());
-        let crosses = one != two && random.below(100) < CROSSED;
+        // Each has the same chance: those that are kept are few enough.
+        let (one, two) = (random.below(members), random.below(members));
+        let crosses = one != two;
         if crosses {
             self.cross(from, one, two, random);
         } else {
@@ -170,12 +167,30 @@ impl Search {
         }
     }
 
-    /// One list with a part of it in the order of another. That respects the edges, since both do.
+    /// One list and the order of another: both ends of the one with as many steps of the other
+    /// between them as fit, or the middle of the one with the order of the other around it. That
+    /// respects the edges, since both lists do.
     fn cross(&mut self, side: usize, one: usize, two: usize, random: &mut Random) {
         let steps = self.places.len();
         let length = (steps / 8 + random.below(steps / 3 + 1)).min(steps);
         let from = random.below(steps - length + 1);
         let (one, two) = (&self.sides[side][one].1, &self.sides[side][two].1);
+        if random.below(100) < MIDDLE {
+            for (place, step) in one.iter().enumerate() {
+                self.places[*step as usize] = place as u32;
+            }
+            let places = &self.places;
+            let of_two = |part: std::ops::Range<usize>| {
+                two.iter()
+                    .copied()
+                    .filter(move |step| part.contains(&(places[*step as usize] as usize)))
+            };
+            self.child.clear();
+            self.child.extend(of_two(0..from));
+            self.child.extend_from_slice(&one[from..from + length]);
+            self.child.extend(of_two(from + length..steps));
+            return;
+        }
         self.taken.fill(false);
         self.child.clear();
         self.child.extend_from_slice(&one[..from]);
@@ -192,6 +207,36 @@ impl Search {
         }
         let taken = &self.taken;
         self.child.extend(one.iter().filter(|step| !taken[**step as usize]));
+    }
+}
+
+/// How many schedules each side keeps: fewer and fewer, by the same share for each part of the budget
+/// that is used up, so that the search first looks around and then goes deep.
+struct Narrowing {
+    first: usize,
+    budget: usize,
+    most: [usize; PARTS + 1],
+}
+
+/// Parts of the budget in which as many are kept: a power of two.
+const PARTS: usize = 64;
+
+impl Narrowing {
+    fn new(first: usize, budget: usize) -> Self {
+        // Roots and products are rounded alike everywhere, powers are not.
+        let whole = FEW as f64 / MANY as f64;
+        let part = (0..PARTS.ilog2()).fold(whole, |share, _| share.sqrt());
+        let mut kept = MANY as f64;
+        let most = std::array::from_fn(|_| {
+            let most = kept;
+            kept *= part;
+            (most + 0.5) as usize
+        });
+        Self { first, budget: budget.saturating_sub(first).max(1), most }
+    }
+
+    fn most(&self, made: usize) -> usize {
+        self.most[((made - self.first) * PARTS / self.budget).min(PARTS)]
     }
 }
 
