@@ -20,6 +20,8 @@ mod names;
 mod objectives;
 mod problem;
 pub mod render;
+#[cfg(test)]
+mod reproducible_tests;
 mod request;
 mod resolve;
 pub mod schedule;
