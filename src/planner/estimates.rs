@@ -90,7 +90,7 @@ impl Estimates {
         if found.is_empty() {
             return None;
         }
-        found.sort_by(|one, other| other.0.cmp(&one.0));
+        found.sort_by_key(|(off, _)| std::cmp::Reverse(*off));
         let all = found.len();
         let mut names: Vec<String> = found.into_iter().take(NAMES).map(|(_, text)| text).collect();
         if all > NAMES {

@@ -72,7 +72,9 @@ pub fn sample(project: &Project<'_>, spread: &Spread, samples: usize, seed: u64)
     let mut makespans = runs.makespans;
     let mut goals = runs.goals;
     makespans.sort_unstable();
-    goals.iter_mut().for_each(|reached| reached.sort_unstable());
+    for reached in &mut goals {
+        reached.sort_unstable();
+    }
     let share = |count: u32| f64::from(count) / f64::from(runs.chains.max(1));
     Sampled { makespans, goals, criticality: runs.on_chain.into_iter().map(share).collect() }
 }

@@ -107,6 +107,7 @@ fn coverage(world: World, k: i32, trials: usize) -> [f64; 3] {
 const SHARES: [f64; 3] = [0.5, 0.9, 0.95];
 
 /// `DR_TEST_CASES=full` takes the table of docs/performance.md again.
+#[expect(clippy::print_stdout, reason = "numbers for docs/performance.md")]
 #[test]
 fn quantiles_hold_as_often_as_they_say() {
     let size = dr_testkit::cases(1, 10);
