@@ -121,6 +121,7 @@ fn arrives(dr: &Dr, out: &std::path::Path, words: &[String]) {
             );
         }
     }
+    println!("{} strings arrived byte for byte", words.len());
 }
 
 #[test]
