@@ -22,7 +22,13 @@ pub(crate) fn log_in(session: &Session, target: &Target) -> Result<(), CallError
                 .with_cause(&format!("the host takes no keys, only: {methods}")));
         }
         Ok(_) => {}
-        Err(error) => tried.note(format!("asking how to log in: {error}")),
+        Err(error) => {
+            tried.note(format!("asking how to log in: {error}"));
+            // A host that refuses a key ends the connection after that, not before.
+            if is_over(&error) {
+                return Err(cut_off(target, &tried));
+            }
+        }
     }
     // Keys that were named go first: a full agent would use up what the host allows.
     let named: &[_] = if target.identities_named { &target.identities } else { &[] };

@@ -1,3 +1,8 @@
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use dr_plugin::{Context, Effect, ErrorClass, PreviewStatus};
 use serde_json::json;
 
@@ -104,6 +109,62 @@ async fn an_unreachable_host_is_transient() {
         assert_eq!((error.class, error.code.as_str()), (ErrorClass::Transient, "unreachable"));
         let preview = bench.plugin.preview(&call, &Context::silent()).await.unwrap();
         assert_eq!(preview.status, PreviewStatus::Unreachable);
+    }
+}
+
+/// Passes connections on to `target`; once so many bytes as are left have passed, in both directions,
+/// it closes the one that is open. Gives its port.
+#[expect(clippy::disallowed_methods, reason = "a test cuts its connections itself")]
+fn cutting(target: u16) -> (u16, Arc<AtomicUsize>) {
+    let left = Arc::new(AtomicUsize::new(usize::MAX));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let shared = Arc::clone(&left);
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let client = client.unwrap();
+            let server = TcpStream::connect(("127.0.0.1", target)).unwrap();
+            let back = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            for (mut from, mut to) in [(client, server), back] {
+                let left = Arc::clone(&shared);
+                std::thread::spawn(move || {
+                    let mut bytes = [0; 4_096];
+                    while let Ok(count @ 1..) = from.read(&mut bytes) {
+                        let before = left.fetch_sub(count, Ordering::SeqCst);
+                        if before < count {
+                            left.store(usize::MAX, Ordering::SeqCst);
+                            let _ = to.write_all(&bytes[..before]);
+                            break;
+                        }
+                        if to.write_all(&bytes[..count]).is_err() {
+                            break;
+                        }
+                    }
+                    let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+                });
+            }
+        }
+    });
+    (port, left)
+}
+
+/// Wherever a connection breaks, that is not taken for a host that refuses us.
+#[tokio::test]
+async fn a_connection_that_breaks_during_the_login_is_no_refusal() {
+    let bench = Bench::new();
+    let (port, left) = cutting(bench.sshd.port);
+    bench.sshd.know("ed25519", port);
+    // After the key exchange, before the command.
+    for bytes in (4_800..5_800).step_by(25) {
+        let mut call = bench.call("a", Effect::Pure, json!({"argv": ["true"]}));
+        call.host.as_mut().unwrap().port = Some(port);
+        left.store(bytes, Ordering::SeqCst);
+        if let Err(error) = bench.apply(&call).await {
+            let may_be = matches!(error.class, ErrorClass::Transient | ErrorClass::Unknown);
+            assert!(may_be, "after {bytes} bytes: {error:?}");
+        }
+        left.store(usize::MAX, Ordering::SeqCst);
+        bench.plugin.close().await;
     }
 }
 
