@@ -15,6 +15,7 @@ mod seal;
 mod secret_input;
 mod signed;
 mod span;
+mod step;
 #[cfg(test)]
 mod tests;
 mod typed;
@@ -26,9 +27,7 @@ pub use forward::{Dispatcher, Lists, Network, Stand, dispatch, list_schedule};
 pub use group::{FAILED_INSIDE, Group, Items, Loop, Rounds};
 pub use include::{Include, OwnNames, plugin_of, rename_secrets};
 pub use model::{
-    Bound, Check, EdgeReason, EstimateSource, Executable, Expectation, FORMAT, Forecast, Gate,
-    Notice, OnReject, Output, Place, Plan, PluginUse, Pool, Repeat, Retry, Rule, SecretSource,
-    Service, Sleep, Step, Tally, Urgency, Uses,
+    Bound, Executable, FORMAT, Forecast, Notice, Plan, PluginUse, Pool, SecretSource, Service,
 };
 pub use names::PlanNames;
 pub use procedure::by_source;
@@ -37,5 +36,9 @@ pub use seal::{Seal, SealedSource, UsedFile};
 pub use secret_input::{input_secret, input_sources, input_variable, secret_input};
 pub use signed::{Challenge, public_key};
 pub use span::{Passed, Span};
+pub use step::{
+    Check, EdgeReason, EstimateSource, Expectation, Gate, OnReject, Output, Place, Repeat, Retry,
+    Rule, Sleep, Step, Tally, Urgency, Uses,
+};
 pub use typed::{Asked, allowed, answers, from_json, from_text};
 pub use undo::{UNDO, undone_by};

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use super::play::{Left, Pick, Played, Setting, check_played, ended_everywhere};
+use super::judge::check_played;
+use super::play::{Left, Pick, Played, Setting, ended_everywhere};
 use super::random::{Family, random_plan};
 use super::world::World;
 use crate::event::{Event, Verdict};

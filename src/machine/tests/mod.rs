@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod crash;
 mod groups;
+mod judge;
 mod play;
 mod random;
 mod rules_attempts;
@@ -23,7 +24,8 @@ mod rules_waits;
 mod speed;
 mod world;
 
-pub(crate) use play::{Left, Pick, Played, Setting, check_played, ended_everywhere};
+pub(crate) use judge::check_played;
+pub(crate) use play::{Left, Pick, Played, Setting, ended_everywhere};
 pub(crate) use world::{Says, Weather, World};
 
 use std::collections::BTreeMap;
