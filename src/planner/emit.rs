@@ -170,7 +170,7 @@ impl Emitter<'_, '_> {
         let elements = self.maker.elements(index);
         let mut of = Vec::new();
         let mut items = None;
-        if let Some(width) = doc.max_parallel {
+        if let Some(width) = doc.at_once() {
             self.maker.windows.insert(format!("{WINDOW}{id}"), Pool { capacity: width.max(1) });
         }
         let from = steps.len();
@@ -197,7 +197,7 @@ impl Emitter<'_, '_> {
                 // Of a loop over one action it is that of the action.
                 let is_whole = doc.steps.is_some() || doc.uses.is_none();
                 let written = doc.estimate.as_deref().filter(|_| is_whole);
-                let guess = estimate(&mut items_doc, doc.max_parallel);
+                let guess = estimate(&mut items_doc, doc.at_once());
                 self.estimate(&mut last, guess, written, index);
                 items = Some(items_doc);
             }
@@ -210,7 +210,7 @@ impl Emitter<'_, '_> {
             last.because.insert(element.clone(), EdgeReason::Group);
         }
         let each = Loop {
-            max_parallel: doc.max_parallel,
+            max_parallel: doc.at_once(),
             max_failures: doc.max_failures.unwrap_or(0),
             items,
             rounds: None,
@@ -263,7 +263,7 @@ impl Emitter<'_, '_> {
         let loop_id = self.maker.placed(&self.maker.outline.id(index));
         self.maker.enter(index, key, value);
         let id = self.maker.element_id(index);
-        let window = self.maker.outline.get(index).doc.max_parallel.is_some();
+        let window = self.maker.outline.get(index).doc.at_once().is_some();
         let window = window.then(|| format!("{WINDOW}{loop_id}"));
         let mut first = if self.maker.outline.get(index).is_group() {
             self.maker.begin(index, &id)

@@ -74,7 +74,7 @@ pub fn plan(
         pools,
         services,
         spans,
-        locks: runbook.all().iter().flat_map(|it| it.document.locks.clone()).collect(),
+        locks: runbook.all().iter().flat_map(|it| it.document.every_lock()).cloned().collect(),
         includes,
         steps,
         files: Vec::new(),

@@ -36,7 +36,6 @@ codes! {
     /// A word that is none of a fixed set.
     UNKNOWN_WORD = "DR1011", "not one of the possible words";
     /// A key or word that this version does not carry out.
-    NOT_AVAILABLE = "DR1012", "not available";
     /// A name that expressions could not read.
     BAD_NAME = "DR1101", "not a name";
     /// Two steps with one id.

@@ -461,6 +461,11 @@ pub struct StepDoc {
     /// Elements at once. Default: all.
     #[serde(default)]
     pub max_parallel: Option<u32>,
+    /// Of a loop: names that each element locks from its first start to its last end, so that
+    /// elements go one after the other. The run keeps them from other runs like the `locks` of a
+    /// runbook.
+    #[serde(default)]
+    pub locks: Vec<String>,
     /// Elements that may fail before the loop does. Default 0.
     #[serde(default)]
     pub max_failures: Option<u32>,

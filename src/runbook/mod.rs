@@ -7,10 +7,10 @@ mod document;
 #[cfg(test)]
 mod form_tests;
 mod graph;
-mod later;
 mod lines;
 mod load;
 mod loaded;
+mod locks;
 mod normalize;
 mod outline;
 #[cfg(test)]

@@ -117,6 +117,7 @@ impl UndoDoc {
             for_each: None,
             item_name: None,
             max_parallel: None,
+            locks: Vec::new(),
             max_failures: None,
             max_items: None,
             allow_empty: false,

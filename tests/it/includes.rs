@@ -200,29 +200,6 @@ fn a_sealed_plan_knows_the_included_file() {
 }
 
 #[test]
-fn runs_that_name_the_same_lock_exclude_each_other() {
-    let dr = dr();
-    let book = |name: &str, argv: &str| {
-        let text = format!(
-            "runbook: {name}\nlocks: [dns]\nsteps:\n  - {{ id: only, uses: local.command, effect: idempotent, \
-             with: {{ argv: [sh, -c, '{argv}'] }} }}\n"
-        );
-        fs::write(dr.path(format!("{name}.yaml")), text).unwrap();
-    };
-    book("one", "touch started; until test -e go; do sleep 0.02; done");
-    book("two", "true");
-    let running = dr.args(["execute", "one.yaml", "--yes"]).spawn();
-    while !dr.path("started").exists() {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    let ended = dr.args(["execute", "two.yaml", "--yes"]).run().code(9);
-    assert!(ended.stderr.contains("`dns` is locked by run"), "{ended}");
-    fs::write(dr.path("go"), "").unwrap();
-    running.finish().code(0);
-    dr.args(["execute", "two.yaml", "--yes"]).run().code(0);
-}
-
-#[test]
 fn an_included_runbook_is_begun_anew_in_each_round() {
     let main = MAIN.replace(
         "outputs: { told: steps.load.outputs.told }",

@@ -21,6 +21,7 @@ mod includes;
 mod init;
 mod injection;
 mod kills;
+mod locks;
 mod observe;
 mod on_call;
 mod pages;

@@ -1,5 +1,6 @@
 use super::checker::Checker;
 use crate::id::check_name;
+use crate::runbook::outline::Declared;
 use crate::runbook::{DocPath, ForEachDoc, StepDoc, codes};
 use crate::text::is_reserved_name;
 
@@ -36,6 +37,7 @@ impl Checker<'_> {
             let keys = [
                 ("as", step.item_name.is_some()),
                 ("max_parallel", step.max_parallel.is_some()),
+                ("locks", !step.locks.is_empty()),
                 ("max_failures", step.max_failures.is_some()),
                 ("max_items", step.max_items.is_some()),
                 ("allow_empty", step.allow_empty),
@@ -46,6 +48,7 @@ impl Checker<'_> {
             return;
         };
         self.least(step.max_parallel, 1, || at.field("max_parallel"));
+        self.loop_locks(index, at);
         self.least(step.max_items, 1, || at.field("max_items"));
         let length = match for_each {
             ForEachDoc::List(items) => Some(items.len()),
@@ -77,6 +80,47 @@ impl Checker<'_> {
                 format!("two loops, one inside the other, call their element `{item}`"),
                 "give the inner one another name: `as: NAME`",
             );
+        }
+    }
+}
+
+impl Checker<'_> {
+    /// The locks of a loop are held one element after the other, and by this loop alone: who waits
+    /// for a lock while holding another may wait for ever.
+    fn loop_locks(&mut self, index: usize, at: &DocPath) {
+        let step = self.outline.get(index).doc;
+        let (id, at) = (&step.id.value, at.field("locks"));
+        if step.locks.is_empty() {
+            return;
+        }
+        if step.max_parallel.is_some_and(|width| width > 1) {
+            self.help(
+                codes::STEP_SHAPE,
+                at.clone(),
+                format!("the elements of `{id}` lock the same, so one goes on at a time"),
+                "remove `max_parallel`",
+            );
+        }
+        if self.outline.outwards(index).skip(1).any(Declared::is_repeated) {
+            self.help(
+                codes::STEP_SHAPE,
+                at.clone(),
+                format!("`{id}` is done again and again, and would lock the same side by side"),
+                "say `locks` on the outermost loop, or at the head of the runbook",
+            );
+        }
+        let document = self.document;
+        for (position, lock) in step.locks.iter().enumerate() {
+            self.name(lock, || at.index(position));
+            if document.every_lock().filter(|other| *other == lock).count() > 1 {
+                self.help(
+                    codes::STEP_SHAPE,
+                    at.index(position),
+                    format!("`{lock}` is locked more than once in this runbook"),
+                    "say it once: at the head of the runbook it is held for the whole run; what one \
+                     run must not do at the same time takes from a pool with a capacity of 1",
+                );
+            }
         }
     }
 }

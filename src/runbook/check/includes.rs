@@ -36,6 +36,16 @@ impl Checker<'_> {
             Some(Part::Runbook(runbook)) => {
                 let runbook = std::sync::Arc::clone(runbook);
                 self.include_inputs(&runbook, step, at);
+                if let Some(lock) = runbook.document.loop_locks().next() {
+                    self.help(
+                        codes::INCLUDE,
+                        place,
+                        format!(
+                            "a loop of `{path}` locks `{lock}`, which only a run of its own can"
+                        ),
+                        "say `locks` at the head of that runbook",
+                    );
+                }
             }
             Some(Part::Unread(unread)) => {
                 let file = unread.file.clone();

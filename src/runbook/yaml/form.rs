@@ -4,7 +4,7 @@ use std::ops::Range;
 use super::braces;
 use super::shape::{Fields, Shape, Shapes};
 use super::tree::{Kind, NodeId, Tree};
-use crate::runbook::{DocPath, Problem, codes, later, nearest};
+use crate::runbook::{DocPath, Problem, codes, nearest};
 
 /// More than this many errors of form help nobody.
 const MAX_PROBLEMS: usize = 500;
@@ -252,21 +252,16 @@ impl Form<'_, '_> {
                 let names = fields.iter().map(|(field, _)| field.as_str());
                 let close = nearest(name, names.clone());
                 meant.extend(close);
-                let (code, message, help) = if later::KEYS.contains(&name) {
-                    let message = format!("`{name}` is not available in this version of dr");
-                    (codes::NOT_AVAILABLE, message, "remove it".to_owned())
-                } else {
-                    let help = close.map_or_else(
-                        || {
-                            let mut names: Vec<_> = names.collect();
-                            names.sort_unstable();
-                            format!("known here: {}", names.join(", "))
-                        },
-                        |close| format!("did you mean `{close}`?"),
-                    );
-                    (codes::UNKNOWN_KEY, format!("unknown key `{name}`"), help)
-                };
-                self.push(code, self.tree.span(key), message, Some(help));
+                let help = close.map_or_else(
+                    || {
+                        let mut names: Vec<_> = names.collect();
+                        names.sort_unstable();
+                        format!("known here: {}", names.join(", "))
+                    },
+                    |close| format!("did you mean `{close}`?"),
+                );
+                let message = format!("unknown key `{name}`");
+                self.push(codes::UNKNOWN_KEY, self.tree.span(key), message, Some(help));
             }
         }
         let merged: Vec<_> = self.tree.merged(map).collect();
