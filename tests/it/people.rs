@@ -125,7 +125,10 @@ fn a_killed_run_goes_on_where_it_was() {
     let run = dr.args(["execute", "runbook.yaml", "--format", "json"]).spawn();
     run.event(kind("attempt_started"));
     run.kill();
-    dr.args(["show", "last"]).run().code(0).prints("dr resume");
+    // What was just being started holds the lock of the run until it is executed.
+    while !dr.args(["show", "last"]).run().code(0).stdout.contains("dr resume") {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
     std::fs::write(dr.path("go"), "").unwrap();
     let resumed = dr.args(["resume", "last", "--format", "json"]).run().code(0);
     let again = resumed.events().into_iter().find(kind("attempt_started")).unwrap();
