@@ -34,7 +34,7 @@ impl Machine {
             return;
         }
         let forward = self.graph.role(step) == Role::Forward;
-        if forward && self.state.is_unwinding() && self.abandon(step) {
+        if self.is_unwinding_past(step) && self.abandon(step) {
             return;
         }
         match self.state.stage(step) {

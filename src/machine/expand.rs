@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dr_plugin::CallError;
 
-use super::graph::Index;
+use super::graph::{Graph, Index};
 use super::machine::{Live, Machine, Stand};
 use super::names::Scope;
 use super::queue::Queue;
@@ -33,13 +33,17 @@ impl Machine {
             }
         };
         let id = graph.id(end);
-        let grown = plan::expand(&graph.plan, &id, &found).and_then(|plan| self.fits(plan));
-        if let Err(why) = grown {
-            self.fail(step, CallError::permanent("elements", why));
-            return false;
+        match plan::expand(&graph.plan, &id, &found).and_then(|plan| self.grown(plan)) {
+            Ok(grown) => {
+                self.take_on(grown, end);
+                self.record(EventKind::Expanded { step: id, items: found });
+                true
+            }
+            Err(why) => {
+                self.fail(step, CallError::permanent("elements", why));
+                false
+            }
         }
-        self.emit(EventKind::Expanded { step: id, items: found });
-        true
     }
 
     /// Begins a round of the group that ends with `end`. False: that failed, and with it `step`.
@@ -47,23 +51,36 @@ impl Machine {
         let event = EventKind::RoundStarted { step: self.graph.id(end), round, held };
         let grown = plan::grown_by(&self.graph.plan, &event);
         let grown = grown.ok_or_else(|| "it cannot be repeated".to_owned());
-        if let Err(why) = grown.and_then(|(plan, _)| self.fits(plan)) {
-            self.fail(step, CallError::permanent("round", why));
-            return false;
+        match grown.and_then(|(plan, _)| self.grown(plan)) {
+            Ok(grown) => {
+                self.take_on(grown, end);
+                self.record(event);
+                true
+            }
+            Err(why) => {
+                self.fail(step, CallError::permanent("round", why));
+                false
+            }
         }
-        self.emit(event);
-        true
     }
 
-    /// Whether the plan, as it would grow, can be carried out: nothing is ever left out in silence.
-    fn fits(&self, plan: Plan) -> Result<(), String> {
-        self.graph.grown(Arc::new(plan)).map(|_| ()).map_err(|fault| fault.to_string())
+    /// The plan, as it has grown, with all tables; an error if it cannot be carried out: nothing is
+    /// ever left out in silence.
+    fn grown(&self, plan: Plan) -> Result<Graph, String> {
+        self.graph.grown(Arc::new(plan)).map_err(|fault| fault.to_string())
     }
 
-    /// The plan and all tables with the steps of a loop's elements.
+    /// Takes over what an event of the journal has made of the plan.
     pub(super) fn grow(&mut self, event: &EventKind) {
         let Some((plan, step)) = plan::grown_by(&self.graph.plan, event) else { return };
-        let Ok(graph) = self.graph.grown(Arc::new(plan)) else { return };
+        let (Ok(graph), Some(end)) = (self.grown(plan), self.graph.find(step.as_str())) else {
+            return;
+        };
+        self.take_on(graph, end);
+    }
+
+    /// Goes on with the steps of further elements of the loop that ends with `end`.
+    fn take_on(&mut self, graph: Graph, end: Index) {
         let before = self.graph.len();
         let graph = Arc::new(graph);
         self.graph = Arc::clone(&graph);
@@ -86,9 +103,7 @@ impl Machine {
             self.count_open(step);
             self.session.live[step as usize].waiting = self.unfinished(step);
         }
-        if let Some(end) = graph.find(step.as_str()) {
-            self.session.live[end as usize].waiting = self.unfinished(end);
-        }
+        self.session.live[end as usize].waiting = self.unfinished(end);
         for step in added {
             if self.state.stage(step) == Stage::Idle {
                 self.later(step);

@@ -199,8 +199,13 @@ impl Machine {
 
     /// Adds a fact: it becomes part of the state and of the journal.
     pub(super) fn emit(&mut self, kind: EventKind) {
+        self.grow(&kind);
+        self.record(kind);
+    }
+
+    /// Records a fact of which the plan has grown already, if it grows by it.
+    pub(super) fn record(&mut self, kind: EventKind) {
         let event = Event { at: self.now.at, elapsed_ms: self.now.elapsed_ms, kind };
-        self.grow(&event.kind);
         let about = step_of(&event.kind).and_then(|step| self.graph.find(step.as_str()));
         let was = about.map(|step| self.state.stage(step));
         let reopened = self.state.fold(&self.graph, &event);

@@ -106,6 +106,19 @@ fn policy(family: Family) -> OnFailure {
     if family == Family::Timeless { OnFailure::Continue } else { OnFailure::Halt }
 }
 
+/// Puts a loop or rounds into the plan, perhaps behind its first step.
+fn stand(steps: &mut [Step], behind: bool, family: Family) {
+    if behind {
+        steps[0].needs.push("s0".into());
+    }
+    let last = steps.len() - 1;
+    for end in [0, last] {
+        if family == Family::Timeless {
+            steps[end].on_failure = OnFailure::Continue;
+        }
+    }
+}
+
 /// A loop over groups, behind the first step.
 fn random_loop(seed: u64, family: Family) -> Vec<Step> {
     let roll = |what: &str, sides: u64| dice(seed, ("loop", what), sides);
@@ -135,15 +148,7 @@ fn random_loop(seed: u64, family: Family) -> Vec<Step> {
             steps
         }
     };
-    if roll("behind", 2) == 0 {
-        steps[0].needs.push("s0".into());
-    }
-    let last = steps.len() - 1;
-    for end in [0, last] {
-        if family == Family::Timeless {
-            steps[end].on_failure = OnFailure::Continue;
-        }
-    }
+    stand(&mut steps, roll("behind", 2) == 0, family);
     steps.push(step("behind").needs(&["l"]).on_failure(OnFailure::Continue));
     steps
 }
@@ -180,17 +185,9 @@ fn random_rounds(seed: u64, family: Family) -> Vec<Step> {
         repeat.at_most.get_or_insert(4);
     }
     let mut steps = rounds("r", repeat, make);
-    if roll("behind", 2) == 0 {
-        steps[0].needs.push("s0".into());
-    }
-    let last = steps.len() - 1;
-    for end in [0, last] {
-        if family == Family::Timeless {
-            steps[end].on_failure = OnFailure::Continue;
-        }
-    }
+    stand(&mut steps, roll("behind", 2) == 0, family);
     if family == Family::Ending && roll("undoes", 3) == 0 {
-        steps[last].on_failure = OnFailure::Undo;
+        steps.last_mut().expect("an end").on_failure = OnFailure::Undo;
     }
     steps.push(step("after_rounds").needs(&["r"]).on_failure(OnFailure::Continue));
     steps

@@ -85,8 +85,7 @@ impl Checker<'_> {
 }
 
 impl Checker<'_> {
-    /// The locks of a loop are held one element after the other, and by this loop alone: who waits
-    /// for a lock while holding another may wait for ever.
+    /// The locks of a loop are held one element after the other.
     fn loop_locks(&mut self, index: usize, at: &DocPath) {
         let step = self.outline.get(index).doc;
         let (id, at) = (&step.id.value, at.field("locks"));
@@ -104,23 +103,10 @@ impl Checker<'_> {
         if self.outline.outwards(index).skip(1).any(Declared::is_repeated) {
             self.help(
                 codes::STEP_SHAPE,
-                at.clone(),
+                at,
                 format!("`{id}` is done again and again, and would lock the same side by side"),
                 "say `locks` on the outermost loop, or at the head of the runbook",
             );
-        }
-        let document = self.document;
-        for (position, lock) in step.locks.iter().enumerate() {
-            self.name(lock, || at.index(position));
-            if document.every_lock().filter(|other| *other == lock).count() > 1 {
-                self.help(
-                    codes::STEP_SHAPE,
-                    at.index(position),
-                    format!("`{lock}` is locked more than once in this runbook"),
-                    "say it once: at the head of the runbook it is held for the whole run; what one \
-                     run must not do at the same time takes from a pool with a capacity of 1",
-                );
-            }
         }
     }
 }

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use super::checker::Checker;
 use crate::id::check_name;
 use crate::runbook::{DocPath, Problem, codes};
@@ -47,9 +49,7 @@ impl Checker<'_> {
                 }
             }
         }
-        for (position, lock) in document.locks.iter().enumerate() {
-            self.name(lock, || DocPath::key("locks").index(position));
-        }
+        self.locks();
         if document.steps.is_empty() {
             self.help(
                 codes::STEP_SHAPE,
@@ -57,6 +57,38 @@ impl Checker<'_> {
                 "the runbook has no steps",
                 "add at least one step with an `id` and something to do",
             );
+        }
+    }
+
+    /// A lock of a loop is held by that loop alone: who waits for a lock while holding another may
+    /// wait for ever.
+    fn locks(&mut self) {
+        let document = self.document;
+        for (position, lock) in document.locks.iter().enumerate() {
+            self.name(lock, || DocPath::key("locks").index(position));
+        }
+        let mut times: HashMap<&str, u32> = HashMap::new();
+        for lock in document.every_lock() {
+            *times.entry(lock).or_default() += 1;
+        }
+        for index in 0..self.outline.len() {
+            let step = self.outline.get(index).doc;
+            if step.for_each.is_none() {
+                continue;
+            }
+            for (position, lock) in step.locks.iter().enumerate() {
+                let at = self.outline.path(index).field("locks").index(position);
+                self.name(lock, || at.clone());
+                if times.get(lock.as_str()).is_some_and(|times| *times > 1) {
+                    self.help(
+                        codes::STEP_SHAPE,
+                        at,
+                        format!("`{lock}` is locked more than once in this runbook"),
+                        "say it once: at the head of the runbook it is held for the whole run; what \
+                         one run must not do at the same time takes from a pool with a capacity of 1",
+                    );
+                }
+            }
         }
     }
 
