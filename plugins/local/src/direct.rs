@@ -1,6 +1,7 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::future::poll_fn;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::{ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -14,7 +15,6 @@ use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 use crate::group::Group;
-use crate::program::located;
 
 /// From asking a group to end to ending it.
 const GRACE: Duration = Duration::from_millis(1_500);
@@ -26,15 +26,17 @@ const CONFIRM: Duration = Duration::from_millis(400);
 /// are read until they were silent for so long.
 const SILENCE: Duration = Duration::from_millis(100);
 
-/// Executes a command that lives and dies with this process, in a process group of its own.
+/// Executes a command that lives and dies with this process, in a process group of its own; `program` is its
+/// file, unless the system has to look for it.
 pub(crate) async fn run(
     task: &Task,
+    program: Option<PathBuf>,
     exit_codes: &[i32],
     limit: Option<Duration>,
     context: &Context,
 ) -> Result<CommandOutput, CallError> {
     let started = now();
-    let mut child = spawn(task)?;
+    let mut child = spawn(task, program)?;
     let mut group = Group::of(child.id());
     let (mut stdout, mut stderr) = (Capture::default(), Capture::default());
     let mut cancel = context.cancel.clone();
@@ -96,12 +98,12 @@ fn now() -> Instant {
 }
 
 // Only what std can hand to `posix_spawn` is used: no closure runs between fork and exec.
-fn spawn(task: &Task) -> Result<Child, CallError> {
+fn spawn(task: &Task, file: Option<PathBuf>) -> Result<Child, CallError> {
     let (program, args) = task
         .argv
         .split_first()
         .ok_or_else(|| CallError::permanent("bad_input", "`argv` is empty"))?;
-    let mut command = located(task).map_or_else(|| Command::new(program), Command::new);
+    let mut command = file.map_or_else(|| Command::new(program), Command::new);
     command
         .arg0(program)
         .args(args)

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::direct;
 use crate::input::{CommandInput, ScriptInput, Settings};
 use crate::job::LocalJob;
-use crate::preview::Programs;
+use crate::program::Programs;
 
 /// The plugin `local`.
 #[must_use]
@@ -88,7 +88,8 @@ impl Plugin for Local {
             let joined = self.joined().contains(&folder_name(&call.key));
             run_job(&job, &order(&work, limit, joined), context).await?
         } else {
-            direct::run(&work.task, &work.exit_codes, limit, context).await?
+            let program = self.programs.located(&work.task);
+            direct::run(&work.task, program, &work.exit_codes, limit, context).await?
         };
         serde_json::to_value(output)
             .map_err(|error| CallError::unknown("bad_result", error.to_string()))

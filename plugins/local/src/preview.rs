@@ -1,19 +1,9 @@
-use std::collections::HashMap;
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
 
 use dr_plugin::CallError;
 use dr_plugin::job::{Capture, Task, not_executed};
 
-use crate::program::{is_program, search_path};
-
-/// Where programs were found before, by search path and name: many steps call the same one, and where
-/// it lay a moment ago it mostly still is.
-#[derive(Default)]
-pub(crate) struct Programs {
-    found: Mutex<HashMap<(OsString, String), PathBuf>>,
-}
+use crate::program::{Programs, is_program, search_path};
 
 impl Programs {
     /// Whether the command of a task is there and may be executed. Starts nothing.
@@ -33,25 +23,11 @@ impl Programs {
                 false => Err(refuse("126")),
             };
         }
-        let found = search_path(task).is_some_and(|path| self.finds(path, program));
-        if found { Ok(()) } else { Err(refuse("127")) }
-    }
-
-    /// Whether a folder of the list `path` holds the program.
-    fn finds(&self, path: OsString, program: &str) -> bool {
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (path, program.to_owned());
-        if found.get(&key).is_some_and(|path| is_program(path)) {
-            return true;
-        }
-        let mut places = std::env::split_paths(&key.0).map(|folder| folder.join(program));
-        match places.find(|place| is_program(place)) {
-            Some(place) => {
-                found.insert(key, place);
-                true
-            }
-            None => false,
-        }
+        let is_there = || {
+            let path = search_path(task).unwrap_or_default();
+            std::env::split_paths(&path).any(|folder| is_program(&folder.join(program)))
+        };
+        if self.located(task).is_some() || is_there() { Ok(()) } else { Err(refuse("127")) }
     }
 }
 
