@@ -44,8 +44,14 @@ impl Past {
     /// # Errors
     /// [`PastError`].
     pub fn read(dir: RunDir, accept_loss: bool) -> Result<Self, PastError> {
-        let plan = read_plan(&dir)?;
-        let replay = match journal::read(&dir.journal(), accept_loss) {
+        // Of a large run either takes a while, and somebody waits for both.
+        let (plan, replay) = std::thread::scope(|scope| {
+            let plan = scope.spawn(|| read_plan(&dir));
+            let replay = journal::read(&dir.journal(), accept_loss);
+            (plan.join().unwrap_or_else(|_| read_plan(&dir)), replay)
+        });
+        let plan = plan?;
+        let replay = match replay {
             Ok(replay) => replay,
             // Killed between making the folder and the first record.
             Err(_) if !dir.journal().exists() => journal::decode(b"", accept_loss)?,

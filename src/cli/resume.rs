@@ -36,7 +36,7 @@ pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
         Ok(dir) => dir,
         Err(error) => return out.fail(&error, Exit::Usage),
     };
-    let past = match Past::read(dir.clone(), args.accept_loss) {
+    let mut past = match Past::read(dir.clone(), args.accept_loss) {
         Ok(past) => past,
         Err(error) => return out.fail(&error, Exit::Invalid),
     };
@@ -81,24 +81,28 @@ pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
     }
     tools.type_secrets(|name| type_secret(name, out));
     let opened = if dir.journal().exists() {
-        journal::reopen(&dir.journal(), args.accept_loss, tools.masker.clone())
+        let known = std::mem::take(&mut past.replay);
+        journal::reopen(&dir.journal(), known, args.accept_loss, tools.masker.clone())
     } else {
         journal::create(&dir.journal(), tools.masker.clone())
             .map(|writer| (journal::Replay::default(), writer))
     };
-    let (replay, journal) = match opened {
-        Ok(opened) => opened,
+    let journal = match opened {
+        Ok((replay, journal)) => {
+            past.replay = replay;
+            journal
+        }
         Err(error @ journal::JournalError::Over { .. }) => return out.fail(&error, Exit::Usage),
         Err(error) => return out.fail(&error, Exit::Invalid),
     };
-    if let Some(torn) = &replay.torn {
+    if let Some(torn) = &past.replay.torn {
         out.remark(&format!("note: {torn}"));
     }
     let view = past.view();
     if let Err(exit) = look_ahead(&tools, &past.plan, |step| is_open(&view, step), out) {
         return exit;
     }
-    let started = match replay.records.first().map(|record| &record.event.kind) {
+    let started = match past.replay.records.first().map(|record| &record.event.kind) {
         Some(EventKind::RunStarted(started)) => started.clone(),
         _ => RunStarted {
             format: FORMAT,
@@ -118,7 +122,7 @@ pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
     };
     let attended = Out::is_attended() && !args.terminal.detached;
     let started = RunStarted { by: who::actor("command line"), attended, ..started };
-    let lost = replay.lost.as_ref().map(|lost| LossAccepted {
+    let lost = past.replay.lost.as_ref().map(|lost| LossAccepted {
         record: lost.record,
         bytes: lost.bytes,
         by: started.by.clone(),
@@ -134,7 +138,7 @@ pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
         secrets: tools.secrets,
         masker: tools.masker,
         journal,
-        history: replay.records,
+        history: past.replay.records,
         preflight: None,
         session: Session { started, reason: args.reason.clone(), requests, lost },
         clock: Arc::new(clock),

@@ -1,4 +1,4 @@
-use ring::digest::{Context, Digest, SHA256};
+use ring::digest::{Context, Digest, SHA256, digest};
 use serde::Deserialize;
 
 use super::Unknown;
@@ -38,6 +38,11 @@ impl Head {
     #[must_use]
     pub fn sum(&self) -> &str {
         std::str::from_utf8(&self.sum).unwrap_or_default()
+    }
+
+    /// Whether `line`, its newline included, is the last line.
+    pub(super) fn is_sum_of(&self, line: &[u8]) -> bool {
+        hex(&digest(&SHA256, line)) == self.sum
     }
 
     /// Appends the line of the next record, whose event is `json` (an object), to `out`.

@@ -1,5 +1,5 @@
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,6 +20,8 @@ pub struct Replay {
     pub head: Head,
     /// Bytes that hold.
     pub length: u64,
+    /// Where the last line of them begins.
+    pub(super) last: u64,
     /// An unfinished last line, which was never acted upon.
     pub torn: Option<Torn>,
     /// What was given up with `accept_loss`.
@@ -95,6 +97,9 @@ impl Replay {
     }
 }
 
+/// So much of a journal is in memory at once while it is read.
+const CHUNK: u64 = 256 * 1024;
+
 /// Reads a whole journal from its file. A torn last line is reported, not an error.
 ///
 /// With `accept_loss`, damage ends the reading instead of refusing it.
@@ -102,8 +107,9 @@ impl Replay {
 /// # Errors
 /// [`JournalError::Read`]; [`JournalError::Damaged`] with the first record that does not hold.
 pub fn read(path: &Path, accept_loss: bool) -> Result<Replay, JournalError> {
-    let bytes = std::fs::read(path).map_err(|error| unreadable(path, error))?;
-    decode(&bytes, accept_loss)
+    let mut records = Vec::new();
+    let replay = scan(path, accept_loss, |record| records.push(record))?;
+    Ok(Replay { records, ..replay })
 }
 
 /// Reads a whole journal from its file and hands over each record, in order, instead of keeping
@@ -116,8 +122,8 @@ pub fn scan(
     accept_loss: bool,
     take: impl FnMut(Record),
 ) -> Result<Replay, JournalError> {
-    let bytes = std::fs::read(path).map_err(|error| unreadable(path, error))?;
-    decode_into(&bytes, accept_loss, take)
+    let file = File::open(path).map_err(|error| unreadable(path, error))?;
+    Replay::default().read_on(file, accept_loss, take).map_err(|fault| fault.at(path))
 }
 
 /// Reads a whole journal from memory; otherwise as [`read`].
@@ -126,29 +132,86 @@ pub fn scan(
 /// [`JournalError::Damaged`].
 pub fn decode(bytes: &[u8], accept_loss: bool) -> Result<Replay, JournalError> {
     let mut records = Vec::new();
-    let replay = decode_into(bytes, accept_loss, |record| records.push(record))?;
+    let replay = Replay::default()
+        .read_on(bytes, accept_loss, |record| records.push(record))
+        .map_err(|fault| fault.at(Path::new("")))?;
     Ok(Replay { records, ..replay })
 }
 
-fn decode_into(
-    bytes: &[u8],
-    accept_loss: bool,
-    take: impl FnMut(Record),
-) -> Result<Replay, JournalError> {
-    let mut replay = Replay::default();
-    match replay.extend_into(bytes, take) {
-        Ok(()) => {}
-        Err(JournalError::Damaged { record, offset, why }) if accept_loss => {
-            replay.lost = Some(Lost { record, offset, bytes: bytes.len() as u64 - offset, why });
-            return Ok(replay);
+/// What ends the reading of a journal.
+enum Fault {
+    Read(std::io::Error),
+    Journal(JournalError),
+}
+
+impl Fault {
+    fn at(self, path: &Path) -> JournalError {
+        match self {
+            Self::Read(error) => unreadable(path, error),
+            Self::Journal(error) => error,
         }
-        Err(error) => return Err(error),
     }
-    let rest = bytes.len() as u64 - replay.length;
-    if rest > 0 {
-        replay.torn = Some(Torn { offset: replay.length, bytes: rest });
+}
+
+impl Replay {
+    /// The same journal once more, which may have been written on since. Only what is new is read if the last
+    /// record is still where it was: it names the sum of the one before it, and so on to the first.
+    ///
+    /// # Errors
+    /// As for [`read`].
+    pub(super) fn renewed(self, path: &Path, accept_loss: bool) -> Result<Self, JournalError> {
+        if self.lost.is_some() || self.head.seq == 0 {
+            return read(path, accept_loss);
+        }
+        let mut line = Vec::new();
+        let file = File::open(path).and_then(|mut file| {
+            file.seek(SeekFrom::Start(self.last))?;
+            file.by_ref().take(self.length - self.last).read_to_end(&mut line)?;
+            Ok(file)
+        });
+        let file = file.map_err(|error| unreadable(path, error))?;
+        if !self.head.is_sum_of(&line) {
+            return read(path, accept_loss);
+        }
+        let mut records = Vec::new();
+        let replay = self.read_on(file, accept_loss, |record| records.push(record));
+        let mut replay = replay.map_err(|fault| fault.at(path))?;
+        replay.records.append(&mut records);
+        Ok(replay)
     }
-    Ok(replay)
+
+    /// Takes what follows to the end.
+    fn read_on(
+        mut self,
+        mut from: impl Read,
+        accept_loss: bool,
+        mut take: impl FnMut(Record),
+    ) -> Result<Self, Fault> {
+        self.torn = None;
+        let mut bytes = Vec::new();
+        loop {
+            let read = from.by_ref().take(CHUNK).read_to_end(&mut bytes).map_err(Fault::Read)?;
+            let before = self.length;
+            match self.extend_into(&bytes, &mut take) {
+                Ok(()) => {}
+                Err(JournalError::Damaged { record, offset, why }) if accept_loss => {
+                    let rest = std::io::copy(&mut from, &mut std::io::sink());
+                    let end = before + bytes.len() as u64 + rest.map_err(Fault::Read)?;
+                    self.lost = Some(Lost { record, offset, bytes: end - offset, why });
+                    return Ok(self);
+                }
+                Err(error) => return Err(Fault::Journal(error)),
+            }
+            bytes.drain(..(self.length - before) as usize);
+            if read == 0 {
+                break;
+            }
+        }
+        if !bytes.is_empty() {
+            self.torn = Some(Torn { offset: self.length, bytes: bytes.len() as u64 });
+        }
+        Ok(self)
+    }
 }
 
 impl Replay {
@@ -175,6 +238,7 @@ impl Replay {
                     return Err(JournalError::Damaged { record, offset, why });
                 }
             }
+            self.last = self.length;
             self.length += end as u64 + 1;
             rest = &rest[end + 1..];
         }

@@ -210,8 +210,8 @@ fn damage_can_be_accepted() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.jsonl");
     std::fs::write(&path, &bytes).unwrap();
-    assert!(reopen(&path, false, Masker::default()).is_err());
-    let (_, mut writer) = reopen(&path, true, Masker::default()).unwrap();
+    assert!(reopen(&path, Replay::default(), false, Masker::default()).is_err());
+    let (_, mut writer) = reopen(&path, Replay::default(), true, Masker::default()).unwrap();
     writer.append(vec![moved(9)]).unwrap();
     assert_eq!(read(&path, false).unwrap().records.len(), 2);
     assert_eq!(std::fs::read(folder.path().join("journal.jsonl.lost-2")).unwrap(), bytes);
@@ -227,12 +227,52 @@ fn a_torn_line_is_cut_when_the_journal_goes_on() {
     drop(writer);
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() - 5]).unwrap();
-    let (replay, mut writer) = reopen(&path, false, Masker::default()).unwrap();
+    let (replay, mut writer) = reopen(&path, Replay::default(), false, Masker::default()).unwrap();
     assert!(replay.torn.unwrap().to_string().contains("cut off by a crash"));
     writer.append(vec![moved(2)]).unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
     assert!(create(&path, Masker::default()).is_err(), "an existing journal is never replaced");
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_journal_that_was_read_before_is_read_on_or_read_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.jsonl");
+    let write = |numbers: &[i64]| {
+        let _ = std::fs::remove_file(&path);
+        let mut writer = create(&path, Masker::default()).unwrap();
+        for number in numbers {
+            writer.append(vec![moved(*number)]).unwrap();
+        }
+    };
+    let known = |numbers: &[i64]| {
+        write(numbers);
+        read(&path, false).unwrap()
+    };
+    // Unchanged, written on by another process, cut by one, and cut and written on differently.
+    for (before, now) in [
+        (&[1, 2][..], &[1, 2][..]),
+        (&[1, 2], &[1, 2, 3, 4]),
+        (&[1, 2, 3], &[1]),
+        (&[1, 2, 3], &[1, 9, 3, 4]),
+        (&[], &[1]),
+    ] {
+        let known = known(before);
+        write(now);
+        let (replay, mut writer) = reopen(&path, known, false, Masker::default()).unwrap();
+        let fresh = read(&path, false).unwrap();
+        assert_eq!(replay.records, fresh.records, "{before:?} {now:?}");
+        assert_eq!((replay.head, replay.length), (fresh.head, fresh.length));
+        writer.append(vec![moved(7)]).unwrap();
+        assert_eq!(read(&path, false).unwrap().records.len(), now.len() + 1);
+    }
+    let known = known(&[1, 2, 3]);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.extend_from_slice(b"{\"seq\":4,");
+    std::fs::write(&path, &bytes).unwrap();
+    let (replay, _) = reopen(&path, known, false, Masker::default()).unwrap();
+    assert_eq!(replay.torn.map(|torn| torn.bytes), Some(9));
 }
 
 #[test]

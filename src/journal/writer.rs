@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-use super::{FileStorage, Head, JournalError, Lost, Masker, Replay, Storage, read};
+use super::{FileStorage, Head, JournalError, Lost, Masker, Replay, Storage};
 use crate::event::{Event, Record};
 
 /// Turns events into lines and makes them durable, a batch at a time. Secrets are masked here,
@@ -90,7 +90,8 @@ pub fn create(path: &Path, masker: Masker) -> Result<Writer, JournalError> {
     Ok(Writer::new(storage, Head::default(), masker))
 }
 
-/// Reads the journal of a run that goes on and opens it for writing. A torn last line is cut off.
+/// Opens the journal of a run that goes on for writing, after what was written to it since `known` was
+/// read. A torn last line is cut off.
 /// With `accept_loss`, so is damage, after a copy was kept beside it (`journal.jsonl.lost-N`).
 ///
 /// The caller holds the run's lock.
@@ -99,10 +100,11 @@ pub fn create(path: &Path, masker: Masker) -> Result<Writer, JournalError> {
 /// As for [`read`] and [`Replay::for_resume`]; [`JournalError::Write`].
 pub fn reopen(
     path: &Path,
+    known: Replay,
     accept_loss: bool,
     masker: Masker,
 ) -> Result<(Replay, Writer), JournalError> {
-    let mut replay = read(path, accept_loss)?;
+    let mut replay = known.renewed(path, accept_loss)?;
     replay.for_resume()?;
     if replay.lost.is_none() {
         replay.lost = given_up(path, &replay);

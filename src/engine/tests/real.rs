@@ -9,7 +9,7 @@ use super::super::{Engine, EngineError, RunContext};
 use super::support::{World, plan, session, step};
 use crate::event::{EventKind, StepState, Verdict};
 use crate::id::Digest;
-use crate::journal::{Head, Masker, Writer, create, read, reopen};
+use crate::journal::{Head, Masker, Replay, Writer, create, read, reopen};
 use crate::machine::{Ending, Machine};
 use crate::plan::{Plan, PluginUse, Pool, Uses};
 use crate::plugin::Registry;
@@ -79,7 +79,8 @@ async fn commands_run_once_each_and_a_failed_run_goes_on_where_it_failed() {
     assert_eq!(states(&world)["s12"], StepState::Failed);
 
     std::fs::write(gate, "").unwrap();
-    let (replay, journal) = reopen(&world.dir.journal(), false, Masker::default()).unwrap();
+    let (replay, journal) =
+        reopen(&world.dir.journal(), Replay::default(), false, Masker::default()).unwrap();
     let machine = Machine::new(Arc::clone(&plan)).unwrap();
     let mut context = context(&world, &plan, journal);
     context.history = replay.records;
@@ -149,12 +150,13 @@ async fn fails_and_goes_on(
     }
     // Only what is on the disk survives.
     std::fs::write(world.dir.journal(), left(&world.trace)).unwrap();
-    let (replay, journal) = match reopen(&world.dir.journal(), false, Masker::default()) {
-        Ok(opened) => opened,
-        // The close record itself came to the disk whole.
-        Err(crate::journal::JournalError::Over { .. }) => return true,
-        Err(other) => panic!("{other}"),
-    };
+    let (replay, journal) =
+        match reopen(&world.dir.journal(), Replay::default(), false, Masker::default()) {
+            Ok(opened) => opened,
+            // The close record itself came to the disk whole.
+            Err(crate::journal::JournalError::Over { .. }) => return true,
+            Err(other) => panic!("{other}"),
+        };
     let machine = Machine::new(Arc::clone(&plan)).unwrap();
     let mut context = context(&world, &plan, journal);
     context.history = replay.records;
