@@ -8,10 +8,18 @@ use super::BundleError;
 /// Puts a file in place, whole or not at all, durably and for its owner only: it is written aside,
 /// synced and renamed.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), BundleError> {
-    put(path, bytes).map_err(BundleError::at(path))
+    replace_by(path, |file| file.write_all(bytes))
 }
 
-fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// The same with a file that is written piece by piece.
+pub(super) fn replace_by(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), BundleError> {
+    put(path, write).map_err(BundleError::at(path))
+}
+
+fn put(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let aside = folder.join(format!(".{name}.new"));
@@ -22,7 +30,7 @@ fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
     let written = (|| {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
-        file.write_all(bytes)?;
+        write(&mut file)?;
         file.sync_all()?;
         fs::rename(&aside, path)
     })();

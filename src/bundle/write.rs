@@ -1,10 +1,11 @@
 use std::fmt::Write as _;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use super::BundleError;
-use super::files::{folder, read, replace};
+use super::files::{folder, read, replace, replace_by};
 use super::sums::sums;
 use crate::evidence::{Evidence, html, junit, markdown};
 
@@ -40,8 +41,8 @@ pub fn write(dir: &Path, evidence: &Evidence) -> Result<Written, BundleError> {
         report: dir.join("report.md"),
         sums: dir.join("SHA256SUMS"),
     };
-    for (name, bytes) in documents(evidence) {
-        replace(&dir.join(name), &bytes)?;
+    for (name, make) in DOCUMENTS {
+        replace_by(&dir.join(name), |file| written_to(file, |out| make(evidence, out)))?;
     }
     let mut lines = String::new();
     for line in sums(dir)? {
@@ -54,22 +55,37 @@ pub fn write(dir: &Path, evidence: &Evidence) -> Result<Written, BundleError> {
 /// The documents of a session, as they are written: a function of the evidence alone. The evidence
 /// itself comes last: until it is replaced, what is there counts as the earlier session's.
 pub fn documents(evidence: &Evidence) -> impl Iterator<Item = (&'static str, Vec<u8>)> {
-    // One at a time: together they would be a large part of what a run needs of memory.
-    DOCUMENTS.iter().map(move |(name, make)| (*name, make(evidence)))
+    DOCUMENTS.iter().map(move |(name, make)| {
+        let mut bytes = Vec::new();
+        // Memory takes all that is written.
+        let _ = written_to(&mut bytes, |out| make(evidence, out));
+        (*name, bytes)
+    })
+}
+
+/// Where a document goes. A large one is never in memory as a whole.
+type Out<'a> = BufWriter<&'a mut dyn Write>;
+
+fn written_to(
+    target: &mut dyn Write,
+    write: impl FnOnce(&mut Out<'_>) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(64 * 1024, target);
+    write(&mut out)?;
+    out.flush()
 }
 
 /// Makes one document of the evidence.
-type Make = fn(&Evidence) -> Vec<u8>;
+type Make = fn(&Evidence, &mut Out<'_>) -> io::Result<()>;
 
 const DOCUMENTS: [(&str, Make); 5] = [
-    ("report.md", |evidence| markdown(evidence).into_bytes()),
-    ("report.html", |evidence| html(evidence).into_bytes()),
-    ("junit.xml", |evidence| junit(evidence).into_bytes()),
-    ("VERIFY.txt", |_| VERIFY.as_bytes().to_vec()),
-    ("evidence.json", |evidence| {
-        let mut json = serde_json::to_vec_pretty(evidence).unwrap_or_default();
-        json.push(b'\n');
-        json
+    ("report.md", |evidence, out| out.write_all(markdown(evidence).as_bytes())),
+    ("report.html", |evidence, out| out.write_all(html(evidence).as_bytes())),
+    ("junit.xml", |evidence, out| out.write_all(junit(evidence).as_bytes())),
+    ("VERIFY.txt", |_, out| out.write_all(VERIFY.as_bytes())),
+    ("evidence.json", |evidence, out| {
+        serde_json::to_writer_pretty(&mut *out, evidence)?;
+        out.write_all(b"\n")
     }),
 ];
 
