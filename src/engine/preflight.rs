@@ -6,9 +6,8 @@ use dr_plugin::{
     Call, CallError, CallKey, Cancel, CancelLevel, Context, ErrorClass, Plugin, Preview,
     PreviewStatus, Progress, Stream,
 };
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::panic::caught;
 use crate::event::Finding;
@@ -64,37 +63,43 @@ pub async fn preflight(
     masker: &Masker,
     limit: Duration,
 ) -> Preflight {
+    let until = after(limit);
+    let mut tried = JoinSet::new();
+    for name in secrets.names().map(str::to_owned).collect::<Vec<_>>() {
+        let secrets = Arc::clone(secrets);
+        tried.spawn(async move { timeout_at(until, secrets.get(&name)).await });
+    }
     let mut asked: Vec<(&Step, Answer)> = Vec::new();
     let mut unseen = Vec::new();
     let mut previews = JoinSet::new();
-    let gate = Arc::new(Semaphore::new(AT_ONCE));
+    let keep = |asked: &mut Vec<(&Step, Answer)>, joined| {
+        // A plugin that panicked gave no answer.
+        if let Ok((position, answer)) = joined {
+            let position: usize = position;
+            asked[position].1 = answer;
+        }
+    };
     for step in plan.steps.iter().filter(|step| step.skip.is_none() && is_open(&step.id)) {
         let Some((plugin, call)) = prepare(plan, step, registry) else {
             unseen.extend(step.uses.is_some().then(|| step.id.clone()));
             continue;
         };
-        let (secrets, gate, position) = (Arc::clone(secrets), Arc::clone(&gate), asked.len());
+        while previews.len() >= AT_ONCE
+            && let Some(joined) = previews.join_next().await
+        {
+            keep(&mut asked, joined);
+        }
+        let (secrets, position) = (Arc::clone(secrets), asked.len());
         asked.push((step, Answer::None));
         previews.spawn(async move {
-            let ask = async {
-                let _permit = gate.acquire().await;
-                preview(plugin, call, &secrets).await
-            };
-            (position, timeout(limit, ask).await.map_or(Answer::None, Answer::of))
+            let asked = timeout_at(until, preview(plugin, call, &secrets)).await;
+            (position, asked.map_or(Answer::None, Answer::of))
         });
     }
-    let names: Vec<_> = secrets.names().map(str::to_owned).collect();
-    let mut tried = JoinSet::new();
-    for name in names {
-        let secrets = Arc::clone(secrets);
-        tried.spawn(async move { timeout(limit, secrets.get(&name)).await });
+    while let Some(joined) = previews.join_next().await {
+        keep(&mut asked, joined);
     }
     let mut found = Preflight { unseen, ..Preflight::default() };
-    while let Some(joined) = previews.join_next().await {
-        if let Ok((position, answer)) = joined {
-            asked[position].1 = answer;
-        }
-    }
     while let Some(joined) = tried.join_next().await {
         // A source that is slow now is asked again by the step that needs it.
         if let Ok(Ok(Err(error))) = joined {
@@ -124,6 +129,14 @@ pub async fn preflight(
         found.looked.push(Finding { step, status, lines });
     }
     found
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "one deadline of the runtime's timers for all that is asked"
+)]
+fn after(limit: Duration) -> Instant {
+    Instant::now() + limit
 }
 
 /// What a plugin said about a step.

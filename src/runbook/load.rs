@@ -68,12 +68,14 @@ pub fn load(text: &str, file: &str) -> Result<Runbook, Vec<Problem>> {
     if !problems.is_empty() {
         return Err(problems);
     }
-    let document = if let Some(document) = yaml::typed(&tree) {
+    let mut document: Document = if let Some(document) = yaml::typed(&tree) {
         document
     } else {
         drop(tree);
         typed(text).map_err(|problem| vec![*problem])?
     };
+    // Up to a half of it was reserve, which in a large runbook is more than its plan takes.
+    document.steps.shrink_to_fit();
     Ok(Runbook { document, file: file.to_owned(), text: Arc::from(text), parts: BTreeMap::new() })
 }
 
