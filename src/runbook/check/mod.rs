@@ -6,6 +6,7 @@ mod arguments;
 mod checker;
 mod ends;
 mod environments;
+mod fits;
 mod gates;
 mod groups;
 mod includes;
