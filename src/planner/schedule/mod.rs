@@ -5,14 +5,15 @@
 mod baseline;
 mod bound;
 mod compact;
+mod generator;
 mod instance;
 mod keys;
 mod objective;
+mod parallel;
 mod portfolio;
 mod profile;
 mod random;
 mod search;
-mod serial;
 #[cfg(test)]
 mod tests;
 

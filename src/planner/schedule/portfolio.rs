@@ -2,11 +2,11 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
 use super::compact::{Compact, Pools};
+use super::generator::Generator;
 use super::objective::Value;
 use super::profile::{Apart, Joint, Profile};
 use super::random::Random;
 use super::search::search;
-use super::serial::Generator;
 use super::{Bounds, Instance, Keys};
 use crate::plan::list_schedule;
 use crate::words::Class;

@@ -8,17 +8,24 @@ pub(super) trait Profile {
     /// Reserves what a step takes for its duration, as early as possible from a moment on, and
     /// says when that is.
     fn place(&mut self, step: usize, duration: u64, from: u64) -> u64;
+    /// Takes from what is free now what a step takes, unless that is too little: says whether it
+    /// was enough. This and [`Profile::give`] know of no time, and nothing of what is placed.
+    fn take(&mut self, step: usize) -> bool;
+    /// Gives back what a step has taken.
+    fn give(&mut self, step: usize);
 }
 
 /// All pools in one list of breakpoints: what is free from each moment to the next.
 pub(super) struct Joint<'a, const W: usize> {
     packed: &'a Packed<W>,
     free: Vec<(u64, [u64; W])>,
+    now: [u64; W],
 }
 
 impl<'a, const W: usize> Joint<'a, W> {
     pub(super) fn new(packed: &'a Packed<W>) -> Self {
-        Self { packed, free: Vec::with_capacity(2 * packed.demands.len() + 1) }
+        let free = Vec::with_capacity(2 * packed.demands.len() + 1);
+        Self { packed, free, now: packed.capacity }
     }
 }
 
@@ -26,6 +33,7 @@ impl<const W: usize> Profile for Joint<'_, W> {
     fn clear(&mut self) {
         self.free.clear();
         self.free.push((0, self.packed.capacity));
+        self.now = self.packed.capacity;
     }
 
     fn place(&mut self, step: usize, duration: u64, from: u64) -> u64 {
@@ -64,6 +72,23 @@ impl<const W: usize> Profile for Joint<'_, W> {
         }
         start
     }
+
+    fn take(&mut self, step: usize) -> bool {
+        let wanted = &self.packed.demands[step];
+        let is_enough = fits(&self.now, wanted);
+        if is_enough {
+            for (free, wanted) in self.now.iter_mut().zip(wanted) {
+                *free -= wanted;
+            }
+        }
+        is_enough
+    }
+
+    fn give(&mut self, step: usize) {
+        for (free, taken) in self.now.iter_mut().zip(&self.packed.demands[step]) {
+            *free += taken;
+        }
+    }
 }
 
 /// A list of breakpoints for each pool.
@@ -71,11 +96,13 @@ pub(super) struct Apart<'a> {
     capacities: &'a [u32],
     demands: &'a Lists<(u32, u32)>,
     free: Vec<Vec<(u64, u32)>>,
+    now: Vec<u32>,
 }
 
 impl<'a> Apart<'a> {
     pub(super) fn new(capacities: &'a [u32], demands: &'a Lists<(u32, u32)>) -> Self {
-        Self { capacities, demands, free: vec![Vec::new(); capacities.len()] }
+        let free = vec![Vec::new(); capacities.len()];
+        Self { capacities, demands, free, now: capacities.to_vec() }
     }
 
     /// The earliest moment from `from` on at which one pool has the units for so long.
@@ -109,6 +136,7 @@ impl Profile for Apart<'_> {
             free.clear();
             free.push((0, *capacity));
         }
+        self.now.copy_from_slice(self.capacities);
     }
 
     fn place(&mut self, step: usize, duration: u64, from: u64) -> u64 {
@@ -135,5 +163,22 @@ impl Profile for Apart<'_> {
             }
         }
         start
+    }
+
+    fn take(&mut self, step: usize) -> bool {
+        let demands = self.demands.get(step);
+        let is_enough = demands.iter().all(|(pool, units)| self.now[*pool as usize] >= *units);
+        if is_enough {
+            for (pool, units) in demands {
+                self.now[*pool as usize] -= units;
+            }
+        }
+        is_enough
+    }
+
+    fn give(&mut self, step: usize) {
+        for (pool, units) in self.demands.get(step) {
+            self.now[*pool as usize] += units;
+        }
     }
 }

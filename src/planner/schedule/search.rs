@@ -1,13 +1,15 @@
+use super::generator::{Generator, Scheme};
 use super::objective::Value;
 use super::profile::Profile;
 use super::random::Random;
-use super::serial::Generator;
 
 /// Schedules kept on each side at the beginning of the search, and at its end.
 const MANY: usize = 110;
 const FEW: usize = 5;
 /// In percent: how often the part of a list that is kept whole lies in its middle.
-const MIDDLE: usize = 30;
+const MIDDLE: usize = 60;
+/// In percent: how many children are made in parallel.
+const PARALLEL: usize = 20;
 /// Steps moved at once are fewer than this after two lists were crossed; at most so many without.
 const MOVES_CROSSED: usize = 6;
 const MOVES: usize = 6;
@@ -21,7 +23,9 @@ type Member = (Value, Vec<u32>);
 /// shifted to the right, kept by the order of their starts. By turns two lists of one side are
 /// crossed and a few steps moved; generated from the other end of time, the result belongs to the
 /// other side. So each schedule is child and justification at once. It is kept if it is not worse
-/// than the worst one kept, so that the search can wander over plateaus.
+/// than the worst one kept, so that the search can wander over plateaus. Most children are made
+/// serially, which can make the best schedule there is; some in parallel, which fills the pools
+/// better where they are short.
 pub(super) fn search<P: Profile>(
     generator: &mut Generator<'_, P>,
     best: &mut [u64],
@@ -71,7 +75,8 @@ impl Search {
             search.starts.copy_from_slice(candidate);
             search.keep(generator, LEFT, MANY);
             generator.list_by_end(&search.starts, &mut search.child);
-            generator.backward_within(&search.child, &mut search.starts, u64::MAX);
+            let (list, starts) = (&search.child, &mut search.starts);
+            generator.backward_within(Scheme::Serial, list, starts, u64::MAX);
             search.keep(generator, RIGHT, MANY);
         }
         search
@@ -98,10 +103,12 @@ impl Search {
             // Lateness is not seen from the makespan: with late services every schedule is made.
             let limit = worst.filter(|worst| worst.lateness == [0; 4]);
             let limit = limit.map_or(u64::MAX, |worst| worst.makespan);
+            let scheme =
+                if random.below(100) < PARALLEL { Scheme::Parallel } else { Scheme::Serial };
             let whole = if to == RIGHT {
-                generator.backward_within(&self.child, &mut self.starts, limit)
+                generator.backward_within(scheme, &self.child, &mut self.starts, limit)
             } else {
-                generator.forward_within(&self.child, &mut self.starts, limit)
+                generator.forward_within(scheme, &self.child, &mut self.starts, limit)
             };
             if whole {
                 let found = generator.value(&self.starts);
@@ -172,7 +179,7 @@ impl Search {
     /// respects the edges, since both lists do.
     fn cross(&mut self, side: usize, one: usize, two: usize, random: &mut Random) {
         let steps = self.places.len();
-        let length = (steps / 8 + random.below(steps / 3 + 1)).min(steps);
+        let length = (steps / 4 + random.below(steps / 3 + 1)).min(steps);
         let from = random.below(steps - length + 1);
         let (one, two) = (&self.sides[side][one].1, &self.sides[side][two].1);
         if random.below(100) < MIDDLE {

@@ -1,5 +1,8 @@
 use proptest::prelude::*;
 
+use super::compact::{Compact, Pools};
+use super::generator::{Generator, Scheme};
+use super::profile::{Apart, Joint, Profile};
 use super::{Effort, Goal, Instance, Keys, Value, bounds, optimise};
 use crate::plan::list_schedule;
 use crate::words::Class;
@@ -98,6 +101,52 @@ proptest! {
             let again = optimise(&instance, &keys, &bounds, effort);
             prop_assert_eq!(again, (starts, value));
         }
+    }
+}
+
+/// The schedule that is made in parallel of the steps in the order of their edges.
+fn in_parallel<P: Profile>(compact: &Compact, profile: P) -> Vec<u64> {
+    let list: Vec<u32> = (0..compact.len() as u32).collect();
+    let mut starts = vec![0; compact.len()];
+    let mut generator = Generator::new(compact, profile);
+    assert!(generator.forward_within(Scheme::Parallel, &list, &mut starts, u64::MAX));
+    let end = compact.durations.iter().zip(&starts).map(|(duration, start)| start + duration).max();
+    let before = end.map_or(0, |end| end - 1);
+    assert!(!generator.forward_within(Scheme::Parallel, &list, &mut vec![0; list.len()], before));
+    starts
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn parallel_generation_is_what_dispatch_does(
+        mut steps in specs(),
+        capacities in prop_oneof![
+            proptest::collection::vec(1_u32..5, 1..4),
+            proptest::collection::vec(1_u32..3, 9..12),
+        ],
+    ) {
+        for step in &mut steps {
+            step.0 += 1;
+        }
+        let instance = instance(&capacities, &steps, &[]);
+        let mut ranks = vec![0; instance.len()];
+        for (rank, step) in instance.order.iter().enumerate() {
+            ranks[*step as usize] = rank as u32;
+        }
+        let compact = Compact::new(&instance);
+        let found = match &compact.pools {
+            Pools::One(packed) => in_parallel(&compact, Joint::new(packed)),
+            Pools::Two(packed) => in_parallel(&compact, Joint::new(packed)),
+            Pools::Many { capacities, demands } => {
+                in_parallel(&compact, Apart::new(capacities, demands))
+            }
+        };
+        let dispatched = list_schedule(&instance.network(&ranks));
+        let dispatched: Vec<u64> =
+            compact.original.iter().map(|step| dispatched[*step as usize]).collect();
+        prop_assert_eq!(found, dispatched);
     }
 }
 

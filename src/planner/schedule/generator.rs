@@ -1,6 +1,16 @@
 use super::compact::Compact;
 use super::objective::Value;
+use super::parallel::{Parallel, Way};
 use super::profile::Profile;
+
+/// How a schedule is made of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scheme {
+    /// Step by step, each as early as possible.
+    Serial,
+    /// Moment by moment, at each all that can start.
+    Parallel,
+}
 
 /// Makes schedules of one instance, one after the other, in the same memory. Steps are numbered as
 /// in [`Compact`]: those that come first have lower numbers.
@@ -17,6 +27,7 @@ pub(super) struct Generator<'a, P> {
     /// end: by the edges alone.
     tails: Vec<u64>,
     heads: Vec<u64>,
+    parallel: Parallel,
     placed: usize,
 }
 
@@ -26,7 +37,7 @@ const NUMBER: u32 = 16;
 impl<'a, P: Profile> Generator<'a, P> {
     pub(super) fn new(compact: &'a Compact, profile: P) -> Self {
         let steps = compact.len();
-        assert!(steps < 1 << NUMBER, "serial generation is for small instances");
+        assert!(steps < 1 << NUMBER, "schedules are searched for small instances");
         let mut tails = compact.durations.clone();
         for step in (0..steps).rev() {
             let after = compact.successors.get(step).iter().map(|next| tails[*next as usize]);
@@ -46,6 +57,7 @@ impl<'a, P: Profile> Generator<'a, P> {
             bounds: vec![u64::MAX; steps],
             tails,
             heads,
+            parallel: Parallel::default(),
             placed: 0,
         }
     }
@@ -62,28 +74,82 @@ impl<'a, P: Profile> Generator<'a, P> {
 
     /// Starts each step of `list` in turn as early as possible. The list must respect the edges.
     pub(super) fn forward(&mut self, list: &[u32], starts: &mut [u64]) {
-        self.forward_within(list, starts, u64::MAX);
+        self.forward_within(Scheme::Serial, list, starts, u64::MAX);
     }
 
-    /// The same; gives up once it is clear that it takes longer than `limit`, and says whether it
-    /// did not.
-    pub(super) fn forward_within(&mut self, list: &[u32], starts: &mut [u64], limit: u64) -> bool {
-        self.profile.clear();
-        for (place, step) in list.iter().enumerate() {
-            let step = *step as usize;
-            let before = self.compact.predecessors.get(step);
-            let from = before.iter().map(|other| self.ends[*other as usize]).max().unwrap_or(0);
-            let duration = self.compact.durations[step];
-            let start = self.profile.place(step, duration, from);
-            if start + self.tails[step] > limit {
-                self.placed += place + 1;
-                return false;
+    /// A schedule of `list`, which must respect the edges. Gives up once it is clear that it takes
+    /// longer than `limit`, and says whether it did not.
+    pub(super) fn forward_within(
+        &mut self,
+        scheme: Scheme,
+        list: &[u32],
+        starts: &mut [u64],
+        limit: u64,
+    ) -> bool {
+        let compact = self.compact;
+        let way = Way {
+            before: &compact.predecessors,
+            after: &compact.successors,
+            durations: &compact.durations,
+            rest: &self.tails,
+            from: |_| 0,
+        };
+        let list = list.iter().copied();
+        let made = match scheme {
+            Scheme::Serial => serial(&way, list, &mut self.profile, &mut self.ends, limit),
+            Scheme::Parallel => {
+                self.parallel.pass(&way, list, &mut self.profile, &mut self.ends, limit)
             }
-            starts[step] = start;
-            self.ends[step] = start + duration;
+        };
+        if !self.count(made) {
+            return false;
         }
-        self.placed += list.len();
+        for ((start, end), duration) in starts.iter_mut().zip(&self.ends).zip(&compact.durations) {
+            *start = end - duration;
+        }
         true
+    }
+
+    /// The same from the end of time: of `list` the last steps first, each as late as possible.
+    /// What [`Generator::bind`] has bound ends in time.
+    pub(super) fn backward_within(
+        &mut self,
+        scheme: Scheme,
+        list: &[u32],
+        starts: &mut [u64],
+        limit: u64,
+    ) -> bool {
+        let compact = self.compact;
+        let (horizon, bounds) = (self.horizon, &self.bounds);
+        let way = Way {
+            before: &compact.successors,
+            after: &compact.predecessors,
+            durations: &compact.durations,
+            rest: &self.heads,
+            from: |step: usize| horizon.saturating_sub(bounds[step]),
+        };
+        let list = list.iter().rev().copied();
+        let made = match scheme {
+            Scheme::Serial => serial(&way, list, &mut self.profile, &mut self.ends, limit),
+            Scheme::Parallel => {
+                self.parallel.pass(&way, list, &mut self.profile, &mut self.ends, limit)
+            }
+        };
+        if !self.count(made) {
+            return false;
+        }
+        // A step starts where it ends on that way.
+        let whole = self.ends.iter().copied().max().unwrap_or(0);
+        for (start, end) in starts.iter_mut().zip(&self.ends) {
+            *start = whole - end;
+        }
+        true
+    }
+
+    /// Counts what a pass has made, and says whether that is a schedule.
+    fn count(&mut self, made: Result<(), usize>) -> bool {
+        self.placed += made.err().unwrap_or(self.compact.len());
+        made.is_ok()
     }
 
     /// Shifts everything to the right within the makespan, then to the left again. No service gets
@@ -91,7 +157,7 @@ impl<'a, P: Profile> Generator<'a, P> {
     pub(super) fn justify(&mut self, starts: &mut [u64], list: &mut Vec<u32>) {
         self.bind(starts);
         self.list_by_end(starts, list);
-        self.backward_within(list, starts, u64::MAX);
+        self.backward_within(Scheme::Serial, list, starts, u64::MAX);
         self.list_by_start(starts, list);
         self.forward(list, starts);
     }
@@ -117,33 +183,6 @@ impl<'a, P: Profile> Generator<'a, P> {
         }
     }
 
-    /// Ends each step of `list`, from its last on, as late as possible. Gives up as
-    /// [`Generator::forward_within`] does.
-    pub(super) fn backward_within(&mut self, list: &[u32], starts: &mut [u64], limit: u64) -> bool {
-        let compact = self.compact;
-        self.profile.clear();
-        let mut whole = 0;
-        // The same from the end of time: a step starts where it ends.
-        for (place, step) in list.iter().rev().enumerate() {
-            let step = *step as usize;
-            let after = compact.successors.get(step);
-            let from = after.iter().map(|other| self.ends[*other as usize]).max().unwrap_or(0);
-            let from = from.max(self.horizon.saturating_sub(self.bounds[step]));
-            let start = self.profile.place(step, compact.durations[step], from);
-            if start + self.heads[step] > limit {
-                self.placed += place + 1;
-                return false;
-            }
-            self.ends[step] = start + compact.durations[step];
-            whole = whole.max(self.ends[step]);
-        }
-        for (start, end) in starts.iter_mut().zip(&self.ends) {
-            *start = whole - end;
-        }
-        self.placed += list.len();
-        true
-    }
-
     /// The list of a schedule: its steps by end.
     pub(super) fn list_by_end(&mut self, starts: &[u64], list: &mut Vec<u32>) {
         let compact = self.compact;
@@ -167,4 +206,30 @@ impl<'a, P: Profile> Generator<'a, P> {
     pub(super) fn value(&self, starts: &[u64]) -> Value {
         Value::of(self.compact, starts)
     }
+}
+
+/// Lets each step of `list` in turn start as early as possible on a way.
+///
+/// # Errors
+/// As for [`Parallel::pass`].
+fn serial<P: Profile, F: Fn(usize) -> u64>(
+    way: &Way<'_, F>,
+    list: impl Iterator<Item = u32>,
+    profile: &mut P,
+    ends: &mut [u64],
+    limit: u64,
+) -> Result<(), usize> {
+    profile.clear();
+    for (place, step) in list.enumerate() {
+        let step = step as usize;
+        let before = way.before.get(step).iter().map(|other| ends[*other as usize]).max();
+        let from = before.unwrap_or(0).max((way.from)(step));
+        let duration = way.durations[step];
+        let start = profile.place(step, duration, from);
+        if start + way.rest[step] > limit {
+            return Err(place + 1);
+        }
+        ends[step] = start + duration;
+    }
+    Ok(())
 }
