@@ -134,12 +134,7 @@ fn evidence(plan: &Plan, view: &View, closed: bool, head: &JournalHead) -> Optio
         },
         services: services.collect(),
         spans: spans(view),
-        steps: view
-            .steps()
-            .iter()
-            .filter(|shown| !is_quiet_begin(view, shown))
-            .map(|shown| step(view, shown))
-            .collect(),
+        steps: steps(view),
         deviations: deviations(view),
         decisions: decisions(view),
         preflight: view
@@ -166,6 +161,14 @@ fn evidence(plan: &Plan, view: &View, closed: bool, head: &JournalHead) -> Optio
             .collect(),
         journal: JournalEvidence { count: head.count, head: head.sum.clone(), closed },
     })
+}
+
+fn steps(view: &View) -> Vec<StepEvidence> {
+    // With room for all of them at once: what grows holds half as much again in reserve.
+    let mut steps = Vec::with_capacity(view.steps().len());
+    let shown = view.steps().iter().filter(|shown| !is_quiet_begin(view, shown));
+    steps.extend(shown.map(|shown| step(view, shown)));
+    steps
 }
 
 fn spans(view: &View) -> Vec<SpanEvidence> {

@@ -567,7 +567,13 @@ impl StepView {
                 known.outcome = None;
                 known.lost = false;
             }
-            None => self.attempts.push(attempt),
+            None => {
+                if self.attempts.is_empty() {
+                    // Most steps have but one, and room for four would be the larger half of a view.
+                    self.attempts.reserve_exact(1);
+                }
+                self.attempts.push(attempt);
+            }
         }
     }
 
