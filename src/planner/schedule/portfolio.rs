@@ -37,6 +37,10 @@ impl Effort {
 
 /// The best schedule found: starts by position, and what it is worth.
 ///
+/// Moments are sorted together with the number of a step, in one word: of what might take longer than two
+/// thousand years no better schedule is sought.
+const MOMENT_BITS: u32 = 46;
+
 /// Candidates by several priority rules, each generated serially and in parallel and justified;
 /// then local search from them, or, without search, blends of them. Deterministic.
 #[must_use]
@@ -60,7 +64,11 @@ pub(in crate::planner) fn optimise_from(
 ) -> (Vec<u64>, Value) {
     let value = Value::new(instance, &starts);
     let bound = bound(instance, bounds);
-    if value <= bound || instance.len() > LARGE {
+    let longest = instance.durations.iter().try_fold(0_u64, |sum, it| sum.checked_add(*it));
+    if value <= bound
+        || instance.len() > LARGE
+        || longest.is_none_or(|longest| longest >> MOMENT_BITS > 0)
+    {
         return (starts, value);
     }
     let compact = Compact::new(instance);

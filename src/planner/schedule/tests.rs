@@ -104,6 +104,26 @@ proptest! {
     }
 }
 
+#[test]
+fn steps_that_take_a_century_each_are_scheduled_without_a_fault() {
+    let year = 365 * 86_400_000;
+    let steps: Vec<Spec> = (0..300_usize)
+        .map(|step| {
+            let needs = vec![(step * 7) % (step + 1), step.saturating_sub(3)];
+            let years = 1 + (step as u64 * 37) % 99;
+            (years * year, needs, vec![(0, 1 + (step % 2) as u32)])
+        })
+        .collect();
+    let instance = instance(&[3], &steps, &[]);
+    let (starts, _) = optimise(
+        &instance,
+        &Keys::new(&instance),
+        &bounds(&instance),
+        Effort { schedules: 60, seed: 1 },
+    );
+    assert_feasible(&instance, &starts);
+}
+
 /// The schedule that is made in parallel of the steps in the order of their edges.
 fn in_parallel<P: Profile>(compact: &Compact, profile: P) -> Vec<u64> {
     let list: Vec<u32> = (0..compact.len() as u32).collect();
