@@ -6,6 +6,7 @@
 mod advice;
 mod attention;
 mod fold;
+mod fold_step;
 mod model;
 mod progress;
 mod spans;
