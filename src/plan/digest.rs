@@ -3,7 +3,6 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::canonical;
 use super::{Plan, PluginUse, Service, Span, Step};
 use crate::id::{Digest, Digester};
 
@@ -65,7 +64,7 @@ pub fn digest(plan: &Plan) -> Digest {
 #[derive(Default)]
 struct Buffers {
     text: Vec<u8>,
-    scratch: canonical::Scratch,
+    scratch: dr_canonical::Scratch,
 }
 
 /// What the digest covers of a plan besides its services and steps, as JSON.
@@ -174,7 +173,7 @@ fn head_of(plan: &Plan) -> Plan {
 fn add<T: Serialize>(sum: &mut Digester, buffers: &mut Buffers, part: &T, aside: &[&str]) {
     let Buffers { text, scratch } = buffers;
     text.clear();
-    if canonical::write(part, aside, scratch, text).is_err() {
+    if dr_canonical::write(part, aside, scratch, text).is_err() {
         // A key that is no text: a plan has none.
         text.clear();
     }
@@ -237,7 +236,7 @@ mod tests {
     fn what_is_written_is_the_value_with_sorted_keys() {
         for part in [every(None), every(Some(every(None)))] {
             let mut text = Vec::new();
-            canonical::write(&part, &["skip"], &mut canonical::Scratch::default(), &mut text)
+            dr_canonical::write(&part, &["skip"], &mut dr_canonical::Scratch::default(), &mut text)
                 .expect("json");
             let expected = serde_json::to_string(&sorted(covered(&part, &["skip"])));
             assert_eq!(String::from_utf8(text).expect("text"), expected.expect("json"));

@@ -1,7 +1,6 @@
 //! The plan as data: what would be done for one environment, in which order, and when it would be
 //! done. Owned, serializable, deterministic; it never refers back to the runbook's file.
 
-mod canonical;
 mod digest;
 mod expand;
 mod forward;

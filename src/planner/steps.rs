@@ -210,7 +210,11 @@ impl Maker<'_> {
     ) {
         let says = |action: &ActionManifest| {
             action.effect != Effect::Pure
-                && action.output.as_value().pointer("/properties/changes").is_some()
+                && action
+                    .output
+                    .as_value()
+                    .get("properties")
+                    .is_some_and(|it| it.get(CHANGES).is_some())
         };
         let is_said = action.is_some_and(|(_, action)| says(action));
         if !is_said || doc.check.is_some() || doc.outputs.contains_key(CHANGES) {

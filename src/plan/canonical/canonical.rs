@@ -1,5 +1,8 @@
 //! Canonical JSON written as it is serialized: keys sorted, no white space. The same bytes as those of
 //! a value that is built first and then written with its keys in order.
+//!
+//! A crate of its own, compiled with more effort than the rest: what is generic here does nothing but
+//! call what is not, so that little is compiled where it is used.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -10,7 +13,10 @@ use serde_json::Error;
 
 /// Appends the canonical JSON of a struct to `out`, without its fields in `aside`; those are left out
 /// of the struct in its field `undo` as well.
-pub(super) fn write<T: Serialize + ?Sized>(
+///
+/// # Errors
+/// If a key is no text and does not become one.
+pub fn write<T: Serialize + ?Sized>(
     part: &T,
     aside: &[&str],
     scratch: &mut Scratch,
@@ -23,8 +29,8 @@ pub(super) fn write<T: Serialize + ?Sized>(
 const LARGE: usize = 16;
 
 /// Memory for what is put in order.
-#[derive(Default)]
-pub(super) struct Scratch {
+#[derive(Debug, Default)]
+pub struct Scratch {
     text: Vec<u8>,
     /// The keys of the last large struct, as it was serialized, and their order.
     keys: Vec<&'static str>,
@@ -57,10 +63,10 @@ impl Canonical<'_> {
 
 /// Appends a text in quotes.
 fn write_text(out: &mut Vec<u8>, text: &str) -> Result<(), Error> {
-    for byte in text.as_bytes() {
-        if *byte < 0x20 || *byte == b'"' || *byte == b'\\' {
-            return serde_json::to_writer(out, text);
-        }
+    // All bytes at once: a loop that ends early looks at one after the other.
+    let is_special = |byte: u8| matches!(byte, 0..=0x1f | b'"' | b'\\');
+    if text.bytes().fold(false, |found, byte| found | is_special(byte)) {
+        return serde_json::to_writer(out, text);
     }
     out.push(b'"');
     out.extend_from_slice(text.as_bytes());
@@ -85,11 +91,15 @@ impl<'w> List<'w> {
     }
 
     fn item<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+        value.serialize(self.place())
+    }
+
+    /// Where the next item is written.
+    fn place(&mut self) -> Canonical<'_> {
         if !std::mem::take(&mut self.is_empty) {
             self.out.push(b',');
         }
-        let (out, scratch) = (&mut *self.out, &mut *self.scratch);
-        value.serialize(Canonical { out, scratch, aside: &[], depth: 1 })
+        Canonical { out: self.out, scratch: self.scratch, aside: &[], depth: 1 }
     }
 
     fn finish(self) {
@@ -136,28 +146,28 @@ impl<'w> Map<'w> {
         key: Cow<'static, str>,
         value: &T,
     ) -> Result<(), Error> {
-        if self.is_aside(&key) {
-            return Ok(());
-        }
         let from = self.out.len();
-        match key {
-            // The name of a field: nothing in it needs to be escaped.
-            Cow::Borrowed(key) => {
-                self.out.push(b'"');
-                self.out.extend_from_slice(key.as_bytes());
-                self.out.extend_from_slice(b"\":");
-            }
-            Cow::Owned(ref key) => {
-                write_text(self.out, key)?;
-                self.out.push(b':');
-            }
+        let Some(place) = self.place(&key)? else { return Ok(()) };
+        value.serialize(place)?;
+        self.close(key, from);
+        Ok(())
+    }
+
+    /// Writes a key, and gives where its value is written; `None` if it is left out.
+    fn place(&mut self, key: &str) -> Result<Option<Canonical<'_>>, Error> {
+        if self.is_aside(key) {
+            return Ok(None);
         }
+        write_text(self.out, key)?;
+        self.out.push(b':');
         // What takes a step back is a step within the step.
         let aside = if self.depth == 0 && key == "undo" { self.aside } else { &[] };
-        let (out, scratch) = (&mut *self.out, &mut *self.scratch);
-        value.serialize(Canonical { out, scratch, aside, depth: 1 })?;
+        Ok(Some(Canonical { out: self.out, scratch: self.scratch, aside, depth: 1 }))
+    }
+
+    /// Notes where an entry lies that began at `from`.
+    fn close(&mut self, key: Cow<'static, str>, from: usize) {
         self.entries.push((key, from..self.out.len()));
-        Ok(())
     }
 
     /// Whether a key is left out.
