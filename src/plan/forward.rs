@@ -43,6 +43,7 @@ impl<T> Lists<T> {
     /// # Panics
     /// If there is no such position.
     #[must_use]
+    #[inline]
     pub fn get(&self, position: usize) -> &[T] {
         &self.items[self.starts[position] as usize..self.starts[position + 1] as usize]
     }

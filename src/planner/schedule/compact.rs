@@ -130,5 +130,17 @@ fn lanes<const W: usize>(instance: &Instance, original: &[u32], binding: &[usize
 /// Whether every lane of `free` holds the lane of `wanted`.
 #[inline]
 pub(super) fn fits<const W: usize>(free: &[u64; W], wanted: &[u64; W]) -> bool {
-    free.iter().zip(wanted).all(|(free, wanted)| ((free | GUARDS) - wanted) & GUARDS == GUARDS)
+    (0..W).all(|word| ((free[word] | GUARDS) - wanted[word]) & GUARDS == GUARDS)
+}
+
+/// Takes the lanes of `taken` off.
+#[inline]
+pub(super) fn take<const W: usize>(free: &mut [u64; W], taken: &[u64; W]) {
+    *free = std::array::from_fn(|word| free[word] - taken[word]);
+}
+
+/// Gives the lanes of `taken` back.
+#[inline]
+pub(super) fn give<const W: usize>(free: &mut [u64; W], taken: &[u64; W]) {
+    *free = std::array::from_fn(|word| free[word] + taken[word]);
 }

@@ -1,4 +1,4 @@
-use super::compact::{Packed, fits};
+use super::compact::{Packed, fits, give, take};
 use crate::plan::Lists;
 
 /// What is free of the pools over time, as breakpoints: durations run from milliseconds to hours.
@@ -66,9 +66,7 @@ impl<const W: usize> Profile for Joint<'_, W> {
             self.free.insert(last + 1, (end, self.free[last].1));
         }
         for (_, free) in &mut self.free[first..=last] {
-            for (free, wanted) in free.iter_mut().zip(&wanted) {
-                *free -= wanted;
-            }
+            take(free, &wanted);
         }
         start
     }
@@ -77,17 +75,13 @@ impl<const W: usize> Profile for Joint<'_, W> {
         let wanted = &self.packed.demands[step];
         let is_enough = fits(&self.now, wanted);
         if is_enough {
-            for (free, wanted) in self.now.iter_mut().zip(wanted) {
-                *free -= wanted;
-            }
+            take(&mut self.now, wanted);
         }
         is_enough
     }
 
     fn give(&mut self, step: usize) {
-        for (free, taken) in self.now.iter_mut().zip(&self.packed.demands[step]) {
-            *free += taken;
-        }
+        give(&mut self.now, &self.packed.demands[step]);
     }
 }
 
