@@ -71,22 +71,19 @@ impl StepView {
                 && known.number == attempt.number
                 && attempt.launches > 1
         });
-        match same {
-            Some(known) => {
-                known.launches = attempt.launches;
-                known.session = attempt.session;
-                known.deadline = attempt.deadline;
-                known.outcome = None;
-                known.lost = false;
-            }
-            None => {
-                if self.attempts.is_empty() {
-                    // Most steps have but one, and room for four would be the larger half of a view.
-                    self.attempts.reserve_exact(1);
-                }
-                self.attempts.push(attempt);
-            }
+        if let Some(known) = same {
+            known.launches = attempt.launches;
+            known.session = attempt.session;
+            known.deadline = attempt.deadline;
+            known.outcome = None;
+            known.lost = false;
+            return;
         }
+        if self.attempts.is_empty() {
+            // Most steps have but one, and room for four would be the larger half of a view.
+            self.attempts.reserve_exact(1);
+        }
+        self.attempts.push(attempt);
     }
 
     pub(super) fn land(&mut self, finished: &AttemptFinished, session: u32, now: Moment) {
