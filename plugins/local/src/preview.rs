@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::path::Path;
 
 use dr_plugin::CallError;
@@ -23,11 +24,14 @@ impl Programs {
                 false => Err(refuse("126")),
             };
         }
-        let is_there = || {
-            let path = search_path(task).unwrap_or_default();
+        let lies_in = |path: OsString| {
             std::env::split_paths(&path).any(|folder| is_program(&folder.join(program)))
         };
-        if self.located(task).is_some() || is_there() { Ok(()) } else { Err(refuse("127")) }
+        if self.located(task).is_some() || search_path(task).is_some_and(lies_in) {
+            Ok(())
+        } else {
+            Err(refuse("127"))
+        }
     }
 }
 
