@@ -48,7 +48,7 @@ impl Past {
         let (plan, replay) = std::thread::scope(|scope| {
             let plan = scope.spawn(|| read_plan(&dir));
             let replay = journal::read(&dir.journal(), accept_loss);
-            (plan.join().unwrap_or_else(|_| read_plan(&dir)), replay)
+            (plan.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), replay)
         });
         let plan = plan?;
         let replay = match replay {
