@@ -107,9 +107,8 @@ const CHUNK: u64 = 256 * 1024;
 /// # Errors
 /// [`JournalError::Read`]; [`JournalError::Damaged`] with the first record that does not hold.
 pub fn read(path: &Path, accept_loss: bool) -> Result<Replay, JournalError> {
-    let mut records = Vec::new();
-    let replay = scan(path, accept_loss, |record| records.push(record))?;
-    Ok(Replay { records, ..replay })
+    let file = File::open(path).map_err(|error| unreadable(path, error))?;
+    Replay::default().keep_on(file, accept_loss).map_err(|fault| fault.at(path))
 }
 
 /// Reads a whole journal from its file and hands over each record, in order, instead of keeping
@@ -131,11 +130,7 @@ pub fn scan(
 /// # Errors
 /// [`JournalError::Damaged`].
 pub fn decode(bytes: &[u8], accept_loss: bool) -> Result<Replay, JournalError> {
-    let mut records = Vec::new();
-    let replay = Replay::default()
-        .read_on(bytes, accept_loss, |record| records.push(record))
-        .map_err(|fault| fault.at(Path::new("")))?;
-    Ok(Replay { records, ..replay })
+    Replay::default().keep_on(bytes, accept_loss).map_err(|fault| fault.at(Path::new("")))
 }
 
 /// What ends the reading of a journal.
@@ -173,14 +168,17 @@ impl Replay {
         if !self.head.is_sum_of(&line) {
             return read(path, accept_loss);
         }
-        let mut records = Vec::new();
-        let replay = self.read_on(file, accept_loss, |record| records.push(record));
-        let mut replay = replay.map_err(|fault| fault.at(path))?;
-        replay.records.append(&mut records);
-        Ok(replay)
+        self.keep_on(file, accept_loss).map_err(|fault| fault.at(path))
     }
 
-    /// Takes what follows to the end.
+    /// Adds what follows to the end.
+    fn keep_on(mut self, from: impl Read, accept_loss: bool) -> Result<Self, Fault> {
+        let mut records = std::mem::take(&mut self.records);
+        let replay = self.read_on(from, accept_loss, |record| records.push(record))?;
+        Ok(Self { records, ..replay })
+    }
+
+    /// Hands over what follows to the end.
     fn read_on(
         mut self,
         mut from: impl Read,
