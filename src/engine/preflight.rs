@@ -72,22 +72,13 @@ pub async fn preflight(
     let mut asked: Vec<(&Step, Answer)> = Vec::new();
     let mut unseen = Vec::new();
     let mut previews = JoinSet::new();
-    let keep = |asked: &mut Vec<(&Step, Answer)>, joined| {
-        // A plugin that panicked gave no answer.
-        if let Ok((position, answer)) = joined {
-            let position: usize = position;
-            asked[position].1 = answer;
-        }
-    };
     for step in plan.steps.iter().filter(|step| step.skip.is_none() && is_open(&step.id)) {
         let Some((plugin, call)) = prepare(plan, step, registry) else {
             unseen.extend(step.uses.is_some().then(|| step.id.clone()));
             continue;
         };
-        while previews.len() >= AT_ONCE
-            && let Some(joined) = previews.join_next().await
-        {
-            keep(&mut asked, joined);
+        if previews.len() >= AT_ONCE {
+            keep_next(&mut previews, &mut asked).await;
         }
         let (secrets, position) = (Arc::clone(secrets), asked.len());
         asked.push((step, Answer::None));
@@ -96,9 +87,7 @@ pub async fn preflight(
             (position, asked.map_or(Answer::None, Answer::of))
         });
     }
-    while let Some(joined) = previews.join_next().await {
-        keep(&mut asked, joined);
-    }
+    while keep_next(&mut previews, &mut asked).await {}
     let mut found = Preflight { unseen, ..Preflight::default() };
     while let Some(joined) = tried.join_next().await {
         // A source that is slow now is asked again by the step that needs it.
@@ -137,6 +126,16 @@ pub async fn preflight(
 )]
 fn after(limit: Duration) -> Instant {
     Instant::now() + limit
+}
+
+/// Waits for one of the previews and keeps its answer. False: none was left.
+async fn keep_next(previews: &mut JoinSet<(usize, Answer)>, asked: &mut [(&Step, Answer)]) -> bool {
+    let joined = previews.join_next().await;
+    if let Some(Ok((position, answer))) = joined {
+        asked[position].1 = answer;
+        return true;
+    }
+    joined.is_some()
 }
 
 /// What a plugin said about a step.
