@@ -6,7 +6,7 @@ use jsonschema::{JsonType, ValidationError, Validator};
 use serde_json::Value;
 
 use super::checker::Checker;
-use super::fits::plainly_fits;
+use super::fits::{is_for_people, plainly_fits};
 use crate::runbook::{DocPath, Problem, codes, nearest};
 use crate::text::has_braces;
 
@@ -41,9 +41,6 @@ fn compile(schema: &Value) -> Option<Validator> {
 const SAME: &str = "type required enum const minimum maximum exclusiveMinimum exclusiveMaximum \
                     minLength maxLength pattern minItems maxItems uniqueItems minProperties \
                     maxProperties format";
-/// Keywords for people.
-const WORDS: &str = "title description default examples $schema $comment";
-
 /// Whether a schema means the same in drafts 7 and 2020-12: no keyword that is newer or has changed,
 /// and beside a reference only words for people.
 fn is_plain(schema: &Value) -> bool {
@@ -51,7 +48,7 @@ fn is_plain(schema: &Value) -> bool {
     let has_reference = keywords.contains_key("$ref");
     let among = |list: &str, word| list.split_ascii_whitespace().any(|known| known == word);
     keywords.iter().all(|(keyword, value)| match keyword.as_str() {
-        word if among(WORDS, word) || word.starts_with("x-") => true,
+        word if is_for_people(word) => true,
         "$ref" => value.as_str().is_some_and(|to| to.starts_with("#/")),
         _ if has_reference => false,
         "properties" | "$defs" => {

@@ -19,9 +19,7 @@ impl Fit<'_> {
             return schema == &Value::Bool(true);
         };
         keywords.iter().all(|(keyword, rule)| match keyword.as_str() {
-            "$schema" | "$defs" | "$comment" | "title" | "description" | "default" | "examples" => {
-                true
-            }
+            "$defs" => true,
             "type" => match rule {
                 Value::String(name) => is_a(name, value),
                 Value::Array(names) => {
@@ -60,8 +58,7 @@ impl Fit<'_> {
                 .as_str()
                 .and_then(|to| self.root.pointer(to.strip_prefix('#')?))
                 .is_some_and(|schema| self.fits(schema, value, depth)),
-            // What plugins say for people and editors.
-            word => word.starts_with("x-"),
+            word => is_for_people(word),
         })
     }
 
@@ -77,6 +74,12 @@ impl Fit<'_> {
             known.is_some_and(|known| known.contains_key(key)) || self.fits(rule, value, depth)
         })
     }
+}
+
+/// Keywords for people and editors, and what plugins add for them: no value fits less for one.
+pub(super) fn is_for_people(keyword: &str) -> bool {
+    matches!(keyword, "title" | "description" | "default" | "examples" | "$schema" | "$comment")
+        || keyword.starts_with("x-")
 }
 
 fn is_a(name: &str, value: &Value) -> bool {
