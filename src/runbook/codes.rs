@@ -35,7 +35,6 @@ codes! {
     WRONG_TYPE = "DR1010", "a value of the wrong kind";
     /// A word that is none of a fixed set.
     UNKNOWN_WORD = "DR1011", "not one of the possible words";
-    /// A key or word that this version does not carry out.
     /// A name that expressions could not read.
     BAD_NAME = "DR1101", "not a name";
     /// Two steps with one id.
