@@ -16,9 +16,7 @@ pub(super) enum Scheme {
 /// in [`Compact`]: those that come first have lower numbers.
 pub(super) struct Generator<'a, P> {
     pub(super) compact: &'a Compact,
-    profile: P,
-    /// Ends, on the time axis of the pass that runs.
-    ends: Vec<u64>,
+    passes: Passes<P>,
     keys: Vec<u64>,
     /// For the shift to the right: the end of time, and the latest end of each step.
     horizon: u64,
@@ -27,8 +25,35 @@ pub(super) struct Generator<'a, P> {
     /// end: by the edges alone.
     tails: Vec<u64>,
     heads: Vec<u64>,
-    parallel: Parallel,
     placed: usize,
+}
+
+/// What a pass works with.
+struct Passes<P> {
+    profile: P,
+    /// Ends, on the time axis of the pass that runs.
+    ends: Vec<u64>,
+    parallel: Parallel,
+}
+
+impl<P: Profile> Passes<P> {
+    /// Ends of all steps of `list` on a way.
+    ///
+    /// # Errors
+    /// Once it is clear that it takes longer than `limit`: how many steps had been looked at.
+    fn make<F: Fn(usize) -> u64>(
+        &mut self,
+        scheme: Scheme,
+        way: &Way<'_, F>,
+        list: impl Iterator<Item = u32>,
+        limit: u64,
+    ) -> Result<(), usize> {
+        let Self { profile, ends, parallel } = self;
+        match scheme {
+            Scheme::Serial => serial(way, list, profile, ends, limit),
+            Scheme::Parallel => parallel.pass(way, list, profile, ends, limit),
+        }
+    }
 }
 
 /// Bits of a sort key that hold a step's number.
@@ -50,14 +75,12 @@ impl<'a, P: Profile> Generator<'a, P> {
         }
         Self {
             compact,
-            profile,
-            ends: vec![0; steps],
+            passes: Passes { profile, ends: vec![0; steps], parallel: Parallel::default() },
             keys: Vec::with_capacity(steps),
             horizon: 0,
             bounds: vec![u64::MAX; steps],
             tails,
             heads,
-            parallel: Parallel::default(),
             placed: 0,
         }
     }
@@ -95,16 +118,13 @@ impl<'a, P: Profile> Generator<'a, P> {
             from: |_| 0,
         };
         let list = list.iter().copied();
-        let made = match scheme {
-            Scheme::Serial => serial(&way, list, &mut self.profile, &mut self.ends, limit),
-            Scheme::Parallel => {
-                self.parallel.pass(&way, list, &mut self.profile, &mut self.ends, limit)
-            }
-        };
+        let made = self.passes.make(scheme, &way, list, limit);
         if !self.count(made) {
             return false;
         }
-        for ((start, end), duration) in starts.iter_mut().zip(&self.ends).zip(&compact.durations) {
+        for ((start, end), duration) in
+            starts.iter_mut().zip(&self.passes.ends).zip(&compact.durations)
+        {
             *start = end - duration;
         }
         true
@@ -129,18 +149,13 @@ impl<'a, P: Profile> Generator<'a, P> {
             from: |step: usize| horizon.saturating_sub(bounds[step]),
         };
         let list = list.iter().rev().copied();
-        let made = match scheme {
-            Scheme::Serial => serial(&way, list, &mut self.profile, &mut self.ends, limit),
-            Scheme::Parallel => {
-                self.parallel.pass(&way, list, &mut self.profile, &mut self.ends, limit)
-            }
-        };
+        let made = self.passes.make(scheme, &way, list, limit);
         if !self.count(made) {
             return false;
         }
         // A step starts where it ends on that way.
-        let whole = self.ends.iter().copied().max().unwrap_or(0);
-        for (start, end) in starts.iter_mut().zip(&self.ends) {
+        let whole = self.passes.ends.iter().copied().max().unwrap_or(0);
+        for (start, end) in starts.iter_mut().zip(&self.passes.ends) {
             *start = whole - end;
         }
         true
@@ -211,7 +226,7 @@ impl<'a, P: Profile> Generator<'a, P> {
 /// Lets each step of `list` in turn start as early as possible on a way.
 ///
 /// # Errors
-/// As for [`Parallel::pass`].
+/// As for [`Passes::make`].
 fn serial<P: Profile, F: Fn(usize) -> u64>(
     way: &Way<'_, F>,
     list: impl Iterator<Item = u32>,

@@ -35,12 +35,12 @@ impl Effort {
     }
 }
 
-/// The best schedule found: starts by position, and what it is worth.
-///
 /// Moments are sorted together with the number of a step, in one word: of what might take longer than two
 /// thousand years no better schedule is sought.
 const MOMENT_BITS: u32 = 46;
 
+/// The best schedule found: starts by position, and what it is worth.
+///
 /// Candidates by several priority rules, each generated serially and in parallel and justified;
 /// then local search from them, or, without search, blends of them. Deterministic.
 #[must_use]
