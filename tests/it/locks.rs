@@ -16,15 +16,20 @@ fn runs_that_name_the_same_lock_exclude_each_other() {
     };
     book("one", "touch started; until test -e go; do sleep 0.02; done");
     book("two", "true");
-    let running = dr.args(["execute", "one.yaml", "--yes"]).spawn();
+    keeps_away(&dr, "one.yaml", "two.yaml");
+}
+
+/// A run of `holder` waits until it may go on, and as long a run of `other` is refused.
+fn keeps_away(dr: &dr_testkit::Dr, holder: &str, other: &str) {
+    let running = dr.args(["execute", holder, "--yes"]).spawn();
     while !dr.path("started").exists() {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
-    let ended = dr.args(["execute", "two.yaml", "--yes"]).run().code(9);
+    let ended = dr.args(["execute", other, "--yes"]).run().code(9);
     assert!(ended.stderr.contains("`dns` is locked by run"), "{ended}");
     fs::write(dr.path("go"), "").unwrap();
     running.finish().code(0);
-    dr.args(["execute", "two.yaml", "--yes"]).run().code(0);
+    dr.args(["execute", other, "--yes"]).run().code(0);
 }
 
 const LOOP: &str = "
@@ -49,17 +54,9 @@ fn elements_of_a_loop_hold_its_lock_one_after_the_other() {
         fs::write(dr.path("other.yaml"), other).unwrap();
         let plan = dr.args(["plan", "runbook.yaml"]).run().code(0);
         assert!(plan.stdout.contains("dns"), "{plan}");
-        let running = dr.args(["execute", "runbook.yaml", "--yes"]).spawn();
-        while !dr.path("started").exists() {
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-        let ended = dr.args(["execute", "other.yaml", "--yes"]).run().code(9);
-        assert!(ended.stderr.contains("`dns` is locked by run"), "{ended}");
-        fs::write(dr.path("go"), "").unwrap();
-        running.finish().code(0);
+        keeps_away(&dr, "runbook.yaml", "other.yaml");
         let log = fs::read_to_string(dr.path("log")).unwrap();
         assert_eq!(log, "in one\nout one\nin two\nout two\n", "{from}");
-        dr.args(["execute", "other.yaml", "--yes"]).run().code(0);
     }
 }
 
