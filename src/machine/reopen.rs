@@ -69,7 +69,7 @@ impl State {
         if self.unwinding.is_some() || !any(true, |record| record.stage.is_over()) {
             return Vec::new();
         }
-        let all = !any(false, Record::is_failed);
+        let all = !any(false, Record::stands_failed);
         let groups = if all { Vec::new() } else { self.groups_to_run_again(graph) };
         let is_concerned = |step: Index| {
             let step = match graph.role(step) {
@@ -125,7 +125,7 @@ impl State {
             let inside = graph.all_inside(end);
             let undo = |&step: &Index| graph.node(step).undo;
             inside.iter().filter_map(undo).any(|undo| self.has_undone_some(graph, undo))
-                && !inside.iter().any(|&step| self.record(step).is_failed())
+                && !inside.iter().any(|&step| self.record(step).stands_failed())
         };
         graph.own().filter(is_open).collect()
     }
@@ -176,7 +176,10 @@ impl State {
         let mut stopped = vec![false; graph.services.len()];
         let mut all = false;
         let halts = |step| {
-            let foreseen = || failing[step as usize].then(|| self.will_halt(graph, step, failing));
+            let foreseen = || {
+                (failing[step as usize] && self.is_at_its_end(graph, step))
+                    .then(|| self.will_halt(graph, step, failing))
+            };
             self.halted_by(graph, step).or_else(|| foreseen().flatten())
         };
         for services in graph.own().filter_map(halts) {
@@ -199,6 +202,15 @@ impl State {
             };
         }
         doomed
+    }
+
+    /// Whether nothing inside a group, or inside groups in it, goes on: it is about to be over. Until then
+    /// whatever is ready may still begin.
+    fn is_at_its_end(&self, graph: &Graph, end: Index) -> bool {
+        graph
+            .all_inside(end)
+            .into_iter()
+            .all(|step| self.stage(step).is_over() || graph.begin_of_end(step).is_some())
     }
 
     /// The services that this group stops once it has failed; none of them: all that there is.

@@ -38,8 +38,7 @@ impl State {
         let inside = graph.all_inside(end);
         let cause = inside.iter().copied().find(|&step| {
             let record = self.record(step);
-            let stands = record.is_failed() || record.could_not_be_undone();
-            record.undid && stands && graph.scope_of(step) == Some(end)
+            record.undid && record.stands_failed() && graph.scope_of(step) == Some(end)
         })?;
         // Nobody goes back past a point of no return without being asked.
         let past = |&step: &Index| graph.step(step).point_of_no_return && self.record(step).begun;

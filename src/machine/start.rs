@@ -60,7 +60,9 @@ impl Machine {
         let running = |step: &&Index| matches!(self.state.stage(**step), Stage::Running(_));
         let (rest, first): (Vec<&Index>, Vec<&Index>) = graph.order.iter().partition(running);
         for &step in first.into_iter().chain(rest) {
-            if !self.state.stage(step).is_over() {
+            // What a person decided about a step that was over may have been recorded and not done.
+            let record = self.state.record(step);
+            if !record.stage.is_over() || record.decision.is_some() {
                 self.later(step);
             }
         }

@@ -188,6 +188,11 @@ impl Record {
         matches!(self.stage, Stage::Over(StepState::Failed | StepState::TimedOut))
     }
 
+    /// Whether it failed and nobody has put it back since: also if what it had done could not be taken back.
+    pub(super) fn stands_failed(&self) -> bool {
+        self.is_failed() || (self.undid && self.could_not_be_undone())
+    }
+
     /// The word for expressions.
     pub(super) fn state(&self) -> StepState {
         match self.stage {

@@ -91,6 +91,12 @@ impl Bench {
         Self::on(self.plan, self.journal, at).begin_with(true, Vec::new(), Some(lost))
     }
 
+    /// How much of the journal there is once the end of a step is written.
+    pub(super) fn at_end_of(&self, id: &str) -> usize {
+        let ends = |event: &Event| matches!(&event.kind, EventKind::StepFinished(finished) if finished.step.as_str() == id);
+        self.journal.iter().position(ends).expect("its end") + 1
+    }
+
     /// The run dies here; another session begins.
     pub(super) fn crash(self, requests: Vec<Request>) -> Self {
         let at = self.ms + 10_000;

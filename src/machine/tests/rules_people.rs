@@ -355,3 +355,19 @@ fn a_gate_reminds_until_it_is_answered() {
     bench.answer("bob", RequestKind::Approve, "a").pass(120_000);
     assert_eq!(count(&bench), 3);
 }
+
+#[test]
+fn what_was_decided_about_a_failed_step_is_done_although_dr_died_before() {
+    let mut bench = Bench::start(plan(vec![step("a"), step("b").needs(&["a"])]));
+    bench.err("a", refused());
+    let request = bench.request("alice", RequestKind::Retry, "a");
+    let mut bench = bench.crash(vec![request]);
+    let accepted =
+        |event: &crate::event::Event| matches!(event.kind, EventKind::RequestAccepted { .. });
+    let kept = bench.journal.iter().position(accepted).expect("it was accepted") + 1;
+    bench.journal.truncate(kept);
+    let mut bench = bench.crash(Vec::new());
+    assert_eq!(bench.flies(), ["a"]);
+    bench.ok("a", nothing()).ok("b", nothing());
+    bench.ends(Verdict::Succeeded, "a succeeded, b succeeded");
+}

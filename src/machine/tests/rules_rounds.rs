@@ -209,8 +209,7 @@ fn what_was_closed_stays_so_where_the_rounds_can_only_fail() {
     bench.ok("open", nothing()).ok("beside", nothing()).ok("close", nothing());
     bench.err("g@1/x", no("gone"));
     // The journal ends before the end of the group was written.
-    let of = |event: &crate::event::Event| matches!(&event.kind, EventKind::StepFinished(finished) if finished.step.as_str() == "g@1/x");
-    let kept = bench.journal.iter().position(of).expect("its end") + 1;
+    let kept = bench.at_end_of("g@1/x");
     bench.journal.truncate(kept);
     let bench = bench.crash(Vec::new());
     assert_eq!(bench.flies(), Vec::<&str>::new(), "nothing is opened for what only fails");

@@ -5,7 +5,7 @@ use dr_plugin::CallError;
 use super::bench::Bench;
 use super::build::{Build, nothing, step};
 use super::groups::{each, group, plan_of};
-use crate::event::{RequestKind, Verdict};
+use crate::event::{CancelRequest, RequestKind, StepState, Verdict};
 use crate::plan::Step;
 use crate::words::OnFailure;
 
@@ -140,4 +140,35 @@ fn nobody_goes_back_past_a_point_of_no_return_unasked() {
     bench.ok("g/x", nothing()).err("g/y", no());
     assert_eq!(bench.verdict(), Some(Verdict::Failed));
     assert!(without_begins(&bench).starts_with("g/x succeeded, g/y failed, g failed"));
+}
+
+#[test]
+fn a_failed_step_that_could_not_be_taken_back_is_not_begun_anew() {
+    let mut bench = Bench::start(plan_of(vec![
+        vec![step("c")],
+        group("g", vec![step("x").undo(), undoing("y").undo().needs(&["x"])]),
+        vec![step("d").closes("c", &["g"])],
+    ]));
+    bench.ok("c", nothing()).ok("g/x", nothing());
+    bench.err("g/y", no()).err("g/y!undo", no());
+    let whole = bench.verdict();
+    // Only what became of the undo had been written, not what that makes of the step.
+    let undo = bench.at_end_of("g/y!undo");
+    bench.journal.truncate(undo);
+    let mut bench = bench.crash(Vec::new());
+    assert_eq!(bench.flies(), ["d"]);
+    bench.ok("d", nothing());
+    assert_eq!((bench.verdict(), whole), (Some(Verdict::Stuck), None));
+    assert!(bench.states().contains("g/x succeeded, g/y undo_failed"), "{}", bench.states());
+}
+
+#[test]
+fn what_an_element_still_opens_is_closed_although_its_loop_can_only_fail() {
+    let make = || vec![step("w"), step("x").needs(&["w"]), step("c").closes("x", &["x"])];
+    let mut bench = Bench::start(plan_of(vec![each("l", &["a", "b"], (None, 0), make)]));
+    bench.err("l@a/w", no()).cancel(CancelRequest::Drain).ok("l@b/w", nothing());
+    assert_eq!(bench.state("l@b/c"), StepState::Skipped, "nothing was opened");
+    let mut bench = bench.crash(Vec::new());
+    bench.ok("l@b/x", nothing());
+    assert_eq!(bench.flies(), ["l@b/c"]);
 }
