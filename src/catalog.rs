@@ -1,15 +1,36 @@
 //! What plugins offer: manifests, as data. Starts no process.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, LazyLock};
 
 use dr_plugin::{ActionManifest, Manifest};
 
 use crate::id::Digest;
 
+/// What one plugin offers, made when somebody first asks: with its schemas it takes about as long as starting a
+/// process, and a runbook uses few of the plugins that there are.
+#[derive(Debug, Clone)]
+pub struct Offer(Arc<LazyLock<Option<Manifest>, Make>>);
+
+type Make = Box<dyn FnOnce() -> Option<Manifest> + Send>;
+
+impl Offer {
+    /// To be made by `make`. None: it cannot be read, and counts as if the plugin were not known.
+    pub fn new(make: impl FnOnce() -> Option<Manifest> + Send + 'static) -> Self {
+        Self(Arc::new(LazyLock::new(Box::new(make))))
+    }
+
+    /// The manifest.
+    #[must_use]
+    pub fn manifest(&self) -> Option<&Manifest> {
+        self.0.as_ref().as_ref()
+    }
+}
+
 /// The manifests that are known, by plugin name.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
-    manifests: BTreeMap<String, Manifest>,
+    offers: BTreeMap<String, Offer>,
     executables: BTreeMap<String, Executable>,
     /// Known, and neither linked in nor found as a program.
     missing: BTreeSet<String>,
@@ -28,22 +49,28 @@ impl Catalog {
     /// A catalog of these manifests.
     #[must_use]
     pub fn new(manifests: impl IntoIterator<Item = Manifest>) -> Self {
-        let manifests =
-            manifests.into_iter().map(|manifest| (manifest.name.clone(), manifest)).collect();
-        Self { manifests, ..Self::default() }
+        let offers = manifests
+            .into_iter()
+            .map(|manifest| (manifest.name.clone(), Offer::new(|| Some(manifest))));
+        Self { offers: offers.collect(), ..Self::default() }
+    }
+
+    /// Adds a plugin that is linked in.
+    pub fn add_linked(&mut self, name: &str, offer: Offer) {
+        self.offers.insert(name.to_owned(), offer);
     }
 
     /// Adds what a plugin offers whose program may not be here.
-    pub fn add_known(&mut self, manifest: Manifest) {
-        self.missing.insert(manifest.name.clone());
-        self.manifests.insert(manifest.name.clone(), manifest);
+    pub fn add_known(&mut self, name: &str, offer: Offer) {
+        self.missing.insert(name.to_owned());
+        self.offers.insert(name.to_owned(), offer);
     }
 
     /// Adds a plugin that is a program of its own.
     pub fn add(&mut self, manifest: Manifest, executable: Executable) {
         self.missing.remove(&manifest.name);
         self.executables.insert(manifest.name.clone(), executable);
-        self.manifests.insert(manifest.name.clone(), manifest);
+        self.offers.insert(manifest.name.clone(), Offer::new(|| Some(manifest)));
     }
 
     /// The program of a plugin; none for one that is linked in.
@@ -61,24 +88,30 @@ impl Catalog {
     /// The manifest of a plugin.
     #[must_use]
     pub fn plugin(&self, name: &str) -> Option<&Manifest> {
-        self.manifests.get(name)
+        self.offers.get(name)?.manifest()
+    }
+
+    /// What a plugin offers, made or not.
+    #[must_use]
+    pub fn offer(&self, plugin: &str) -> Option<&Offer> {
+        self.offers.get(plugin)
     }
 
     /// The action that `plugin.action` names.
     #[must_use]
     pub fn action(&self, plugin: &str, action: &str) -> Option<&ActionManifest> {
-        self.manifests.get(plugin)?.actions.get(action)
+        self.plugin(plugin)?.actions.get(action)
     }
 
     /// All manifests, by name.
     pub fn plugins(&self) -> impl Iterator<Item = &Manifest> {
-        self.manifests.values()
+        self.offers.values().filter_map(Offer::manifest)
     }
 
     /// Digest of a plugin's manifest, over its canonical JSON.
     #[must_use]
     pub fn digest(&self, plugin: &str) -> Option<Digest> {
-        let json = serde_json::to_vec(self.manifests.get(plugin)?).ok()?;
+        let json = serde_json::to_vec(self.plugin(plugin)?).ok()?;
         Some(Digest::of(&json))
     }
 }

@@ -3,6 +3,8 @@ use std::sync::Arc;
 
 use dr_plugin::{Manifest, Plugin};
 
+use crate::catalog::Offer;
+
 /// The plugins that can be called, by name.
 #[derive(Clone, Default)]
 pub struct Registry {
@@ -12,31 +14,24 @@ pub struct Registry {
 #[derive(Clone)]
 struct Linked {
     plugin: Arc<dyn Plugin>,
-    /// Asked for once: making its schemas costs as much as starting a process.
-    manifest: Arc<Manifest>,
+    offer: Offer,
 }
 
 impl Registry {
     /// A registry of these plugins, each under the name of its manifest.
     #[must_use]
     pub fn new(plugins: impl IntoIterator<Item = Arc<dyn Plugin>>) -> Self {
-        let plugins = plugins.into_iter().map(|plugin| {
-            let manifest = Arc::new(plugin.manifest());
-            (manifest.name.clone(), Linked { plugin, manifest })
-        });
-        Self { plugins: plugins.collect() }
+        let mut registry = Self::default();
+        for plugin in plugins {
+            let manifest = plugin.manifest();
+            registry.add(&manifest.name.clone(), plugin, Offer::new(|| Some(manifest)));
+        }
+        registry
     }
 
-    /// The plugins that are part of this program.
-    #[must_use]
-    pub fn linked() -> Self {
-        Self::new([
-            dr_plugin_http::plugin(),
-            dr_plugin_local::plugin(),
-            dr_plugin_postgres::plugin(),
-            dr_plugin_sim::plugin(),
-            dr_plugin_ssh::plugin(),
-        ])
+    /// Adds a plugin, or puts it in the place of the one with its name.
+    pub fn add(&mut self, name: &str, plugin: Arc<dyn Plugin>, offer: Offer) {
+        self.plugins.insert(name.to_owned(), Linked { plugin, offer });
     }
 
     /// The plugin with this name.
@@ -48,18 +43,12 @@ impl Registry {
     /// What the plugin with this name offers.
     #[must_use]
     pub fn manifest(&self, name: &str) -> Option<&Manifest> {
-        self.plugins.get(name).map(|linked| linked.manifest.as_ref())
+        self.plugins.get(name)?.offer.manifest()
     }
 
     /// All plugins, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Arc<dyn Plugin>)> {
         self.plugins.iter().map(|(name, linked)| (name.as_str(), &linked.plugin))
-    }
-
-    /// What all plugins offer, by name: a catalog's content.
-    #[must_use]
-    pub fn manifests(&self) -> Vec<Manifest> {
-        self.plugins.values().map(|linked| linked.manifest.as_ref().clone()).collect()
     }
 }
 
@@ -74,11 +63,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_linked_plugins_go_by_their_own_names() {
-        let registry = Registry::linked();
+    fn plugins_go_by_their_own_names() {
+        let registry = Registry::new([dr_plugin_ssh::plugin(), dr_plugin_sim::plugin()]);
         let names: Vec<_> = registry.iter().map(|(name, _)| name).collect();
-        assert_eq!(names, ["http", "local", "postgres", "sim", "ssh"]);
-        assert_eq!(registry.manifests().len(), 5);
+        assert_eq!(names, ["sim", "ssh"]);
         assert_eq!(registry.manifest("sim").map(|manifest| manifest.name.as_str()), Some("sim"));
         assert!(registry.manifest("none").is_none());
         assert!(registry.get("ssh").is_some() && registry.get("none").is_none());

@@ -20,7 +20,7 @@ fn allowed() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("planner", &["text", "catalog", "runbook", "plan", "event"]),
         ("machine", &["text", "plan", "event"]),
         ("journal", &["event"]),
-        ("plugin", &["plan"]),
+        ("plugin", &["plan", "catalog"]),
         ("engine", &["machine", "journal", "plugin", "plan", "event", "text"]),
         ("rehearse", &["machine", "journal", "plan", "event", "text"]),
         ("view", &["plan", "event", "text"]),

@@ -45,7 +45,7 @@ fn context(world: &World, plan: &Arc<Plan>, journal: Writer) -> RunContext {
         plan: Arc::clone(plan),
         dir: world.dir.clone(),
         clock: Arc::clone(&world.clock),
-        registry: Arc::new(Registry::linked()),
+        registry: Arc::new(Registry::new([dr_plugin_local::plugin()])),
         secrets: world.secrets(plan),
         masker: Masker::default(),
         journal,
