@@ -51,6 +51,16 @@ impl Fit<'_> {
                 Value::Array(items) => items.iter().all(|item| self.fits(rule, item, depth)),
                 _ => true,
             },
+            "minItems" => value.as_array().is_none_or(|items| is_at_least(items.len(), rule)),
+            "maxItems" => value.as_array().is_none_or(|items| is_at_most(items.len(), rule)),
+            "minLength" => {
+                value.as_str().is_none_or(|text| is_at_least(text.chars().count(), rule))
+            }
+            "maxLength" => value.as_str().is_none_or(|text| is_at_most(text.chars().count(), rule)),
+            "minimum" => !value.is_number() || in_order(rule, value),
+            "maximum" => !value.is_number() || in_order(value, rule),
+            // Of numbers: what type a plugin reads them into, which the library does not look at either.
+            "format" => !value.is_string(),
             "anyOf" => rule
                 .as_array()
                 .is_some_and(|all| all.iter().any(|schema| self.fits(schema, value, depth))),
@@ -95,6 +105,19 @@ fn is_a(name: &str, value: &Value) -> bool {
     }
 }
 
+fn is_at_least(count: usize, rule: &Value) -> bool {
+    rule.as_u64().is_some_and(|least| count as u64 >= least)
+}
+
+fn is_at_most(count: usize, rule: &Value) -> bool {
+    rule.as_u64().is_some_and(|most| count as u64 <= most)
+}
+
+/// Whether one whole number is not above another. Others are left to the library.
+fn in_order(low: &Value, high: &Value) -> bool {
+    low.as_i64().zip(high.as_i64()).is_some_and(|(low, high)| low <= high)
+}
+
 /// Numbers may be the same and written differently: that is left to the library.
 fn same(one: &Value, other: &Value) -> bool {
     matches!(one, Value::String(_) | Value::Bool(_) | Value::Null) && one == other
@@ -127,6 +150,9 @@ mod tests {
             json!({ "required": ["b"], "type": "object", "properties": { "a": { "type": "number" } } }),
             json!({ "anyOf": [{ "type": "integer", "minimum": 1 }, { "items": { "const": null } }] }),
             json!({ "$ref": "#" }),
+            json!({ "minItems": 1, "maxItems": 2, "minLength": 1, "maxLength": 1, "items": { "$ref": "#" } }),
+            json!({ "minimum": 1, "maximum": 1, "format": "uint16", "properties": { "a": { "$ref": "#" } } }),
+            json!({ "minimum": 0.5, "items": { "maximum": 1.0, "format": "email" } }),
             json!({ "properties": { "a": { "$ref": "#" }, "c": { "type": "string", "pattern": "^a" } } }),
         ]
     }
@@ -173,6 +199,29 @@ mod tests {
             (json!({ "a": [], "d": "c" }), false),
         ] {
             assert_eq!(plainly_fits(plain, &value), fits, "{value}");
+        }
+    }
+
+    #[test]
+    fn so_do_arguments_of_the_plugins_of_dr() {
+        for (plugin, action, value) in [
+            (
+                dr_plugin_local::plugin(),
+                "command",
+                json!({ "argv": ["true"], "exit_codes": [0, 3] }),
+            ),
+            (
+                dr_plugin_ssh::plugin(),
+                "command",
+                json!({ "argv": ["uptime"], "env": { "A": "b" } }),
+            ),
+            (dr_plugin_http::plugin(), "request", json!({ "url": "https://shop.example/health" })),
+            (dr_plugin_postgres::plugin(), "query", json!({ "sql": "select 1" })),
+            (dr_plugin_sim::plugin(), "action", json!({ "result": { "n": 1 } })),
+        ] {
+            let manifest = plugin.manifest();
+            let schema = manifest.actions[action].input.as_value();
+            assert!(plainly_fits(schema, &value), "{action}: {value}: {schema:#}");
         }
     }
 }
