@@ -22,6 +22,7 @@ mod schema;
 mod sealed;
 mod secret_input;
 mod verify;
+mod zone;
 
 use clap::Parser as _;
 

@@ -5,8 +5,6 @@ use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
-
 use super::args::{Execute, RunFormat};
 use super::detach::{self, Leaving};
 use super::exit::Exit;
@@ -17,6 +15,7 @@ use super::plan::{Effort, make};
 use super::prompt::type_secret;
 use super::sealed as cli_sealed;
 use super::secret_input::{files, is_secret};
+use super::zone;
 use crate::app::request::{random, request};
 use crate::app::sealed::{self, Claim};
 use crate::app::session::{self, Done, Parts, SessionError};
@@ -234,7 +233,7 @@ struct Times {
 }
 
 fn times(args: &Execute, now: Timestamp) -> Result<Times, String> {
-    let zone = TimeZone::system();
+    let zone = zone::local();
     let read = |text: &Option<String>| {
         text.as_deref().map(|text| moment::parse(text, now, &zone)).transpose()
     };

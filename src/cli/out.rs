@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 
-use jiff::tz::TimeZone;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, ReportHandler};
 
 use super::args::Colour;
 use super::exit::Exit;
+use super::zone;
 use crate::report::Screen;
 use crate::runbook::Look;
 
@@ -141,7 +141,7 @@ impl std::fmt::Display for Shown<'_> {
 }
 
 fn screen(colour: bool, (width, height): (usize, usize)) -> Screen {
-    Screen { width, height, colour, zone: TimeZone::system() }
+    Screen { width, height, colour, zone: zone::local() }
 }
 
 /// Columns and lines of a terminal; 100 columns elsewhere.
