@@ -171,19 +171,22 @@ async fn show(
     mut audience: Audience,
     clock: Arc<dyn Clock>,
 ) -> (View, Option<PathBuf>) {
-    let mut elapsed = Elapsed { at_ms: clock.monotonic_ms(), elapsed_ms: view.elapsed_ms() };
+    let mut elapsed_ms = view.elapsed_ms();
+    let mut elapsed = Elapsed { at_ms: clock.monotonic_ms(), elapsed_ms };
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut volatile_open = true;
     loop {
         tokio::select! {
             biased;
-            record = handle.records.recv() => {
-                let Some(record) = record else { break };
-                elapsed =
-                    Elapsed { at_ms: clock.monotonic_ms(), elapsed_ms: record.event.elapsed_ms };
-                view.apply_record(&record);
-                audience.tell(|it| it.record(&view, &record));
+            records = handle.records.recv() => {
+                let Some(records) = records else { break };
+                for record in &records {
+                    elapsed_ms = record.event.elapsed_ms;
+                    view.apply_record(record);
+                    audience.tell(|it| it.record(&view, record));
+                }
+                elapsed = Elapsed { at_ms: clock.monotonic_ms(), elapsed_ms };
             }
             volatile = handle.volatile.recv(), if volatile_open => {
                 let Some(volatile) = volatile else { volatile_open = false; continue };
@@ -196,9 +199,11 @@ async fn show(
                 audience.tell(|it| it.tick(&view, now));
             }
         }
+        audience.flush();
     }
     let now = elapsed.now(clock.as_ref());
     audience.tell(|it| it.end(&view, now));
+    audience.flush();
     (view, audience.file())
 }
 

@@ -12,7 +12,7 @@ use super::out::Out;
 use crate::app::state::spoken;
 use crate::event::{Record, Volatile};
 use crate::journal::RunDir;
-use crate::report::{Lines, Reporter};
+use crate::report::{Lines, Reporter, Unsaid};
 use crate::time::Now;
 use crate::view::View;
 
@@ -97,5 +97,9 @@ impl Reporter for Leaving {
 
     fn end(&mut self, view: &View, now: Now) -> io::Result<()> {
         self.lines.as_mut().map_or(Ok(()), |lines| lines.end(view, now))
+    }
+
+    fn flush(&mut self) -> Result<(), Unsaid> {
+        self.lines.as_mut().map_or(Ok(()), Lines::flush)
     }
 }

@@ -215,10 +215,8 @@ impl<L: Logic> Engine<L> {
             match self.journal.append(events).await {
                 Ok(records) => {
                     tracing::debug!(records = records.len(), "durable");
-                    for record in records {
-                        // Nobody may be looking.
-                        let _ = self.ends.records.send(record);
-                    }
+                    // Nobody may be looking.
+                    let _ = self.ends.records.send(records);
                 }
                 Err(source) => return Err(self.give_up(source, batch).await),
             }

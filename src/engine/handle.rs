@@ -12,10 +12,10 @@ const VOLATILE: usize = 1_024;
 /// What others see of a run and ask of it.
 #[derive(Debug)]
 pub struct Handle {
-    /// Records of this session, each after it is durable. The channel has no bound: a reader that
-    /// stands still costs memory (under 1 KiB a record), never time, and misses nothing. It ends
-    /// with the session.
-    pub records: mpsc::UnboundedReceiver<Arc<Record>>,
+    /// Records of this session, once they are durable, those together that were written together. The
+    /// channel has no bound: a reader that stands still costs memory (under 1 KiB a record), never time,
+    /// and misses nothing. It ends with the session.
+    pub records: mpsc::UnboundedReceiver<Vec<Arc<Record>>>,
     /// What passes by. Dropped when nobody keeps up.
     pub volatile: mpsc::Receiver<Volatile>,
     /// The way in.
@@ -57,7 +57,7 @@ pub(super) enum Incoming {
 
 /// Both ends of everything that passes between a driver and the rest.
 pub(super) struct Ends {
-    pub(super) records: mpsc::UnboundedSender<Arc<Record>>,
+    pub(super) records: mpsc::UnboundedSender<Vec<Arc<Record>>>,
     pub(super) volatile: mpsc::Sender<Volatile>,
     pub(super) sender: mpsc::UnboundedSender<Incoming>,
     pub(super) incoming: mpsc::UnboundedReceiver<Incoming>,

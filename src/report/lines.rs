@@ -1,29 +1,48 @@
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use super::{Fact, Reporter, Screen, facts};
+use super::{Fact, Reporter, Screen, Unsaid, facts};
 use crate::event::{Event, Record, Volatile};
 use crate::time::{Millis, Now};
 use crate::view::View;
 
 /// Plain lines, one a fact: `2026-11-20T03:12:19Z +12s step promote: succeeded in 4.1s`. For logs,
-/// pipes and terminals that cannot be redrawn; never cut, never coloured.
+/// pipes and terminals that cannot be redrawn; never cut, never coloured. Those of records that became
+/// durable together are written together.
 #[derive(Debug)]
 pub struct Lines<W> {
     out: W,
+    /// Lines that are not written yet.
+    unsaid: String,
 }
 
 impl<W: Write> Lines<W> {
     /// Writes to `out`.
     pub fn new(out: W) -> Self {
-        Self { out }
+        Self::after(String::new(), out)
+    }
+
+    /// Writes to `out`, first what another could not.
+    pub fn after(unsaid: String, out: W) -> Self {
+        Self { out, unsaid }
     }
 }
 
-/// One fact as a line, without its end.
-pub(super) fn line(event: &Event, fact: &Fact) -> String {
-    let at = event.at.strftime("%Y-%m-%dT%H:%M:%SZ");
-    let elapsed = Millis(event.elapsed_ms).short();
-    format!("{at} +{elapsed} {}: {}", fact.subject, fact.text)
+/// Writes whole lines and takes them off, as far as it comes.
+fn write_off(out: &mut impl Write, lines: &mut String) -> io::Result<()> {
+    let (mut written, mut result) = (0, Ok(()));
+    while written < lines.len() && result.is_ok() {
+        match out.write(&lines.as_bytes()[written..]) {
+            Ok(0) => result = Err(io::ErrorKind::WriteZero.into()),
+            Ok(more) => written += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => result = Err(error),
+        }
+    }
+    // A line that was written in part is said again.
+    let whole = lines.as_bytes()[..written].iter().rposition(|byte| *byte == b'\n');
+    lines.drain(..whole.map_or(0, |end| end + 1));
+    result.and_then(|()| out.flush())
 }
 
 /// One fact as a line that scrolls by on a screen. Never cut: the terminal breaks it.
@@ -36,18 +55,13 @@ pub fn screen_line(screen: &Screen, event: &Event, fact: &Fact) -> String {
 
 impl<W: Write + Send> Reporter for Lines<W> {
     fn record(&mut self, view: &View, record: &Record) -> io::Result<()> {
-        let facts = facts(view, &record.event);
-        if facts.is_empty() {
-            return Ok(());
+        let Record { event, .. } = record;
+        for Fact { subject, text, .. } in &facts(view, event) {
+            let at = event.at.strftime("%Y-%m-%dT%H:%M:%SZ");
+            let elapsed = Millis(event.elapsed_ms).short();
+            let _ = writeln!(self.unsaid, "{at} +{elapsed} {subject}: {text}");
         }
-        let mut lines = String::new();
-        for fact in &facts {
-            lines.push_str(&line(&record.event, fact));
-            lines.push('\n');
-        }
-        // Whole lines at once: others may write there too.
-        self.out.write_all(lines.as_bytes())?;
-        self.out.flush()
+        Ok(())
     }
 
     fn volatile(&mut self, _: &View, _: Now, _: &Volatile) -> io::Result<()> {
@@ -60,8 +74,18 @@ impl<W: Write + Send> Reporter for Lines<W> {
 
     fn end(&mut self, view: &View, _: Now) -> io::Result<()> {
         if view.missed() > 0 {
-            writeln!(self.out, "run: {} records were not seen by this terminal", view.missed())?;
+            let missed = view.missed();
+            let _ = writeln!(self.unsaid, "run: {missed} records were not seen by this terminal");
         }
-        self.out.flush()
+        Ok(())
+    }
+
+    /// Whole lines at once: others may write there too.
+    fn flush(&mut self) -> Result<(), Unsaid> {
+        if self.unsaid.is_empty() {
+            return Ok(());
+        }
+        write_off(&mut self.out, &mut self.unsaid)
+            .map_err(|error| Unsaid { error, text: std::mem::take(&mut self.unsaid) })
     }
 }

@@ -25,7 +25,7 @@ pub use live::{Live, TICK};
 pub use logs::{Log, log_text, logs};
 pub use plugins::{Place, plugin, plugins};
 pub use preflight::preflight;
-pub use reporter::Reporter;
+pub use reporter::{Reporter, Unsaid};
 pub use runs::runs;
 pub use screen::{Cell, Screen, fit, table, width};
 pub use show::{Beside, show, show_step, summary};

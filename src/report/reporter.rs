@@ -4,6 +4,15 @@ use crate::event::{Record, Volatile};
 use crate::time::Now;
 use crate::view::View;
 
+/// What could not be written.
+#[derive(Debug)]
+pub struct Unsaid {
+    /// Why.
+    pub error: io::Error,
+    /// Whole lines that nobody has taken, the first perhaps in part.
+    pub text: String,
+}
+
 /// Shows a run while it goes on.
 pub trait Reporter: Send {
     /// A durable record, which `view` has just taken in.
@@ -30,4 +39,12 @@ pub trait Reporter: Send {
     /// # Errors
     /// As for [`Reporter::record`].
     fn end(&mut self, view: &View, now: Now) -> io::Result<()>;
+
+    /// All that was told for now is told: what a reporter has held back to write it at once goes out.
+    ///
+    /// # Errors
+    /// As for [`Reporter::record`], with what it held back.
+    fn flush(&mut self) -> Result<(), Unsaid> {
+        Ok(())
+    }
 }

@@ -24,8 +24,8 @@ async fn nothing_is_launched_before_it_is_durable() {
     );
     assert_eq!(ops.last(), Some(&Op::Other("close".to_owned())));
     let mut seen = Vec::new();
-    while let Some(record) = handle.records.recv().await {
-        seen.push(record.seq);
+    while let Some(records) = handle.records.recv().await {
+        seen.extend(records.iter().map(|record| record.seq));
     }
     assert_eq!(seen, (1..=192).collect::<Vec<_>>(), "everything is told, in order");
 }
