@@ -112,6 +112,9 @@ fn template_of(step: &StepId) -> StepId {
 impl Shared {
     /// The secrets that a step captures; of a step of a loop, those that the plan declares once.
     fn captures_of(&self, step: &StepId) -> &[Output] {
+        if self.captures.is_empty() {
+            return &[];
+        }
         let of_template = || self.captures.get(&template_of(step));
         self.captures.get(step).or_else(of_template).map_or(&[], Vec::as_slice)
     }

@@ -20,9 +20,8 @@ const SHOWN: usize = 16 << 10;
 /// only if there is output; what is to be seen at once goes to a bounded channel and is dropped
 /// when nobody keeps up.
 pub(super) struct Output {
-    step: StepId,
-    /// Nothing of it is kept or shown: it may hold a secret that nobody knows yet.
-    silent: bool,
+    of: Kept,
+    dir: RunDir,
     volatile: mpsc::Sender<Volatile>,
     masker: Masker,
     stdout: Mutex<Spill>,
@@ -34,7 +33,7 @@ pub(super) struct Kept {
     pub(super) step: StepId,
     pub(super) purpose: Purpose,
     pub(super) attempt: u32,
-    /// Whether nothing of it is kept or shown.
+    /// Nothing of it is kept or shown: it may hold a secret that nobody knows yet.
     pub(super) silent: bool,
 }
 
@@ -45,19 +44,15 @@ impl Output {
         masker: &Masker,
         volatile: mpsc::Sender<Volatile>,
     ) -> Self {
-        let Kept { step, purpose, attempt, silent } = of;
-        let spill = |stream| {
-            let path = dir.output(&step, purpose, attempt, stream);
-            Mutex::new(Spill::new(path, masker.clone()))
-        };
-        let (stdout, stderr) = (spill(Stream::Stdout), spill(Stream::Stderr));
-        Self { step, silent, volatile, masker: masker.clone(), stdout, stderr }
+        let spill = || Mutex::new(Spill::new(masker.clone()));
+        let (stdout, stderr) = (spill(), spill());
+        Self { of, dir: dir.clone(), volatile, masker: masker.clone(), stdout, stderr }
     }
 
     /// The attempt is over: writes what was held back.
     pub(super) fn finish(&self) {
         for stream in [Stream::Stdout, Stream::Stderr] {
-            let shown = self.spill(stream).finish();
+            let shown = self.spill(stream).finish(&|| self.path(stream));
             self.show(stream, &shown);
         }
     }
@@ -71,38 +66,46 @@ impl Output {
         .unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Where it is kept.
+    fn path(&self, stream: Stream) -> PathBuf {
+        self.dir.output(&self.of.step, self.of.purpose, self.of.attempt, stream)
+    }
+
     fn show(&self, stream: Stream, bytes: &[u8]) {
         for piece in bytes.chunks(SHOWN) {
             let text = String::from_utf8_lossy(piece).into_owned();
             // A screen that does not keep up misses something; the file has it all.
-            let _ =
-                self.volatile.try_send(Volatile::Output { step: self.step.clone(), stream, text });
+            let _ = self.volatile.try_send(Volatile::Output {
+                step: self.of.step.clone(),
+                stream,
+                text,
+            });
         }
     }
 }
 
 impl Progress for Output {
     fn progress(&self, message: &str, share: Option<f32>) {
-        if self.silent {
+        if self.of.silent {
             return;
         }
         let message = self.masker.text(message).into_owned();
-        let step = self.step.clone();
+        let step = self.of.step.clone();
         let _ = self.volatile.try_send(Volatile::Progress { step, message, share });
     }
 
     fn output(&self, stream: Stream, chunk: &[u8]) {
-        if self.silent {
+        if self.of.silent {
             return;
         }
-        let shown = self.spill(stream).take(chunk);
+        let shown = self.spill(stream).take(chunk, &|| self.path(stream));
         self.show(stream, &shown);
     }
 }
 
-/// One stream of an attempt on its way to its file.
+/// One stream of an attempt on its way to its file, whose path is put together once there is something to keep:
+/// most attempts say nothing.
 struct Spill {
-    path: PathBuf,
     mask: MaskStream,
     file: Option<File>,
     kept: u64,
@@ -112,55 +115,51 @@ struct Spill {
 }
 
 impl Spill {
-    fn new(path: PathBuf, masker: Masker) -> Self {
+    fn new(masker: Masker) -> Self {
         let mask = MaskStream::new(masker);
-        Self { path, mask, file: None, kept: 0, dropped: 0, failed: false }
+        Self { mask, file: None, kept: 0, dropped: 0, failed: false }
     }
 
     /// Takes a piece and gives what of it can be shown by now.
-    fn take(&mut self, chunk: &[u8]) -> Vec<u8> {
+    fn take(&mut self, chunk: &[u8], path: &dyn Fn() -> PathBuf) -> Vec<u8> {
         let shown = self.mask.push(chunk);
-        self.keep(&shown);
+        self.keep(&shown, path);
         shown
     }
 
-    fn finish(&mut self) -> Vec<u8> {
+    fn finish(&mut self, path: &dyn Fn() -> PathBuf) -> Vec<u8> {
         let shown = self.mask.finish();
-        self.keep(&shown);
+        self.keep(&shown, path);
         if self.dropped > 0 {
             let note =
                 format!("\n[dr kept the first {} bytes and dropped {}]\n", self.kept, self.dropped);
-            self.write(note.as_bytes());
+            self.write(note.as_bytes(), path);
         }
         self.file = None;
         shown
     }
 
-    fn keep(&mut self, bytes: &[u8]) {
+    fn keep(&mut self, bytes: &[u8], path: &dyn Fn() -> PathBuf) {
         let room = usize::try_from(KEPT - self.kept).unwrap_or(usize::MAX).min(bytes.len());
-        self.write(&bytes[..room]);
+        self.write(&bytes[..room], path);
         self.kept += room as u64;
         self.dropped += (bytes.len() - room) as u64;
     }
 
-    fn write(&mut self, bytes: &[u8]) {
+    fn write(&mut self, bytes: &[u8], path: &dyn Fn() -> PathBuf) {
         if bytes.is_empty() || self.failed {
             return;
         }
         if self.file.is_none() {
             // A second launch of the same attempt reads its job's output from the beginning.
-            let opened = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&self.path);
+            let opened =
+                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path());
             self.file = opened.ok();
         }
         let written = self.file.as_mut().is_some_and(|file| file.write_all(bytes).is_ok());
         if !written {
             self.failed = true;
-            tracing::warn!(path = %self.path.display(), "output of a step is not kept");
+            tracing::warn!(path = %path().display(), "output of a step is not kept");
         }
     }
 }
