@@ -171,22 +171,34 @@ impl State {
     }
 
     /// For each step, whether it can never run as things stand: what it needs has failed, or a
-    /// failed step stops it.
+    /// failed step stops it, or a group will that is about to fail.
     fn doomed(&self, graph: &Graph, failing: &[bool]) -> Vec<bool> {
-        let mut stopped = vec![false; graph.services.len()];
-        let mut all = false;
-        let halts = |step| {
-            let foreseen = || {
-                (failing[step as usize] && self.is_at_its_end(graph, step))
-                    .then(|| self.will_halt(graph, step, failing))
-            };
-            self.halted_by(graph, step).or_else(|| foreseen().flatten())
-        };
-        for services in graph.own().filter_map(halts) {
-            all |= services.is_empty();
-            for service in services {
-                stopped[service as usize] = true;
+        let mut halts: Vec<Vec<u32>> =
+            graph.own().filter_map(|step| self.halted_by(graph, step)).collect();
+        let mut ending: Vec<Index> = graph.own().filter(|end| failing[*end as usize]).collect();
+        loop {
+            let doomed = self.doomed_by(graph, failing, &halts);
+            // A group fails once nothing inside it goes on. Until then whatever is ready may begin.
+            let goes_on = |step: &Index| !self.stage(*step).is_over() && !doomed[*step as usize];
+            let known = ending.len();
+            ending.retain(|&end| {
+                let goes_on = graph.all_inside(end).iter().any(goes_on);
+                if !goes_on {
+                    halts.extend(self.will_halt(graph, end, failing));
+                }
+                goes_on
+            });
+            if ending.len() == known {
+                return doomed;
             }
+        }
+    }
+
+    fn doomed_by(&self, graph: &Graph, failing: &[bool], halts: &[Vec<u32>]) -> Vec<bool> {
+        let all = halts.iter().any(Vec::is_empty);
+        let mut stopped = vec![false; graph.services.len()];
+        for &service in halts.iter().flatten() {
+            stopped[service as usize] = true;
         }
         let mut doomed = vec![false; graph.len()];
         for &step in &graph.order {
@@ -202,15 +214,6 @@ impl State {
             };
         }
         doomed
-    }
-
-    /// Whether nothing inside a group, or inside groups in it, goes on: it is about to be over. Until then
-    /// whatever is ready may still begin.
-    fn is_at_its_end(&self, graph: &Graph, end: Index) -> bool {
-        graph
-            .all_inside(end)
-            .into_iter()
-            .all(|step| self.stage(step).is_over() || graph.begin_of_end(step).is_some())
     }
 
     /// The services that this group stops once it has failed; none of them: all that there is.
