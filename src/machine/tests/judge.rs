@@ -6,6 +6,7 @@ use super::play::Played;
 use crate::event::{
     Event, EventKind, Purpose, Question, Reopening, RequestKind, StepState, Verdict,
 };
+use crate::id::StepId;
 use crate::plan::{Plan, Step};
 
 /// How often people had a step done again of which nobody knew whether it had been done.
@@ -66,7 +67,7 @@ pub(crate) fn check_played(played: &Played) {
             // What nothing takes back stays done when what it needed begins anew.
             let anew = played.journal.iter().any(|event| {
                 matches!(&event.kind, EventKind::StepsReopened { steps, because: Reopening::TakenBack }
-                    if steps.contains(need))
+                    if steps.iter().any(|step| step == need || is_inside(plan, step, need)))
             });
             let met = met || anew;
             let story = || played.story(need.as_str());
@@ -128,7 +129,7 @@ fn check_end(plan: &Plan, played: &Played) {
         }
         if state == StepState::Undone {
             let nothing = !played.world.is_done(id);
-            let back = played.world.undone.contains(id);
+            let back = played.world.undone.contains(id) || is_borne(&played.journal, id);
             assert!(back || nothing, "`{id}` is not taken back:\n{}", played.story(id));
         }
         let verdict_fits = match played.verdict {
@@ -140,6 +141,20 @@ fn check_end(plan: &Plan, played: &Played) {
         };
         assert!(verdict_fits, "{:?} with `{id}` {state:?}", played.verdict);
     }
+}
+
+/// Whether a part of what takes the step back failed, and the runbook bears that.
+fn is_borne(journal: &[Event], id: &str) -> bool {
+    let part = format!("{id}!undo/");
+    journal.iter().any(|event| {
+        matches!(&event.kind, EventKind::StepFinished(finished)
+            if finished.state == StepState::Warned && finished.step.as_str().starts_with(&part))
+    })
+}
+
+fn is_inside(plan: &Plan, step: &StepId, group: &StepId) -> bool {
+    let around = |step: &StepId| plan.step(step.as_str())?.inside.clone();
+    std::iter::successors(around(step), around).any(|end| end == *group)
 }
 
 /// Whether a group around the step came out well all the same.
