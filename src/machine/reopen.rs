@@ -7,7 +7,7 @@ use super::graph::{Graph, Index, Role};
 use super::groups;
 use super::machine::Machine;
 use super::state::State;
-use super::step::{Record, Stage};
+use super::step::Stage;
 use crate::event::{EventKind, Reopening, SkipReason, StepState};
 use crate::words::OnFailure;
 
@@ -62,22 +62,22 @@ impl State {
     /// asked or decided did so before that, and does it again.
     fn taken_back_to_run(&self, graph: &Graph) -> Vec<Index> {
         let undone = Stage::Over(StepState::Undone);
-        let any = |takes_back: bool, is: fn(&Record) -> bool| {
-            let of = |step: &Index| matches!(graph.role(*step), Role::Undo(_)) == takes_back;
-            (0..graph.len() as Index).filter(of).any(|step| is(self.record(step)))
+        let of_undo = |step: Index| match graph.role(step) {
+            Role::Undo(of) => Some(of),
+            _ => None,
         };
-        if self.unwinding.is_some() || !any(true, |record| record.stage.is_over()) {
+        let mut undos = (0..graph.len() as Index).filter(|step| of_undo(*step).is_some());
+        if self.unwinding.is_some() || !undos.any(|undo| self.stage(undo).is_over()) {
             return Vec::new();
         }
-        let all = !any(false, Record::stands_failed);
+        let all = !(0..graph.len() as Index).any(|step| self.stands_in_the_way(graph, step));
         let groups = if all { Vec::new() } else { self.groups_to_run_again(graph) };
         let is_concerned = |step: Index| {
-            let step = match graph.role(step) {
-                Role::Undo(of) => of,
-                _ => step,
-            };
-            all || std::iter::successors(Some(step), |&step| graph.node(step).inside)
-                .any(|end| groups.contains(&end))
+            let step = of_undo(step).unwrap_or(step);
+            // A step that a person puts back is not taken back any more, whatever else stands.
+            let runs_again = || !self.stage(step).is_over();
+            let mut around = std::iter::successors(Some(step), |&step| graph.node(step).inside);
+            all || runs_again() || around.any(|end| groups.contains(&end))
         };
         let again = |step: &Index| {
             let record = self.record(*step);
@@ -103,6 +103,17 @@ impl State {
             }
         };
         (0..graph.len() as Index).filter(|step| is_concerned(*step) && again(step)).collect()
+    }
+
+    /// Whether a run that was taken back does not begin anew because of what became of this step: it failed, and
+    /// that stops others or is why all was taken back.
+    fn stands_in_the_way(&self, graph: &Graph, step: Index) -> bool {
+        let record = self.record(step);
+        match graph.role(step) {
+            Role::Forward => record.stands_failed() && (record.undid || self.halts(graph, step)),
+            Role::Closing(_) | Role::Cleanup => record.is_failed(),
+            Role::Undo(_) => false,
+        }
     }
 
     /// Groups that were taken back by themselves, and whose failed steps are to run once more.

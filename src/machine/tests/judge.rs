@@ -64,9 +64,11 @@ pub(crate) fn check_played(played: &Played) {
             let reached = played.states[id] != StepState::Skipped;
             let state = played.states[need.as_str()];
             let met = state.is_met() || matches!(state, StepState::Undone | StepState::UndoFailed);
-            // What nothing takes back stays done when what it needed begins anew.
-            let anew = played.journal.iter().any(|event| {
-                matches!(&event.kind, EventKind::StepsReopened { steps, because: Reopening::TakenBack }
+            // It stays done when what it needed begins anew after that.
+            let ends = |event: &Event| matches!(&event.kind, EventKind::StepFinished(finished) if finished.step == step.id);
+            let after = played.journal.iter().rposition(ends).unwrap_or(0);
+            let anew = played.journal[after..].iter().any(|event| {
+                matches!(&event.kind, EventKind::StepsReopened { steps, .. }
                     if steps.iter().any(|step| step == need || is_inside(plan, step, need)))
             });
             let met = met || anew;
