@@ -83,7 +83,8 @@ impl State {
             let record = self.record(*step);
             let taken_back = graph.node(*step).undo.is_some_and(|undo| self.stage(undo).is_over());
             match (graph.role(*step), record.stage) {
-                (Role::Undo(_), stage) => stage.is_over(),
+                // What took a failed step back is as it was until a person puts the step back.
+                (Role::Undo(of), stage) => stage.is_over() && !self.record(of).is_failed(),
                 (_, stage) if stage == undone => true,
                 (Role::Forward, Stage::Over(StepState::Succeeded | StepState::Warned))
                     if graph.node(*step).undo.is_some_and(|undo| self.stage(undo) == undone) =>
