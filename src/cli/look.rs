@@ -100,7 +100,7 @@ pub(super) fn watch(args: &Watch, state_dir: Option<&Path>, out: &Out) -> Exit {
             }
         }
         let now = now_of(&view, &clock);
-        if shown.tick(&view, now).is_err() {
+        if shown.tick(&view, now).is_err() || shown.flush().is_err() {
             return Exit::Done;
         }
         let over = matches!(view.phase(), Phase::Finished(_) | Phase::Paused(_));
@@ -111,6 +111,7 @@ pub(super) fn watch(args: &Watch, state_dir: Option<&Path>, out: &Out) -> Exit {
     };
     let now = now_of(&view, &clock);
     let _ = shown.end(&view, now);
+    let _ = shown.flush();
     if args.format != RunFormat::Json {
         let beside = Beside { alive: false, now: told_dead.then_some(now), report: None };
         out.result(&report::summary(&view, beside, &out.screen()));
