@@ -171,8 +171,7 @@ async fn show(
     mut audience: Audience,
     clock: Arc<dyn Clock>,
 ) -> (View, Option<PathBuf>) {
-    let mut elapsed_ms = view.elapsed_ms();
-    let mut elapsed = Elapsed { at_ms: clock.monotonic_ms(), elapsed_ms };
+    let mut elapsed = Elapsed { at_ms: clock.monotonic_ms(), elapsed_ms: view.elapsed_ms() };
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut volatile_open = true;
@@ -182,11 +181,11 @@ async fn show(
             records = handle.records.recv() => {
                 let Some(records) = records else { break };
                 for record in &records {
-                    elapsed_ms = record.event.elapsed_ms;
                     view.apply_record(record);
                     audience.tell(|it| it.record(&view, record));
                 }
-                elapsed = Elapsed { at_ms: clock.monotonic_ms(), elapsed_ms };
+                elapsed =
+                    Elapsed { at_ms: clock.monotonic_ms(), elapsed_ms: view.elapsed_ms() };
             }
             volatile = handle.volatile.recv(), if volatile_open => {
                 let Some(volatile) = volatile else { volatile_open = false; continue };
