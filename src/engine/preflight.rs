@@ -130,12 +130,12 @@ fn after(limit: Duration) -> Instant {
 
 /// Waits for one of the previews and keeps its answer. False: none was left.
 async fn keep_next(previews: &mut JoinSet<(usize, Answer)>, asked: &mut [(&Step, Answer)]) -> bool {
-    let joined = previews.join_next().await;
-    if let Some(Ok((position, answer))) = joined {
+    let Some(joined) = previews.join_next().await else { return false };
+    // A plugin that panicked gave no answer.
+    if let Ok((position, answer)) = joined {
         asked[position].1 = answer;
-        return true;
     }
-    joined.is_some()
+    true
 }
 
 /// What a plugin said about a step.
