@@ -1,13 +1,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, mpsc as sync_mpsc};
-use std::task::{Context, Waker};
 use std::time::Duration;
 
 use dr_plugin::{Keyed, Plugin};
 use tokio::task::JoinSet;
 
-use super::attempt::Shared;
-use super::attempt::captures;
+use super::at_once::at_once;
+use super::attempt::{Shared, captures};
 use super::batch::{Batch, Landed};
 use super::flights::Flights;
 use super::handle::{Ends, Handle, Incoming, ends};
@@ -330,8 +329,8 @@ impl<L: Logic> Engine<L> {
             let mut chore = Box::pin(async move {
                 let _ = caught(plugin.forget(&call)).await;
             });
-            // Most often nothing was kept, which the plugin sees at once: no task is worth that.
-            if chore.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            // Most often nothing was kept, which the plugin sees at once.
+            if at_once(&mut chore).is_pending() {
                 self.chores.spawn(chore);
                 while self.chores.try_join_next().is_some() {}
             }

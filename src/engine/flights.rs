@@ -45,11 +45,12 @@ impl Flights {
         };
         self.running.insert(ticket, flight);
         let (shared, sender) = (Arc::clone(&self.shared), self.sender.clone());
-        tokio::spawn(async move {
+        // Boxed: it is large, and would be copied several times on its way.
+        tokio::spawn(Box::pin(async move {
             let (result, call) = perform(&shared, launch, level, cancel).await;
             // The driver may have left.
             let _ = sender.send(Incoming::Done { ticket, result, call });
-        });
+        }));
     }
 
     /// Asks an attempt to stop.

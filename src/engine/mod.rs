@@ -5,6 +5,7 @@
 //! else of that batch happens. What is shown is downstream of the journal and can never slow or
 //! fail a run.
 
+mod at_once;
 mod attempt;
 mod batch;
 mod driver;

@@ -1,5 +1,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use dr_plugin::{
@@ -9,6 +10,7 @@ use dr_plugin::{
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
+use super::at_once::at_once;
 use super::panic::caught;
 use crate::event::Finding;
 use crate::id::StepId;
@@ -80,10 +82,16 @@ pub async fn preflight(
         if previews.len() >= AT_ONCE {
             keep_next(&mut previews, &mut asked).await;
         }
-        let (secrets, position) = (Arc::clone(secrets), asked.len());
+        let secrets = Arc::clone(secrets);
+        let mut look = Box::pin(async move { preview(plugin, call, &secrets).await });
+        if let Poll::Ready(given) = at_once(&mut look) {
+            asked.push((step, Answer::of(given)));
+            continue;
+        }
+        let position = asked.len();
         asked.push((step, Answer::None));
         previews.spawn(async move {
-            let asked = timeout_at(until, preview(plugin, call, &secrets)).await;
+            let asked = timeout_at(until, look).await;
             (position, asked.map_or(Answer::None, Answer::of))
         });
     }
