@@ -1,6 +1,8 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use jiff::fmt::temporal::DateTimePrinter;
+
 use super::{Fact, Reporter, Screen, Unsaid, facts};
 use crate::event::{Event, Record, Volatile};
 use crate::time::{Millis, Now};
@@ -27,6 +29,9 @@ impl<W: Write> Lines<W> {
         Self { out, unsaid }
     }
 }
+
+/// Moments, to the second.
+const MOMENTS: DateTimePrinter = DateTimePrinter::new().precision(Some(0));
 
 /// Writes whole lines and takes them off, as far as it comes.
 fn write_off(out: &mut impl Write, lines: &mut String) -> io::Result<()> {
@@ -57,9 +62,10 @@ impl<W: Write + Send> Reporter for Lines<W> {
     fn record(&mut self, view: &View, record: &Record) -> io::Result<()> {
         let Record { event, .. } = record;
         for Fact { subject, text, .. } in &facts(view, event) {
-            let at = event.at.strftime("%Y-%m-%dT%H:%M:%SZ");
             let elapsed = Millis(event.elapsed_ms).short();
-            let _ = writeln!(self.unsaid, "{at} +{elapsed} {subject}: {text}");
+            // A text takes whatever is written.
+            let _ = MOMENTS.print_timestamp(&event.at, &mut self.unsaid);
+            let _ = writeln!(self.unsaid, " +{elapsed} {subject}: {text}");
         }
         Ok(())
     }
