@@ -4,15 +4,15 @@ use super::profile::Profile;
 use super::random::Random;
 
 /// Schedules kept on each side at the beginning of the search, and at its end.
-const MANY: usize = 110;
-const FEW: usize = 5;
+const MANY: usize = 60;
+const FEW: usize = 8;
 /// In percent: how often the part of a list that is kept whole lies in its middle.
-const MIDDLE: usize = 60;
-/// In percent: how many children are made in parallel.
-const PARALLEL: usize = 20;
+const MIDDLE: usize = 50;
+/// In percent: how many children are made in parallel at the beginning; towards the end, ever fewer.
+const PARALLEL: usize = 60;
 /// Steps moved at once are fewer than this after two lists were crossed; at most so many without.
-const MOVES_CROSSED: usize = 6;
-const MOVES: usize = 6;
+const MOVES_CROSSED: usize = 4;
+const MOVES: usize = 3;
 
 /// A schedule by an order that respects the edges.
 type Member = (Value, Vec<u32>);
@@ -23,9 +23,9 @@ type Member = (Value, Vec<u32>);
 /// shifted to the right, kept by the order of their starts. By turns two lists of one side are
 /// crossed and a few steps moved; generated from the other end of time, the result belongs to the
 /// other side. So each schedule is child and justification at once. It is kept if it is not worse
-/// than the worst one kept, so that the search can wander over plateaus. Most children are made
-/// serially, which can make the best schedule there is; some in parallel, which fills the pools
-/// better where they are short.
+/// than the worst one kept, so that the search can wander over plateaus. At first most children are
+/// made in parallel, which fills the pools well wherever they are short; then ever more serially,
+/// which can make the best schedule there is.
 pub(super) fn search<P: Profile>(
     generator: &mut Generator<'_, P>,
     best: &mut [u64],
@@ -103,8 +103,9 @@ impl Search {
             // Lateness is not seen from the makespan: with late services every schedule is made.
             let limit = worst.filter(|worst| worst.lateness == [0; 4]);
             let limit = limit.map_or(u64::MAX, |worst| worst.makespan);
-            let scheme =
-                if random.below(100) < PARALLEL { Scheme::Parallel } else { Scheme::Serial };
+            let left = budget - generator.made();
+            let is_parallel = random.below(100) < PARALLEL * left / budget;
+            let scheme = if is_parallel { Scheme::Parallel } else { Scheme::Serial };
             let whole = if to == RIGHT {
                 generator.backward_within(scheme, &self.child, &mut self.starts, limit)
             } else {
