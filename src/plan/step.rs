@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use dr_plugin::{Effect, Keyed};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::Group;
@@ -155,10 +155,8 @@ pub struct Step {
 }
 
 /// Names an action: `ssh.command`.
-#[derive(
-    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
 #[schemars(with = "String")]
 pub struct Uses {
     /// Before the dot.
@@ -180,9 +178,9 @@ impl TryFrom<String> for Uses {
     }
 }
 
-impl From<Uses> for String {
-    fn from(uses: Uses) -> Self {
-        uses.to_string()
+impl Serialize for Uses {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

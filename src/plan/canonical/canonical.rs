@@ -146,23 +146,31 @@ impl<'w> Map<'w> {
         key: Cow<'static, str>,
         value: &T,
     ) -> Result<(), Error> {
-        let from = self.out.len();
-        let Some(place) = self.place(&key)? else { return Ok(()) };
-        value.serialize(place)?;
+        let Some(from) = self.open(&key)? else { return Ok(()) };
+        value.serialize(self.place(&key))?;
         self.close(key, from);
         Ok(())
     }
 
-    /// Writes a key, and gives where its value is written; `None` if it is left out.
-    fn place(&mut self, key: &str) -> Result<Option<Canonical<'_>>, Error> {
+    /// Writes a key, and says where its entry begins; `None` if it is left out.
+    fn open(&mut self, key: &str) -> Result<Option<usize>, Error> {
         if self.is_aside(key) {
             return Ok(None);
         }
+        if !self.entries.is_empty() {
+            self.out.push(b',');
+        }
+        let from = self.out.len();
         write_text(self.out, key)?;
         self.out.push(b':');
+        Ok(Some(from))
+    }
+
+    /// Where the value of a key is written.
+    fn place(&mut self, key: &str) -> Canonical<'_> {
         // What takes a step back is a step within the step.
         let aside = if self.depth == 0 && key == "undo" { self.aside } else { &[] };
-        Ok(Some(Canonical { out: self.out, scratch: self.scratch, aside, depth: 1 }))
+        Canonical { out: self.out, scratch: self.scratch, aside, depth: 1 }
     }
 
     /// Notes where an entry lies that began at `from`.
@@ -178,6 +186,11 @@ impl<'w> Map<'w> {
 
     fn finish(self) {
         let Self { out, scratch, start, mut entries, end, .. } = self;
+        if entries.len() < LARGE && entries.is_sorted_by(|one, other| one.0 <= other.0) {
+            // As they were written.
+            out.extend_from_slice(end);
+            return;
+        }
         let Scratch { text, keys, order } = scratch;
         text.clear();
         let mut add = |place: &Range<usize>| {
