@@ -124,11 +124,12 @@ pub(super) fn make(
 ) -> Result<Made, Vec<Problem>> {
     let document = &runbook.document;
     let outline = Outline::new(document);
-    let (graph, mut problems) = Graph::of(document, &outline);
+    let (graph, problems) = runbook.graph(&outline);
+    let mut problems = problems.clone();
     if problems.iter().any(|problem| problem.level == Level::Error) {
         return Err(problems);
     }
-    let selection = select::select(document, &outline, &graph, request, &mut problems);
+    let selection = select::select(document, &outline, graph, request, &mut problems);
     let Some(mut environment) = resolve::resolve(document, request, &around.asked, &mut problems)
     else {
         return Err(problems);
@@ -154,8 +155,8 @@ pub(super) fn make(
         brought: Brought::default(),
         request,
     };
-    let mut steps = Emitter { maker: &mut maker, graph: &graph, selection: &selection }.steps();
-    check_reads(&mut maker, &graph, &selection, request);
+    let mut steps = Emitter { maker: &mut maker, graph, selection: &selection }.steps();
+    check_reads(&mut maker, graph, &selection, request);
     let Maker { mut problems, plugins, windows, brought, .. } = maker;
     let mut spans = spans::spans(document, &outline, &mut problems);
     if problems.iter().any(|problem| problem.level == Level::Error) {

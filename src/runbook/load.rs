@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use serde_yaml::options::DuplicateKeyPolicy;
 
@@ -76,7 +76,13 @@ pub fn load(text: &str, file: &str) -> Result<Runbook, Vec<Problem>> {
     };
     // Up to a half of it was reserve, which in a large runbook is more than its plan takes.
     document.steps.shrink_to_fit();
-    Ok(Runbook { document, file: file.to_owned(), text: Arc::from(text), parts: BTreeMap::new() })
+    Ok(Runbook {
+        document,
+        file: file.to_owned(),
+        text: Arc::from(text),
+        parts: BTreeMap::new(),
+        graph: OnceLock::new(),
+    })
 }
 
 /// The typed document of a text that has the right form.

@@ -17,7 +17,8 @@ use crate::text::has_braces;
 pub fn check(runbook: &Runbook, catalog: &Catalog) -> Vec<Problem> {
     let document = &runbook.document;
     let outline = Outline::new(document);
-    let (graph, mut problems) = Graph::of(document, &outline);
+    let (graph, problems) = runbook.graph(&outline);
+    let mut problems = problems.clone();
     for problem in &mut problems {
         if problem.help.is_none() {
             let section = if problem.code == codes::UNKNOWN_SERVICE { "services" } else { "steps" };
@@ -58,7 +59,7 @@ pub fn check(runbook: &Runbook, catalog: &Catalog) -> Vec<Problem> {
 pub(super) struct Checker<'a> {
     pub(super) document: &'a Document,
     pub(super) catalog: &'a Catalog,
-    pub(super) graph: Graph,
+    pub(super) graph: &'a Graph,
     /// Every declared step, those inside groups included.
     pub(super) outline: Outline<'a>,
     /// Included runbooks, by path as they are named.
@@ -134,7 +135,7 @@ impl<'a> Checker<'a> {
 
     /// Whether the node `of` waits for the step `ancestor`.
     pub(super) fn waits(&self, ancestor: &str, of: &str) -> bool {
-        self.ancestors.waits(&self.graph, ancestor, of)
+        self.ancestors.waits(self.graph, ancestor, of)
     }
 
     /// The action that a step calls, if both exist.
