@@ -79,7 +79,7 @@ fn main() {
     let make = |runbook: &Runbook| {
         plan(runbook, &catalog, &PlanRequest::default(), &Estimates::default()).expect("a plan")
     };
-    for steps in [1_000, 10_000] {
+    for steps in [1_000, 10_000, 100_000] {
         let text = text(steps);
         criterion.bench_function(&format!("load/{steps}"), |bench| {
             bench.iter(|| black_box(load(&text, "r.yaml").expect("a runbook")));
