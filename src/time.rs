@@ -5,6 +5,8 @@ use std::str::FromStr;
 use std::sync::Mutex;
 
 pub use jiff::Timestamp;
+use jiff::fmt::StdFmtWrite;
+use jiff::fmt::temporal::DateTimePrinter;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +17,17 @@ pub struct Now {
     pub at: Timestamp,
     /// Milliseconds since the run's start, over all its sessions, from the monotonic clock.
     pub elapsed_ms: u64,
+}
+
+/// A moment to the second, as it is told: `2026-11-20T03:12:19Z`.
+#[derive(Debug, Clone, Copy)]
+pub struct ToSecond(pub Timestamp);
+
+impl fmt::Display for ToSecond {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(0));
+        PRINTER.print_timestamp(&self.0, StdFmtWrite(f)).map_err(|_| fmt::Error)
+    }
 }
 
 /// The only source of time. Implemented by the system and, in tests and rehearsals, by hand.

@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use super::model::{Evidence, ServiceEvidence, StepEvidence};
 use crate::event::StepState;
 use crate::markup::escape_html as text;
-use crate::time::Millis;
+use crate::time::{Millis, ToSecond};
 
 /// What a case came to.
 enum Came {
@@ -52,7 +52,7 @@ fn suite(out: &mut String, evidence: &Evidence, name: &str, cases: &[Case]) {
         "  <testsuite name=\"{name}\" id=\"{}\" timestamp=\"{}\" tests=\"{}\" failures=\"{}\" \
          errors=\"0\" skipped=\"{}\" time=\"{}\">\n    <properties>",
         text(evidence.run.id.as_str()),
-        evidence.clocks.started_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        ToSecond(evidence.clocks.started_at),
         cases.len(),
         cases.iter().filter(|case| matches!(case.came, Came::Failed(_))).count(),
         cases.iter().filter(|case| matches!(case.came, Came::Skipped(_))).count(),

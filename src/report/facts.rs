@@ -4,7 +4,7 @@ use crate::event::{
     AttemptFinished, CancelRequest, Event, EventKind, Next, Outcome, Purpose, Reopening, Request,
     RequestKind, RunFinished, RunStarted, SkipReason, StepFinished, StepState, Verdict,
 };
-use crate::time::Millis;
+use crate::time::{Millis, ToSecond};
 use crate::view::{StepView, View, clean_line, quote, value_text};
 
 /// How a fact is to be taken.
@@ -344,13 +344,13 @@ fn run_started(started: &RunStarted, event: &Event) -> Vec<Fact> {
     if since > 0 {
         let text = format!(
             "declared at {}, {} ago: the RTA clock runs since then",
-            started.declared_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            ToSecond(started.declared_at),
             Millis(since as u64).short()
         );
         facts.push(Fact::new("run", Tone::Plain, text));
     }
     if started.incident_at != started.declared_at {
-        let at = started.incident_at.strftime("%Y-%m-%dT%H:%M:%SZ");
+        let at = ToSecond(started.incident_at);
         facts.push(Fact::new("run", Tone::Plain, format!("incident at {at}")));
     }
     facts

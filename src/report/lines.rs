@@ -1,11 +1,9 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use jiff::fmt::temporal::DateTimePrinter;
-
 use super::{Fact, Reporter, Screen, Unsaid, facts};
 use crate::event::{Event, Record, Volatile};
-use crate::time::{Millis, Now};
+use crate::time::{Millis, Now, ToSecond};
 use crate::view::View;
 
 /// Plain lines, one a fact: `2026-11-20T03:12:19Z +12s step promote: succeeded in 4.1s`. For logs,
@@ -29,9 +27,6 @@ impl<W: Write> Lines<W> {
         Self { out, unsaid }
     }
 }
-
-/// Moments, to the second.
-const MOMENTS: DateTimePrinter = DateTimePrinter::new().precision(Some(0));
 
 /// Writes whole lines and takes them off, as far as it comes.
 fn write_off(out: &mut impl Write, lines: &mut String) -> io::Result<()> {
@@ -62,10 +57,8 @@ impl<W: Write + Send> Reporter for Lines<W> {
     fn record(&mut self, view: &View, record: &Record) -> io::Result<()> {
         let Record { event, .. } = record;
         for Fact { subject, text, .. } in &facts(view, event) {
-            let elapsed = Millis(event.elapsed_ms).short();
-            // A text takes whatever is written.
-            let _ = MOMENTS.print_timestamp(&event.at, &mut self.unsaid);
-            let _ = writeln!(self.unsaid, " +{elapsed} {subject}: {text}");
+            let (at, elapsed) = (ToSecond(event.at), Millis(event.elapsed_ms).short());
+            let _ = writeln!(self.unsaid, "{at} +{elapsed} {subject}: {text}");
         }
         Ok(())
     }
