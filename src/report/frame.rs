@@ -1,6 +1,6 @@
-use super::facts::attempt_name;
 use super::screen::{Cell, join, seconds};
 use super::services::{name_width, service_line};
+use super::wording::attempt_name;
 use super::{Screen, Tone};
 use crate::event::{CancelRequest, Purpose, StepState};
 use crate::plan::Projection;

@@ -15,7 +15,9 @@ mod runs;
 mod screen;
 mod services;
 mod show;
+mod show_step;
 mod spans;
+mod wording;
 
 pub use facts::{Fact, Tone, facts};
 pub use frame::frame;
@@ -28,7 +30,8 @@ pub use preflight::preflight;
 pub use reporter::{Reporter, Unsaid};
 pub use runs::runs;
 pub use screen::{Cell, Screen, fit, table, width};
-pub use show::{Beside, show, show_step, summary};
+pub use show::{Beside, show, summary};
+pub use show_step::show_step;
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,8 @@
 use std::fmt::Write as _;
 
-use super::facts::verdict_tone;
 use super::screen::Cell;
 use super::screen::wrap;
+use super::wording::verdict_tone;
 use super::{Screen, Tone, table};
 use crate::time::Millis;
 use crate::view::{RunSummary, clean_line};
