@@ -23,6 +23,7 @@ mod report_tests;
 mod sarif;
 mod shorthand;
 mod spans;
+mod step_document;
 #[cfg(test)]
 pub(crate) mod testing;
 mod undo;
@@ -33,9 +34,8 @@ pub use crate::text::nearest;
 pub use crate::words::InputType;
 pub use check::check;
 pub use document::{
-    ApproveDoc, CheckDoc, Document, EnvironmentDoc, ExpectDoc, ForEachDoc, HostDoc, InputDoc,
-    Named, OutputDoc, PoolDoc, PriorityDoc, RepeatDoc, RetryDoc, SecretSourceDoc, ServiceDoc,
-    SeverityDoc, SleepDoc, SpanDoc, StepDoc, TierDoc, ValidationCheckDoc, ValidationDoc,
+    Document, EnvironmentDoc, HostDoc, InputDoc, Named, PoolDoc, PriorityDoc, SecretSourceDoc,
+    ServiceDoc, SpanDoc, TierDoc, ValidationCheckDoc, ValidationDoc,
 };
 pub use graph::{Edge, EdgeKind, Graph, Node, NodeKind, Reason};
 pub use load::{load, read};
@@ -47,5 +47,9 @@ pub use problem::{DocPath, Level, Problem};
 pub use report::{Finding, Look, findings, page, render};
 pub use sarif::{github, sarif};
 pub use spans::Spans;
+pub use step_document::{
+    ApproveDoc, CheckDoc, ExpectDoc, ForEachDoc, OutputDoc, RepeatDoc, RetryDoc, SeverityDoc,
+    SleepDoc, StepDoc,
+};
 pub use undo::UndoDoc;
 pub use written::Written;

@@ -9,7 +9,8 @@ use serde::de::{
     self, Deserialize, Deserializer, MapAccess, Visitor, value::MapAccessDeserializer,
 };
 
-use super::document::{ExpectDoc, ForEachDoc, OutputDoc, PriorityDoc, SeverityDoc};
+use super::document::PriorityDoc;
+use super::step_document::{ExpectDoc, ForEachDoc, OutputDoc, SeverityDoc};
 use crate::words::{Class, Severity};
 
 impl<'de> Deserialize<'de> for PriorityDoc {

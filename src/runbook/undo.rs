@@ -2,7 +2,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::document::{ApproveDoc, CheckDoc, ExpectDoc, Named, RetryDoc, StepDoc};
+use super::document::Named;
+use super::step_document::{ApproveDoc, CheckDoc, ExpectDoc, RetryDoc, StepDoc};
 use crate::plan::UNDO;
 use crate::words::{OnFailure, OnUnknown};
 use dr_plugin::Effect;
