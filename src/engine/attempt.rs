@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
 
-use super::output::{Kept, Output as Spills};
+use super::output::{Attempt, Output as Spills};
 use super::panic::caught;
 use crate::event::Volatile;
 use crate::id::{RunId, StepId};
@@ -60,8 +60,8 @@ pub(super) async fn perform(
     };
     let Shared { dir, masker, volatile, .. } = shared;
     let captures = shared.captures_of(&step);
-    let kept = Kept { step: step.clone(), purpose, attempt, silent: !captures.is_empty() };
-    let output = Arc::new(Spills::new(kept, dir, masker, volatile.clone()));
+    let of = Attempt { step: step.clone(), purpose, number: attempt, silent: !captures.is_empty() };
+    let output = Arc::new(Spills::new(of, dir, masker, volatile.clone()));
     let context = Context { cancel: cancel.clone(), progress: output.clone() };
     let limit = Backstop { timeout_ms, level, cancel, patience: PATIENCE };
     let result = match kind {

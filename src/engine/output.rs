@@ -1,7 +1,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dr_plugin::{Progress, Stream};
@@ -20,7 +20,7 @@ const SHOWN: usize = 16 << 10;
 /// only if there is output; what is to be seen at once goes to a bounded channel and is dropped
 /// when nobody keeps up.
 pub(super) struct Output {
-    of: Kept,
+    of: Attempt,
     dir: RunDir,
     volatile: mpsc::Sender<Volatile>,
     masker: Masker,
@@ -29,17 +29,17 @@ pub(super) struct Output {
 }
 
 /// Whose output it is.
-pub(super) struct Kept {
+pub(super) struct Attempt {
     pub(super) step: StepId,
     pub(super) purpose: Purpose,
-    pub(super) attempt: u32,
+    pub(super) number: u32,
     /// Nothing of it is kept or shown: it may hold a secret that nobody knows yet.
     pub(super) silent: bool,
 }
 
 impl Output {
     pub(super) fn new(
-        of: Kept,
+        of: Attempt,
         dir: &RunDir,
         masker: &Masker,
         volatile: mpsc::Sender<Volatile>,
@@ -52,8 +52,8 @@ impl Output {
     /// The attempt is over: writes what was held back.
     pub(super) fn finish(&self) {
         for stream in [Stream::Stdout, Stream::Stderr] {
-            let shown = self.spill(stream).finish(&|| self.path(stream));
-            self.show(stream, &shown);
+            self.pass_on(stream, Spill::rest);
+            self.spill(stream).finish();
         }
     }
 
@@ -66,9 +66,20 @@ impl Output {
         .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where it is kept.
-    fn path(&self, stream: Stream) -> PathBuf {
-        self.dir.output(&self.of.step, self.of.purpose, self.of.attempt, stream)
+    /// Keeps and shows what `take` gives.
+    fn pass_on(&self, stream: Stream, take: impl FnOnce(&mut Spill) -> Vec<u8>) {
+        let mut spill = self.spill(stream);
+        let bytes = take(&mut spill);
+        if bytes.is_empty() {
+            return;
+        }
+        if matches!(spill.file, Kept::Nothing) {
+            let Attempt { step, purpose, number, .. } = &self.of;
+            spill.file = Kept::open(self.dir.output(step, *purpose, *number, stream));
+        }
+        spill.keep(&bytes);
+        drop(spill);
+        self.show(stream, &bytes);
     }
 
     fn show(&self, stream: Stream, bytes: &[u8]) {
@@ -98,69 +109,80 @@ impl Progress for Output {
         if self.of.silent {
             return;
         }
-        let shown = self.spill(stream).take(chunk, &|| self.path(stream));
-        self.show(stream, &shown);
+        self.pass_on(stream, |spill| spill.mask.push(chunk));
     }
 }
 
-/// One stream of an attempt on its way to its file, whose path is put together once there is something to keep:
-/// most attempts say nothing.
+/// One stream of an attempt on its way to its file.
 struct Spill {
     mask: MaskStream,
-    file: Option<File>,
+    file: Kept,
     kept: u64,
     dropped: u64,
-    /// The file could not be written: the attempt's result matters more.
-    failed: bool,
+}
+
+/// The file of one stream.
+enum Kept {
+    /// Not there yet: most attempts say nothing.
+    Nothing,
+    Open {
+        file: File,
+        path: PathBuf,
+    },
+    /// It could not be written: the attempt's result matters more.
+    Failed,
 }
 
 impl Spill {
     fn new(masker: Masker) -> Self {
-        let mask = MaskStream::new(masker);
-        Self { mask, file: None, kept: 0, dropped: 0, failed: false }
+        Self { mask: MaskStream::new(masker), file: Kept::Nothing, kept: 0, dropped: 0 }
     }
 
-    /// Takes a piece and gives what of it can be shown by now.
-    fn take(&mut self, chunk: &[u8], path: &dyn Fn() -> PathBuf) -> Vec<u8> {
-        let shown = self.mask.push(chunk);
-        self.keep(&shown, path);
-        shown
+    /// What the mask held back, because a secret might have begun there.
+    fn rest(&mut self) -> Vec<u8> {
+        self.mask.finish()
     }
 
-    fn finish(&mut self, path: &dyn Fn() -> PathBuf) -> Vec<u8> {
-        let shown = self.mask.finish();
-        self.keep(&shown, path);
+    /// Says what was dropped, and closes the file.
+    fn finish(&mut self) {
         if self.dropped > 0 {
             let note =
                 format!("\n[dr kept the first {} bytes and dropped {}]\n", self.kept, self.dropped);
-            self.write(note.as_bytes(), path);
+            self.file.write(note.as_bytes());
         }
-        self.file = None;
-        shown
+        self.file = Kept::Nothing;
     }
 
-    fn keep(&mut self, bytes: &[u8], path: &dyn Fn() -> PathBuf) {
+    fn keep(&mut self, bytes: &[u8]) {
         let room = usize::try_from(KEPT - self.kept).unwrap_or(usize::MAX).min(bytes.len());
-        self.write(&bytes[..room], path);
+        self.file.write(&bytes[..room]);
         self.kept += room as u64;
         self.dropped += (bytes.len() - room) as u64;
     }
+}
 
-    fn write(&mut self, bytes: &[u8], path: &dyn Fn() -> PathBuf) {
-        if bytes.is_empty() || self.failed {
-            return;
+impl Kept {
+    fn open(path: PathBuf) -> Self {
+        // A second launch of the same attempt reads its job's output from the beginning.
+        let opened =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        match opened {
+            Ok(file) => Self::Open { file, path },
+            Err(_) => Self::lost(&path),
         }
-        if self.file.is_none() {
-            // A second launch of the same attempt reads its job's output from the beginning.
-            let opened =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path());
-            self.file = opened.ok();
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Self::Open { file, path } = self
+            && file.write_all(bytes).is_err()
+        {
+            *self = Self::lost(path);
         }
-        let written = self.file.as_mut().is_some_and(|file| file.write_all(bytes).is_ok());
-        if !written {
-            self.failed = true;
-            tracing::warn!(path = %path().display(), "output of a step is not kept");
-        }
+    }
+
+    fn lost(path: &Path) -> Self {
+        tracing::warn!(path = %path.display(), "output of a step is not kept");
+        Self::Failed
     }
 }
 
@@ -176,9 +198,13 @@ mod tests {
         let (sender, receiver) = mpsc::channel(room);
         (
             {
-                let kept =
-                    Kept { step: "a/b".into(), purpose: Purpose::Apply, attempt: 1, silent: false };
-                Output::new(kept, dir, &masker, sender)
+                let of = Attempt {
+                    step: "a/b".into(),
+                    purpose: Purpose::Apply,
+                    number: 1,
+                    silent: false,
+                };
+                Output::new(of, dir, &masker, sender)
             },
             receiver,
         )
