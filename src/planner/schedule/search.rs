@@ -8,7 +8,7 @@ const MANY: usize = 60;
 const FEW: usize = 8;
 /// In percent: how often the part of a list that is kept whole lies in its middle.
 const MIDDLE: usize = 50;
-/// In percent: how many children are made in parallel at the beginning; towards the end, ever fewer.
+/// In percent: how many children are made in parallel at the beginning.
 const PARALLEL: usize = 60;
 /// Steps moved at once are fewer than this after two lists were crossed; at most so many without.
 const MOVES_CROSSED: usize = 4;
@@ -90,10 +90,10 @@ impl Search {
         budget: usize,
         random: &mut Random,
     ) {
-        let narrowing = Narrowing::new(generator.made(), budget);
+        let pace = Pace::new(generator.made(), budget);
         let (mut from, mut to) = (LEFT, RIGHT);
         while generator.made() + 2 <= budget && self.value > *bound {
-            let most = narrowing.most(generator.made());
+            let most = pace.most(generator.made());
             for side in &mut self.sides {
                 side.truncate(most);
             }
@@ -103,8 +103,7 @@ impl Search {
             // Lateness is not seen from the makespan: with late services every schedule is made.
             let limit = worst.filter(|worst| worst.lateness == [0; 4]);
             let limit = limit.map_or(u64::MAX, |worst| worst.makespan);
-            let left = budget - generator.made();
-            let is_parallel = random.below(100) < PARALLEL * left / budget;
+            let is_parallel = random.below(100) < pace.parallel(generator.made());
             let scheme = if is_parallel { Scheme::Parallel } else { Scheme::Serial };
             let whole = if to == RIGHT {
                 generator.backward_within(scheme, &self.child, &mut self.starts, limit)
@@ -218,18 +217,18 @@ impl Search {
     }
 }
 
-/// How many schedules each side keeps: fewer and fewer, by the same share for each part of the budget
-/// that is used up, so that the search first looks around and then goes deep.
-struct Narrowing {
+/// How the search goes on while its budget is used up: it first looks around and then goes deep.
+struct Pace {
+    /// Schedules that had been made before it began.
     first: usize,
     budget: usize,
     most: [usize; PARTS + 1],
 }
 
-/// Parts of the budget in which as many are kept: a power of two.
+/// Parts of the budget in each of which as many schedules are kept: a power of two.
 const PARTS: usize = 64;
 
-impl Narrowing {
+impl Pace {
     fn new(first: usize, budget: usize) -> Self {
         // Roots and products are rounded alike everywhere, powers are not.
         let whole = FEW as f64 / MANY as f64;
@@ -240,11 +239,18 @@ impl Narrowing {
             kept *= part;
             (most + 0.5) as usize
         });
-        Self { first, budget: budget.saturating_sub(first).max(1), most }
+        Self { first, budget, most }
     }
 
+    /// How many schedules each side keeps: fewer by the same share for each part of the budget.
     fn most(&self, made: usize) -> usize {
-        self.most[((made - self.first) * PARTS / self.budget).min(PARTS)]
+        let whole = self.budget.saturating_sub(self.first).max(1);
+        self.most[((made - self.first) * PARTS / whole).min(PARTS)]
+    }
+
+    /// In percent: how many children are made in parallel, falling evenly to none.
+    fn parallel(&self, made: usize) -> usize {
+        PARALLEL * (self.budget - made) / self.budget
     }
 }
 
