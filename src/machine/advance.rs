@@ -180,7 +180,7 @@ impl Machine {
             } else {
                 self.compute(step);
             }
-        } else if self.has_slots(step) {
+        } else if !self.yields(step) && self.has_slots(step) {
             self.begin(step);
         }
     }

@@ -100,6 +100,8 @@ pub enum Timer {
     Remind(StepId),
     /// The time of a step's `repeat` is up.
     Repeat(StepId),
+    /// A step lets others start first no longer.
+    Yield(StepId),
     /// Objectives are to be looked at again.
     Objectives,
 }

@@ -53,6 +53,8 @@ pub(super) struct Session {
     pub(super) timed: BTreeSet<Index>,
     /// Steps that wait for people, without a deadline.
     pub(super) people: BTreeSet<Index>,
+    /// Steps that let others start first.
+    pub(super) yielding: BTreeSet<Index>,
     /// Objectives that are watched.
     pub(super) watch: Watch,
     tickets: u64,
@@ -144,6 +146,7 @@ impl Machine {
             halting: BTreeMap::new(),
             timed: BTreeSet::new(),
             people: BTreeSet::new(),
+            yielding: BTreeSet::new(),
             watch: Watch::default(),
             tickets: 0,
             todo: VecDeque::new(),
@@ -378,6 +381,7 @@ impl Machine {
             live.queued = false;
             live.holds = true;
             self.later(step);
+            self.reconsider_yielding();
         }
     }
 
@@ -392,6 +396,8 @@ impl Machine {
             self.free_slots(begin);
         }
         self.session.polls.remove(&step);
+        self.session.yielding.remove(&step);
+        self.reconsider_yielding();
         let undoes = matches!(node.role, Role::Undo(_));
         if !undoes {
             self.session.open -= 1;
@@ -495,6 +501,9 @@ impl Machine {
         if self.is_pausing() && (self.session.open > 0 || self.state.is_unwinding()) {
             return self.pause();
         }
+        if !self.session.yielding.is_empty() {
+            return;
+        }
         if self.session.open > 0 || self.waits_at_the_end() {
             match self.state.cancel {
                 // What was begun before the cancel is found out first, if that can be.
@@ -545,11 +554,16 @@ impl Machine {
 
     fn timer_fired(&mut self, timer: &Timer) {
         let id = match timer {
-            Timer::Next(id) | Timer::Gate(id) | Timer::Remind(id) | Timer::Repeat(id) => id,
+            Timer::Next(id)
+            | Timer::Gate(id)
+            | Timer::Remind(id)
+            | Timer::Repeat(id)
+            | Timer::Yield(id) => id,
             Timer::Objectives => return self.look_is_due(),
         };
         let Some(step) = self.graph.find(id.as_str()) else { return };
         match (timer, self.state.stage(step)) {
+            (Timer::Yield(_), _) if self.session.yielding.remove(&step) => self.later(step),
             (Timer::Next(_), Stage::Wait(..) | Stage::Relaunch { .. })
                 if self.session.live[step as usize].ticket.is_none() =>
             {

@@ -81,6 +81,17 @@ impl Queue {
         fits
     }
 
+    /// Whether a step's pools have units for it and for the others as well.
+    pub(super) fn has_room(&self, graph: &Graph, step: Index, others: &[Index]) -> bool {
+        let demands = |step: Index| graph.demands[graph.node(step).demand as usize].iter();
+        demands(step).all(|&(pool, units)| {
+            let all = others.iter().flat_map(|&other| demands(other));
+            let wanted: u32 =
+                all.filter(|(other, _)| *other == pool).map(|(_, units)| *units).sum();
+            units + wanted <= self.free[pool as usize]
+        })
+    }
+
     /// Gives a step's units back.
     pub(super) fn release(&mut self, graph: &Graph, step: Index) {
         for &(pool, units) in &graph.demands[graph.node(step).demand as usize] {

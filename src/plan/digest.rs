@@ -25,7 +25,7 @@ const PLAN_ASIDE: [&str; 12] = [
 ];
 const SERVICE_ASIDE: [&str; 8] =
     ["bound", "kind", "lower_bound_ms", "meets_rto", "p50_ms", "p90_ms", "p95_ms", "predicted_ms"];
-const STEP_ASIDE: [&str; 11] = [
+const STEP_ASIDE: [&str; 12] = [
     "because",
     "critical",
     "description",
@@ -37,6 +37,7 @@ const STEP_ASIDE: [&str; 11] = [
     "source",
     "start_ms",
     "urgency",
+    "yields_to",
 ];
 
 /// The digest over what the plan would do: not over estimates, schedule, descriptions, places or

@@ -16,6 +16,20 @@ pub struct Network {
     pub waits: Vec<u32>,
     /// Units of each pool. The first pool is the one that nearly every step takes.
     pub capacities: Vec<u32>,
+    /// Steps that let others start first, each once.
+    pub yields: Vec<Yield>,
+}
+
+/// A step that lets others start first, although it could start itself: until all of them have, or
+/// there is room for it beside those that have not, or a moment has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Yield {
+    /// The step.
+    pub step: u32,
+    /// Those that go first.
+    pub to: Vec<u32>,
+    /// Until when at most, milliseconds.
+    pub until_ms: u64,
 }
 
 /// Lists of equal kind, one after the other in one allocation.
@@ -187,6 +201,7 @@ impl<'a> Dispatcher<'a> {
         pass.durations.copy_from_slice(durations);
         pass.waits.copy_from_slice(&pass.network.waits);
         pass.settled.fill(false);
+        pass.due.clear();
         pass.free.copy_from_slice(&pass.network.capacities);
         for step in 0..durations.len() {
             if pass.waits[step] == 0 {
@@ -220,6 +235,10 @@ struct Pass<'a> {
     /// Pool that a step was last parked at, or `u32::MAX`.
     parked_at: Vec<u32>,
     running: BinaryHeap<Reverse<(u64, u32)>>,
+    /// For each step its place in `yields`, or `u32::MAX`; empty if no step yields.
+    yielding: Vec<u32>,
+    /// Steps that let others start first, until then.
+    due: BinaryHeap<Reverse<(u64, u32)>>,
 }
 
 const NOWHERE: u32 = u32::MAX;
@@ -242,6 +261,13 @@ impl<'a> Pass<'a> {
         for (step, rank) in network.ranks.iter().enumerate() {
             by_rank[*rank as usize] = step as u32;
         }
+        let mut yielding = Vec::new();
+        if !network.yields.is_empty() {
+            yielding.resize(steps, NOWHERE);
+            for (place, yields) in network.yields.iter().enumerate() {
+                yielding[yields.step as usize] = place as u32;
+            }
+        }
         Self {
             network,
             durations: network.durations.clone(),
@@ -254,6 +280,33 @@ impl<'a> Pass<'a> {
             parked: network.capacities.iter().map(|_| Default::default()).collect(),
             parked_at: vec![NOWHERE; steps],
             running: BinaryHeap::new(),
+            yielding,
+            due: BinaryHeap::new(),
+        }
+    }
+
+    /// Whether the step lets others start first at this moment; then it is looked at again whenever
+    /// that may have changed.
+    fn yields(&self, step: u32, now: u64) -> Option<u64> {
+        let place = *self.yielding.get(step as usize)?;
+        let Yield { to, until_ms, .. } = self.network.yields.get(place as usize)?;
+        let waiting = to.iter().copied().filter(|other| !self.settled[*other as usize]);
+        let all = || std::iter::once(step).chain(waiting.clone());
+        let wanted = |pool: u32| {
+            let demands = all().flat_map(|it| self.network.demands.get(it as usize));
+            demands.filter(|(other, _)| *other == pool).map(|(_, units)| *units).sum::<u32>()
+        };
+        let is_short = |(pool, _): &(u32, u32)| wanted(*pool) > self.free[*pool as usize];
+        let yields = now < *until_ms
+            && waiting.clone().next().is_some()
+            && self.network.demands.get(step as usize).iter().any(is_short);
+        yields.then_some(*until_ms)
+    }
+
+    /// What yielded is to be looked at again.
+    fn ask_again(&mut self) {
+        for Reverse((_, step)) in std::mem::take(&mut self.due) {
+            self.offer(step);
         }
     }
 
@@ -298,8 +351,14 @@ impl<'a> Pass<'a> {
     fn run(&mut self, mut now: u64) {
         loop {
             self.start_what_fits(now);
-            let Some(Reverse((end, _))) = self.running.peek() else { break };
-            now = *end;
+            let end = self.running.peek().map(|Reverse((end, _))| *end);
+            let due = self.due.peek().map(|Reverse((due, _))| *due);
+            now = match (end, due) {
+                (Some(end), Some(due)) => end.min(due),
+                (Some(moment), None) | (None, Some(moment)) => moment,
+                (None, None) => break,
+            };
+            self.ask_again();
             while let Some(Reverse((end, step))) = self.running.peek().copied()
                 && end == now
             {
@@ -344,7 +403,10 @@ impl<'a> Pass<'a> {
             let demands = self.network.demands.get(index);
             let lacks =
                 demands.iter().find(|(pool, units)| self.free[*pool as usize] < *units).copied();
-            if let Some((pool, _)) = lacks {
+            let yields = if self.yielding.is_empty() { None } else { self.yields(step, now) };
+            if let Some(until) = yields {
+                self.due.push(Reverse((until, step)));
+            } else if let Some((pool, _)) = lacks {
                 self.parked_at[index] = pool;
                 if self.free[pool as usize] > 0 {
                     too_big.push((pool, step));
@@ -358,6 +420,9 @@ impl<'a> Pass<'a> {
                 self.settled[index] = true;
                 self.starts[index] = Some(now);
                 self.running.push(Reverse((now + self.durations[index], step)));
+                if !self.due.is_empty() {
+                    self.ask_again();
+                }
             }
             if came_from != NOWHERE {
                 self.expose(came_from, self.kind(step));
@@ -390,6 +455,7 @@ mod tests {
             successors: before.reversed(),
             waits: steps.iter().map(|step| step.1.len() as u32).collect(),
             capacities: capacities.to_vec(),
+            yields: Vec::new(),
         }
     }
 
@@ -500,6 +566,7 @@ mod tests {
                 successors: before.reversed(),
                 waits,
                 capacities: vec![3, 2, 2],
+                yields: Vec::new(),
             };
             proptest::prop_assert_eq!(list_schedule(&net), naive(&net));
             let mut again = Dispatcher::new(&net);

@@ -8,6 +8,7 @@ mod group;
 mod include;
 mod model;
 mod names;
+mod order;
 mod procedure;
 mod project;
 mod seal;
@@ -22,7 +23,7 @@ mod undo;
 
 pub use digest::{covered_head, covered_step, digest};
 pub use expand::{ANY, WINDOW, begin_of, elements, expand, grown_by, map_ids, windows};
-pub use forward::{Dispatcher, Lists, Network, Stand, dispatch, list_schedule};
+pub use forward::{Dispatcher, Lists, Network, Stand, Yield, dispatch, list_schedule};
 pub use group::{FAILED_INSIDE, Group, Items, Loop, Rounds};
 pub use include::{Include, OwnNames, plugin_of, rename_secrets};
 pub use model::{

@@ -177,19 +177,14 @@ fn network_of(plan: &Plan, positions: &HashMap<StepId, u32>) -> Network {
         before.push(edges().copied());
         demands.push(demands_of(step, &pools));
     }
-    let mut order: Vec<u32> = (0..plan.steps.len() as u32).collect();
-    order.sort_by_key(|step| (plan.steps[*step as usize].urgency, *step));
-    let mut ranks = vec![0; order.len()];
-    for (rank, step) in order.iter().enumerate() {
-        ranks[*step as usize] = rank as u32;
-    }
     Network {
         durations: plan.steps.iter().map(Step::expected_ms).collect(),
-        ranks,
+        ranks: plan.ranks(),
         demands,
         successors: before.reversed(),
         waits,
         capacities,
+        yields: plan.yields(&|id| positions.get(id).copied()),
     }
 }
 

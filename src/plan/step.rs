@@ -137,6 +137,10 @@ pub struct Step {
     pub takes: BTreeMap<String, u32>,
     /// Its place in the order of dispatch.
     pub urgency: Urgency,
+    /// Steps that it lets start first although it could start itself, because it would take what they
+    /// are about to need: until there is room for all, or its own predicted start at the latest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub yields_to: Vec<StepId>,
     /// Expected duration, milliseconds.
     pub estimate_ms: u64,
     /// Where the estimate comes from.

@@ -25,6 +25,8 @@ pub struct Why {
     pub ready_ms: u64,
     /// The pools that lacked units until it started.
     pub pools: Vec<Crowd>,
+    /// Steps that it lets start first although it could start itself.
+    pub yields_to: Vec<StepId>,
     /// How much later it could start without making anything late; negative: it is late.
     pub slack_ms: i64,
     /// `start_ms + slack_ms`.
@@ -83,6 +85,7 @@ pub fn why(plan: &Plan, id: &str) -> Option<Why> {
         waits_for,
         ready_ms,
         pools: if waited { crowds(plan, step) } else { Vec::new() },
+        yields_to: step.yields_to.clone(),
         slack_ms: step.slack_ms,
         latest_start_ms: step.slack_ms.saturating_add_unsigned(step.start_ms),
         critical: step.critical,

@@ -289,6 +289,7 @@ impl Maker<'_> {
             repeat: None,
             takes: BTreeMap::new(),
             urgency: Urgency { class: Class::Low, latest_start_ms: 0, order: 0 },
+            yields_to: Vec::new(),
             estimate_ms: 0,
             estimate_source: EstimateSource::None,
             start_ms: 0,

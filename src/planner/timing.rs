@@ -8,7 +8,7 @@ use super::problem::{instance, pool_names};
 use super::schedule::{self, Chains, Effort, Instance, Keys, Proof, Value};
 use super::{clock, codes, spans};
 use crate::id::{Digest, StepId};
-use crate::plan::{Bound, Notice, Plan, Service, Span, Step, Urgency, list_schedule};
+use crate::plan::{Bound, Notice, Plan, Service, Span, Step, Urgency, Yield, list_schedule};
 use crate::time::Millis;
 
 /// Everything that depends on expected durations.
@@ -24,7 +24,6 @@ pub(super) fn schedule_plan(plan: &mut Plan, schedules: Option<usize>) {
     let by_objectives = list_schedule(&instance.network(&keys.ranks));
     let (starts, _) =
         schedule::optimise_from(&instance, &keys, &bounds, effort, by_objectives.clone());
-    let slack = schedule::slack_ms(&instance, &starts);
     let latest_starts = dispatch_keys(&instance, &keys, &starts, &by_objectives);
     // Ties by number are settled here, so that the order of the keys alone is the dispatch order.
     let mut order: Vec<u32> = (0..plan.steps.len() as u32).collect();
@@ -38,6 +37,16 @@ pub(super) fn schedule_plan(plan: &mut Plan, schedules: Option<usize>) {
         };
     }
     keep_item_order(&mut plan.steps);
+    let (starts, yields) = if starts == by_objectives {
+        (starts, Vec::new())
+    } else {
+        schedule::follow(&instance, &plan.ranks(), &starts)
+    };
+    for Yield { step, to, .. } in yields {
+        let to = to.into_iter().map(|other| plan.steps[other as usize].id.clone()).collect();
+        plan.steps[step as usize].yields_to = to;
+    }
+    let slack = schedule::slack_ms(&instance, &starts);
     for (index, step) in plan.steps.iter_mut().enumerate() {
         let urgency = step.urgency;
         step.each_undo(&mut |undo| undo.urgency = urgency);

@@ -36,6 +36,8 @@ pub enum WaitingFor {
         /// When.
         until: Timestamp,
     },
+    /// Steps that the plan lets start first, so that they find what they need.
+    Others(Vec<StepId>),
     /// Nothing but its turn: it is about to start.
     Turn,
     /// Nothing new is started: somebody asked the run to stop.
@@ -113,7 +115,14 @@ impl View {
                 })
             })
             .collect();
-        Some(if full.is_empty() { WaitingFor::Turn } else { WaitingFor::Room(full) })
+        if !full.is_empty() {
+            return Some(WaitingFor::Room(full));
+        }
+        let first = planned.yields_to.iter().filter(|id| {
+            self.step(id.as_str()).is_some_and(|other| other.state == StepState::Pending)
+        });
+        let first: Vec<StepId> = first.cloned().collect();
+        Some(if first.is_empty() { WaitingFor::Turn } else { WaitingFor::Others(first) })
     }
 }
 
@@ -194,6 +203,14 @@ impl WaitingFor {
                 Some(ms) => format!("the end of its wait, in {}", Millis(ms).short()),
                 None => "the end of its wait".to_owned(),
             },
+            Self::Others(first) => {
+                let names: Vec<&str> = first.iter().take(3).map(StepId::as_str).collect();
+                let more = match first.len().saturating_sub(3) {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
+                format!("its turn after {}{more}", names.join(", "))
+            }
             Self::Turn => "its turn".to_owned(),
             Self::Stopping => "nothing: the run is stopping".to_owned(),
         }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use dr::time::Millis;
 use dr_testkit::cases;
 use serde_json::Value;
 
@@ -227,6 +228,28 @@ fn plans_are_never_worse_than_dispatch_and_often_better() {
         late[0], late[1]
     );
     assert!(better * 4 >= all, "{better} of {all} better");
+}
+
+/// If every step takes as long as estimated, a run recovers each service when its plan says, also where
+/// the plan leaves room unused for a step to come.
+#[test]
+fn a_run_does_what_its_plan_shows() {
+    let mut yielding = 0;
+    for seed in 0..cases(6, 60).min(60) as u64 {
+        let dr = dr().runbook(&runbook(seed));
+        let plan = ["plan", "runbook.yaml", "--history", "none", "--format", "json"];
+        let plan: Value = serde_json::from_str(&dr.args(plan).run().code(0).stdout).unwrap();
+        let rehearsed = dr.args(["rehearse", "runbook.yaml"]).run();
+        for service in plan["services"].as_array().unwrap() {
+            let name = service["name"].as_str().unwrap();
+            let ms = service["predicted_ms"].as_u64().unwrap();
+            let took = format!("service {name}: recovered {} after", Millis(ms).short());
+            assert!(rehearsed.stdout.contains(&took), "{seed}: {took}\n{rehearsed}");
+        }
+        let steps = plan["steps"].as_array().unwrap();
+        yielding += steps.iter().filter(|step| step["yields_to"].is_array()).count();
+    }
+    assert!(yielding > 0, "in none of them was anything held back");
 }
 
 /// What was told of an objective while it ran is in every form of output.

@@ -83,6 +83,7 @@ pub(super) fn step(id: &str) -> Step {
         repeat: None,
         takes: BTreeMap::from([("run".to_owned(), 1)]),
         urgency: Urgency { class: Class::Low, latest_start_ms: 0, order: 0 },
+        yields_to: Vec::new(),
         estimate_ms: 1_000,
         estimate_source: EstimateSource::None,
         start_ms: 0,

@@ -10,11 +10,12 @@ pub(in crate::planner) use quantile::{exp, ln};
 pub use sample::{Project, Sampled, Usual, quantile, sample};
 pub use spread::{ENOUGH, PastRun, Spread};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::Estimates;
 use super::problem::instance;
 use super::timing::seed;
+use crate::id::StepId;
 use crate::plan::{EstimateSource, Forecast, Plan, Step};
 
 /// Simulated runs of a plan at most.
@@ -38,17 +39,15 @@ pub fn forecast(plan: &mut Plan, estimates: &Estimates, samples: usize) {
     }
     let spread = Spread::learn(estimates.past());
     let instance = instance(plan);
-    let mut order: Vec<u32> = (0..plan.steps.len() as u32).collect();
-    order.sort_by_key(|step| (plan.steps[*step as usize].urgency, *step));
-    let mut ranks = vec![0; order.len()];
-    for (rank, step) in order.iter().enumerate() {
-        ranks[*step as usize] = rank as u32;
-    }
+    let positions: HashMap<&StepId, u32> =
+        plan.steps.iter().zip(0..).map(|(step, position)| (&step.id, position)).collect();
+    let yields = plan.yields(&|id| positions.get(id).copied());
     let clock = plan.steps.iter().zip(0..);
     let clock = clock.filter(|(step, _)| step.incident && step.skip.is_none());
     let project = Project {
         instance: &instance,
-        ranks: &ranks,
+        ranks: &plan.ranks(),
+        yields: &yields,
         clock: &clock.map(|(_, position)| position).collect::<Vec<u32>>(),
         usual: &plan.steps.iter().map(|step| usual(step, estimates)).collect::<Vec<_>>(),
     };

@@ -1,6 +1,6 @@
 use super::Spread;
 use super::quantile::{exp, normal};
-use crate::plan::Dispatcher;
+use crate::plan::{Dispatcher, Network, Yield};
 use crate::planner::schedule::{Instance, Random};
 
 /// Quantiles of a step's effect that are told apart.
@@ -15,6 +15,8 @@ pub struct Project<'a> {
     pub instance: &'a Instance,
     /// Their order of dispatch.
     pub ranks: &'a [u32],
+    /// Steps that let others start first.
+    pub yields: &'a [Yield],
     /// Goals are measured from the end of the last of these; from the start if there are none.
     pub clock: &'a [u32],
     /// What is expected of each step.
@@ -153,8 +155,8 @@ fn simulate(
     samples: usize,
     seed: u64,
 ) -> Runs {
-    let Project { instance, ranks, clock, usual } = *project;
-    let network = instance.network(ranks);
+    let Project { instance, ranks, yields, clock, usual } = *project;
+    let network = Network { yields: yields.to_vec(), ..instance.network(ranks) };
     let mut dispatcher = Dispatcher::new(&network);
     let mut random = Random::new(seed);
     // How slow the typical run was is known from few runs only, too.

@@ -91,7 +91,8 @@ fn coverage(world: World, k: i32, trials: usize) -> [f64; 3] {
         };
         let usual: Vec<Usual> = (0..20).map(usual).collect();
         let spread = Spread::learn(estimates.past());
-        let project = Project { instance: &instance, ranks: &ranks, clock: &[], usual: &usual };
+        let project =
+            Project { instance: &instance, ranks: &ranks, yields: &[], clock: &[], usual: &usual };
         let sampled = sample(&project, &spread, 400, trial as u64);
         let truth = world.run(&instance, &mut random, turn(k));
         network.durations.clone_from(&truth);
@@ -168,7 +169,8 @@ fn the_longest_chain_is_critical_in_every_run() {
     }
     instance.link();
     let usual = [60_000, 60_000, 1].map(|ms| Usual::About { ms, runs: 0 });
-    let project = Project { instance: &instance, ranks: &[0, 1, 2], clock: &[], usual: &usual };
+    let project =
+        Project { instance: &instance, ranks: &[0, 1, 2], yields: &[], clock: &[], usual: &usual };
     let spread = Spread::learn(&[]);
     let one = sample(&project, &spread, 500, 1);
     assert_eq!(one.criticality, [1.0, 1.0, 0.0]);
@@ -193,7 +195,8 @@ fn goals_count_from_the_clock() {
         vec![crate::planner::schedule::Goal { class: Class::Medium, due_ms: None, ends: vec![1] }];
     instance.link();
     let usual = [60_000, 10_000].map(|ms| Usual::Fixed { ms });
-    let project = Project { instance: &instance, ranks: &[0, 1], clock: &[0], usual: &usual };
+    let project =
+        Project { instance: &instance, ranks: &[0, 1], yields: &[], clock: &[0], usual: &usual };
     let sampled = sample(&project, &Spread::learn(&[]), 10, 1);
     assert_eq!((sampled.makespans[0], sampled.goals[0][0]), (70_000, 10_000));
 }

@@ -45,6 +45,11 @@ pub fn why(why: &Why, look: Look) -> String {
         let more = count(why.waits_for.len() - SHOWN, "further step");
         page.paragraph(Ink::Dim, "            ", &format!("and {more} that end earlier"));
     }
+    if !why.yields_to.is_empty() {
+        let first: Vec<&str> = why.yields_to.iter().map(crate::id::StepId::as_str).collect();
+        let text = format!("{} start first, until {start} at the latest", list(&first, SHOWN));
+        line(&mut page, "  lets      ", &text);
+    }
     let slack = match why.slack_ms {
         0 => "none: starting later makes something late".to_owned(),
         late if late < 0 => {

@@ -82,6 +82,7 @@ impl Instance {
             successors: self.successors.clone(),
             waits: (0..self.len()).map(|step| self.predecessors.get(step).len() as u32).collect(),
             capacities: self.capacities.clone(),
+            yields: Vec::new(),
         }
     }
 

@@ -5,6 +5,7 @@
 mod baseline;
 mod bound;
 mod compact;
+mod follow;
 mod generator;
 mod instance;
 mod keys;
@@ -19,6 +20,7 @@ mod tests;
 
 pub use baseline::{fifo, waves};
 pub use bound::{Bounds, Proof, bounds};
+pub(in crate::planner) use follow::follow;
 pub use instance::{Goal, Instance};
 pub use keys::{Chains, Keys, slack_ms};
 pub use objective::Value;
