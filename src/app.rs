@@ -8,6 +8,7 @@ mod crash_tests;
 pub mod files;
 #[cfg(test)]
 mod fold_tests;
+pub mod folder;
 pub mod git;
 pub mod identity;
 pub mod init;

@@ -371,6 +371,9 @@ pub struct RunStarted {
     pub attended: bool,
     /// Version of `dr`.
     pub version: String,
+    /// The folder that it was started in, which every session works in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
     /// The seal of the plan, if it was a sealed one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seal: Option<SealUse>,

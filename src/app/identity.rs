@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::folder::as_typed;
 use crate::journal::RunDir;
 use crate::plan::{Plan, SecretSource, Step, secret_input};
 use crate::plugin::{Vault, VaultError, read_identity};
@@ -9,11 +10,15 @@ use crate::plugin::{Vault, VaultError, read_identity};
 /// Where the identity lies: `DR_IDENTITY`, else under the user's configuration folder. Never in the
 /// state directory: whoever copies that copies no secret.
 #[must_use]
+pub fn path() -> PathBuf {
+    as_typed(&named_path())
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "where the user keeps the identity is looked up here only"
 )]
-pub fn path() -> PathBuf {
+fn named_path() -> PathBuf {
     let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     if let Some(path) = named("DR_IDENTITY") {
         return path.into();

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::folder::as_typed;
 use crate::id::RunId;
 use crate::journal::{RunDir, RunStore};
 use crate::view::quote;
@@ -11,7 +12,7 @@ use crate::view::quote;
 pub struct StateDir(PathBuf);
 
 impl StateDir {
-    /// The directory, if a command typed in the current folder has to name it.
+    /// The directory, if a command typed where this one was has to name it.
     #[must_use]
     pub fn to_name(&self) -> Option<PathBuf> {
         to_name(self.path().canonicalize().unwrap_or_else(|_| self.path().to_owned()))
@@ -124,7 +125,7 @@ pub enum NoRun {
     },
 }
 
-/// The state directory of a run, if a command typed in the current folder has to name it.
+/// The state directory of a run, if a command typed where this one was has to name it.
 #[must_use]
 pub fn dir_to_name(run: &RunDir) -> Option<PathBuf> {
     let folder = run.path().parent()?.parent()?;
@@ -133,7 +134,7 @@ pub fn dir_to_name(run: &RunDir) -> Option<PathBuf> {
 }
 
 fn to_name(folder: PathBuf) -> Option<PathBuf> {
-    (StateDir::resolve(None, Path::new(".")).path() != folder).then_some(folder)
+    (StateDir::resolve(None, &as_typed(Path::new("."))).path() != folder).then_some(folder)
 }
 
 /// A run as a command of a shell names it.

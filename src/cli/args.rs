@@ -98,7 +98,8 @@ pub enum Command {
     Execute(Execute),
     /// Go on with a run that was interrupted, paused, cancelled or has failed
     ///
-    /// On a run that is still alive the options are handed to it.
+    /// From whatever folder it is typed, the run goes on in the one that it was started in. On a run
+    /// that is still alive the options are handed to it.
     Resume(Resume),
     /// Open a gate that waits for a decision, or reject it
     Approve(Approve),

@@ -21,7 +21,7 @@ use crate::app::sealed::{self, Claim};
 use crate::app::session::{self, Done, Parts, SessionError};
 use crate::app::start::{Locks, Tools, make_run};
 use crate::app::state::{StateDir, new_run_id, spoken};
-use crate::app::{identity, moment, who};
+use crate::app::{folder, identity, moment, who};
 use crate::engine::EngineError;
 use crate::event::{FORMAT, Request, RequestKind, RunStarted, SealUse};
 use crate::id::StepId;
@@ -138,6 +138,7 @@ pub(super) fn run(args: &Execute, state_dir: Option<&Path>, out: &Out) -> Exit {
         by: who::actor("command line"),
         attended: Out::is_attended() && !args.terminal.detached,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        folder: folder::current(),
         seal: seal.map(|id| SealUse { id, again: args.again.clone() }),
     };
     let parts = Parts {

@@ -1,7 +1,7 @@
 //! `dr resume`: a run goes on.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::act::{no_such_step, submit};
@@ -18,7 +18,7 @@ use crate::app::request::request;
 use crate::app::session::{self, Parts};
 use crate::app::start::{Locks, Tools, end_calls};
 use crate::app::state::StateDir;
-use crate::app::{identity, who};
+use crate::app::{folder, identity, who};
 use crate::event::{EventKind, FORMAT, LossAccepted, Request, RequestKind, RunStarted, StepState};
 use crate::id::StepId;
 use crate::journal;
@@ -31,7 +31,9 @@ pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
     if args.terminal.detach {
         return detach::start(out);
     }
-    let state = StateDir::resolve(state_dir, Path::new("."));
+    // What is given is meant from here, and the run may work in another folder.
+    let state_dir = state_dir.map(from_here);
+    let state = StateDir::resolve(state_dir.as_deref(), Path::new("."));
     let dir = match state.find(&args.run) {
         Ok(dir) => dir,
         Err(error) => return out.fail(&error, Exit::Usage),
@@ -50,6 +52,12 @@ pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
     };
     if past.is_live() {
         return hand_over(&past, requests, out);
+    }
+    let begun = begun(&past).cloned();
+    if let Some(folder) = begun.as_ref().and_then(|begun| begun.folder.as_deref())
+        && let Err(error) = folder::enter(folder)
+    {
+        return out.fail(&error, Exit::NotReady);
     }
     if let Err(error) = identity::require(&past.plan) {
         return out.fail(&error, Exit::NotReady);
@@ -102,24 +110,22 @@ pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
     if let Err(exit) = look_ahead(&tools, &past.plan, |step| is_open(&view, step), out) {
         return exit;
     }
-    let started = match past.replay.records.first().map(|record| &record.event.kind) {
-        Some(EventKind::RunStarted(started)) => started.clone(),
-        _ => RunStarted {
-            format: FORMAT,
-            run: dir.id(),
-            runbook: past.plan.runbook.clone(),
-            environment: past.plan.environment.clone(),
-            mode: past.plan.mode,
-            style: past.plan.style,
-            plan_digest: past.plan.digest.clone(),
-            declared_at: now,
-            incident_at: now,
-            by: who::actor("command line"),
-            attended: Out::is_attended(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            seal: None,
-        },
-    };
+    let started = begun.unwrap_or_else(|| RunStarted {
+        format: FORMAT,
+        run: dir.id(),
+        runbook: past.plan.runbook.clone(),
+        environment: past.plan.environment.clone(),
+        mode: past.plan.mode,
+        style: past.plan.style,
+        plan_digest: past.plan.digest.clone(),
+        declared_at: now,
+        incident_at: now,
+        by: who::actor("command line"),
+        attended: Out::is_attended(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        folder: folder::current(),
+        seal: None,
+    });
     let attended = Out::is_attended() && !args.terminal.detached;
     let started = RunStarted { by: who::actor("command line"), attended, ..started };
     let lost = past.replay.lost.as_ref().map(|lost| LossAccepted {
@@ -145,6 +151,19 @@ pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
         dir: dir.clone(),
     };
     finish(&dir, session::run(parts, tools.runtime), args.format, out)
+}
+
+/// The start of the run; none if it was killed before that was recorded.
+fn begun(past: &Past) -> Option<&RunStarted> {
+    match &past.records().first()?.event.kind {
+        EventKind::RunStarted(started) => Some(started),
+        _ => None,
+    }
+}
+
+/// `path` for whatever folder is the current one later.
+fn from_here(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// A resume looks only at steps that were not started.
@@ -190,7 +209,11 @@ fn given(args: &Resume, past: &Past, out: &Out) -> Result<BTreeMap<String, Strin
         let help = "leave `--input` out";
         return Err(out.refuse("the run is alive, and has its inputs", help, Exit::Usage));
     }
-    files(&args.inputs, |_| true, out)
+    let mut given = files(&args.inputs, |_| true, out)?;
+    for file in given.values_mut() {
+        *file = from_here(Path::new(file)).display().to_string();
+    }
+    Ok(given)
 }
 
 /// The options as requests, in the order in which they matter.

@@ -12,6 +12,7 @@
 mod bad_input;
 mod constructs;
 mod diff;
+mod folder;
 mod going_back;
 mod groups;
 mod guide;

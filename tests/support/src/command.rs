@@ -154,6 +154,13 @@ impl Invocation<'_> {
         self
     }
 
+    /// Types it in a folder below.
+    #[must_use]
+    pub fn within(mut self, folder: impl AsRef<Path>) -> Self {
+        self.command.current_dir(self.dr.path(folder));
+        self
+    }
+
     /// Runs it to its end.
     ///
     /// # Panics
