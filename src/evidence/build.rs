@@ -9,6 +9,7 @@ use super::model::{
 };
 use super::services::{assurance, service, union_ms, waits};
 use crate::event::{Actor, EventKind, Record, RequestKind, StepState};
+use crate::markup;
 use crate::plan::Plan;
 use crate::view::{Phase, StepView, View};
 
@@ -259,7 +260,11 @@ fn step(view: &View, shown: &StepView) -> StepEvidence {
         why,
         warnings: shown.warnings.clone(),
         error: shown.error.clone().filter(|_| shown.state != StepState::Succeeded),
-        outputs: shown.outputs.clone(),
+        outputs: shown
+            .outputs
+            .iter()
+            .map(|(name, value)| (name.clone(), markup::shown(value)))
+            .collect(),
         recovery_point: shown.recovery_point,
     }
 }

@@ -7,6 +7,8 @@ use regex::bytes::{NoExpand, Regex, RegexBuilder};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use crate::markup::masked_value;
+
 /// A secret shorter than this would make half of every text unreadable.
 const SHORTEST: usize = 4;
 /// A piece of base64 shorter than this says too little to be looked for.
@@ -142,6 +144,44 @@ impl Masker {
                 map.values_mut().for_each(|item| self.value(item));
             }
             Value::Null | Value::Bool(_) => {}
+        }
+    }
+}
+
+impl Masker {
+    /// The same for a value that may be read again when the journal is: every part that held a
+    /// secret is marked, so that nobody takes what is left of it for the value. References to
+    /// secrets stay.
+    pub(super) fn data(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => {
+                if let Cow::Owned(shown) = self.text(text) {
+                    *value = masked_value(shown.into());
+                }
+            }
+            Value::Number(_) => self.marked(value),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.data(item)),
+            Value::Object(map) if map.len() == 1 && map.contains_key("$secret") => {}
+            Value::Object(map) => {
+                let typed = map.len() == 1 && !map.contains_key("$text");
+                let whole = map
+                    .keys()
+                    .any(|key| self.finds(key.as_bytes()) || (typed && key.starts_with('$')));
+                if whole {
+                    self.marked(value);
+                } else {
+                    map.values_mut().for_each(|item| self.data(item));
+                }
+            }
+            Value::Null | Value::Bool(_) => {}
+        }
+    }
+
+    fn marked(&self, value: &mut Value) {
+        let mut shown = value.clone();
+        self.value(&mut shown);
+        if shown != *value {
+            *value = masked_value(shown);
         }
     }
 }
@@ -318,6 +358,8 @@ fn base64(bytes: &[u8], offset: usize, extra: [u8; 2]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     /// What an independent encoder (`base64`, `xxd`, `jq`, Python's `quote`) makes of it.
@@ -391,8 +433,29 @@ mod tests {
     fn values_keep_their_shape() {
         let masker = Masker::default();
         masker.add(&Secret::new("12345678"));
-        let mut value = serde_json::json!({"a": [12_345_678, 1, "x12345678"], "12345678": null});
+        let mut value = json!({"a": [12_345_678, 1, "x12345678"], "12345678": null});
         masker.value(&mut value);
-        assert_eq!(value, serde_json::json!({"a": ["***", 1, "x***"], "***": null}));
+        assert_eq!(value, json!({"a": ["***", 1, "x***"], "***": null}));
+    }
+
+    #[test]
+    fn what_is_read_again_tells_what_was_masked() {
+        let masker = Masker::default();
+        masker.add(&Secret::new("12345678"));
+        for (value, kept) in [
+            (json!(["a", 1, "x12345678"]), json!(["a", 1, {"$masked": "x***"}])),
+            (json!({"n": 12_345_678, "m": null}), json!({"n": {"$masked": "***"}, "m": null})),
+            (json!({"12345678": 1, "a": 2}), json!({"$masked": {"***": 1, "a": 2}})),
+            (
+                json!({"$text": ["12345678 ", {"$secret": "12345678"}]}),
+                json!({"$text": [{"$masked": "*** "}, {"$secret": "12345678"}]}),
+            ),
+            (json!({"$duration": 12_345_678}), json!({"$masked": {"$duration": "***"}})),
+            (json!({"$masked": "x***"}), json!({"$masked": "x***"})),
+        ] {
+            let mut data = value;
+            masker.data(&mut data);
+            assert_eq!(data, kept);
+        }
     }
 }

@@ -47,7 +47,7 @@ impl Masker {
                 self.optional(reason);
                 self.signed(signed);
                 for value in inputs.values_mut() {
-                    self.value(value);
+                    self.data(value);
                 }
             }
             EventKind::RequestAccepted { request } => self.request(request),
@@ -55,10 +55,10 @@ impl Masker {
                 self.request(request);
                 self.string(why);
             }
-            EventKind::Expanded { step: _, items } => self.value(items),
+            EventKind::Expanded { step: _, items } => self.data(items),
             EventKind::AttemptStarted { input, .. } => {
                 if let Some(input) = input {
-                    self.value(input);
+                    self.data(input);
                 }
             }
             EventKind::AttemptFinished(AttemptFinished {
@@ -78,13 +78,13 @@ impl Masker {
                 self.error(error);
                 self.error(expected);
                 if let Some(result) = result {
-                    self.value(result);
+                    self.data(result);
                 }
                 for warning in warnings {
                     self.string(warning);
                 }
                 for value in outputs.iter_mut().flat_map(|outputs| outputs.values_mut()) {
-                    self.value(value);
+                    self.data(value);
                 }
             }
             EventKind::StepFinished(StepFinished {
@@ -100,7 +100,7 @@ impl Masker {
                 reason,
             }) => {
                 for value in outputs.values_mut() {
-                    self.value(value);
+                    self.data(value);
                 }
                 for warning in warnings {
                     self.string(warning);
@@ -127,7 +127,7 @@ impl Masker {
     fn request(&self, request: &mut Request) {
         self.optional(&mut request.reason);
         self.signed(&mut request.signed);
-        request.inputs.values_mut().for_each(|value| self.value(value));
+        request.inputs.values_mut().for_each(|value| self.data(value));
     }
 
     /// Nothing is worth showing a secret, not even that the signature can be verified.

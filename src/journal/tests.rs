@@ -375,7 +375,10 @@ fn secrets_are_masked_before_the_sums_and_words_stay() {
     assert_eq!(step.as_str(), "promote");
     assert_eq!(
         input.as_ref().unwrap(),
-        &json!({"sql": "set password '***'", "nested": {"***": ["***"]}})
+        &json!({
+            "sql": {"$masked": "set password '***'"},
+            "nested": {"$masked": {"***": ["***"]}},
+        })
     );
 }
 

@@ -12,6 +12,7 @@ use super::rules::retry::{self, Judgement};
 use super::rules::unknown;
 use super::step::Stage;
 use crate::event::{AttemptFinished, EventKind, Next, Outcome, Purpose};
+use crate::markup::holds_masked;
 use crate::plan::Step;
 use crate::words::{OnFailure, OnUnknown};
 
@@ -51,23 +52,33 @@ impl Machine {
 
     /// The action's arguments, rendered once in the life of the step. Says whether just now.
     pub(super) fn input(&self, step: Index) -> Result<(Value, bool), CallError> {
-        if let Some(input) = &self.state.record(step).input {
+        let kept = |step| self.state.record(step).input.as_ref();
+        // What was masked in the journal is no input: it is rendered again, from what is known now.
+        if let Some(input) = kept(step).filter(|input| !holds_masked(input)) {
             return Ok((input.clone(), false));
         }
         // An action that undoes itself is told what it was told to do.
         if let Role::Undo(of) = self.graph.role(step)
             && self.undoes_itself(of)
         {
-            return Ok((self.state.record(of).input.clone().unwrap_or_default(), false));
+            let input = match kept(of) {
+                Some(input) if holds_masked(input) => self.rendered(of)?,
+                input => input.cloned().unwrap_or_default(),
+            };
+            return Ok((input, false));
         }
+        let input = self.rendered(step)?;
+        // No arguments at all are not worth a word, nor told from none in the journal.
+        let new = !input.is_null();
+        Ok((input, new))
+    }
+
+    fn rendered(&self, step: Index) -> Result<Value, CallError> {
         let told = self.state.record(step).told();
         let scope =
             Scope { outputs: Some(&told), ..Scope::new(&self.graph, &self.state, self.now, step) };
         let input = scope.render(&self.graph.step(step).with);
-        let input = input.map_err(|error| not_evaluated("text", "with", &error))?;
-        // No arguments at all are not worth a word, nor told from none in the journal.
-        let new = !input.is_null();
-        Ok((input, new))
+        input.map_err(|error| not_evaluated("text", "with", &error))
     }
 
     /// Launches the action: a new attempt if `fresh`, else the last one again, with its key.

@@ -8,7 +8,7 @@ use super::graph::Index;
 use super::io::{Effect, Launch, LaunchKind};
 use super::machine::{FlightKind, Machine};
 use super::names::Scope;
-use super::rules::finish::{Finish, needs_result, not_evaluated};
+use super::rules::finish::{Finish, MASKED, needs_result, not_evaluated};
 use super::rules::retry;
 use super::rules::unknown::{self, Way};
 use crate::event::{EventKind, Next, Outcome, Purpose};
@@ -41,6 +41,15 @@ impl Machine {
             }
             Some(Way::Action) => {
                 let Some(uses) = plan.uses.clone() else { return };
+                let input = match self.input(about) {
+                    Ok((input, _)) => input,
+                    Err(error) if error.code == MASKED => {
+                        let found = Found::CannotTell(error.message);
+                        return self.checked(step, self.now.elapsed_ms, number, found);
+                    }
+                    // Not rendered yet where the journal lost that it was.
+                    Err(_) => Value::Null,
+                };
                 let launch = Launch {
                     ticket: super::io::Ticket(0),
                     step: plan.id.clone(),
@@ -50,8 +59,7 @@ impl Machine {
                     uses,
                     kind: LaunchKind::Check,
                     host: graph.host(plan.host.as_ref()),
-                    // Not rendered yet where the journal lost that it was.
-                    input: self.input(about).map(|(input, _)| input).unwrap_or_default(),
+                    input,
                     effect: plan.effect,
                     timeout_ms: Some(unknown::CHECK_LIMIT_MS),
                 };

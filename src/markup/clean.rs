@@ -5,6 +5,7 @@ use std::str::Chars;
 
 use serde_json::Value;
 
+use super::MASKED;
 use crate::time::Millis;
 
 /// `text` without terminal escapes, control characters and characters that reorder what is read.
@@ -71,6 +72,7 @@ pub fn value_text(value: &Value) -> String {
     match map.iter().next() {
         Some((key, inner)) if map.len() == 1 => match (key.as_str(), inner) {
             ("$secret", _) => return "***".to_owned(),
+            (MASKED, shown) => return value_text(shown),
             ("$time", Value::String(time)) => return clean_line(time),
             ("$duration", Value::Number(ms)) => {
                 if let Some(ms) = ms.as_i64() {

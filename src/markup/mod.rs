@@ -5,8 +5,10 @@ mod clean;
 mod html;
 mod lanes;
 mod markdown;
+mod masked;
 
 pub use clean::{clean, clean_line, value_text};
 pub use html::{escape_html, page, section, table};
 pub use lanes::{Lane, lanes_svg};
 pub use markdown::escape_markdown;
+pub use masked::{MASKED, holds_masked, is_masked, masked_value, shown};

@@ -83,12 +83,17 @@ impl Expr {
     /// milliseconds).
     ///
     /// # Errors
-    /// An unknown name, a type that does not fit, a failing function.
+    /// An unknown name, a type that does not fit, a failing function, a value that held a secret
+    /// and is known in its masked form only.
     pub fn evaluate(&self, names: &dyn Names) -> Result<Value, TextError> {
         let compiled = self.compiled()?;
         let mut context = cel::Context::with_env(Arc::clone(&ENVIRONMENT));
-        for (root, value) in variables(&compiled.wanted, names) {
+        let mut masked = false;
+        for (root, value) in variables(&compiled.wanted, names, &mut masked) {
             context.add_variable_as_val(root, value);
+        }
+        if masked {
+            return Err(masked_read(&compiled.reads, names));
         }
         let value = cel::Value::resolve(&compiled.tree, &context)
             .map_err(|error| explained(&error, &compiled.reads, names))?;
@@ -112,7 +117,8 @@ impl Expr {
 }
 
 /// The roots that an expression reads, with only those parts of them that it names.
-fn variables(wanted: &Tree, names: &dyn Names) -> Vec<(String, Box<dyn Val>)> {
+/// `masked` tells whether one of them is known in its masked form only.
+fn variables(wanted: &Tree, names: &dyn Names, masked: &mut bool) -> Vec<(String, Box<dyn Val>)> {
     let mut variables = Vec::new();
     for (root, tree) in wanted.fields() {
         let by_member = MEMBERED.contains(&root) && !tree.is_whole() && !tree.has_indexes();
@@ -120,7 +126,7 @@ fn variables(wanted: &Tree, names: &dyn Names) -> Vec<(String, Box<dyn Val>)> {
             let mut members = Vec::new();
             for (member, tree) in tree.fields() {
                 names.lend(root, Some(member), &mut |value| {
-                    members.push((member.to_owned(), to_cel(value, tree)));
+                    members.push((member.to_owned(), to_cel(value, tree, masked)));
                 });
             }
             variables.push((root.to_owned(), map_to_cel(members)));
@@ -129,7 +135,7 @@ fn variables(wanted: &Tree, names: &dyn Names) -> Vec<(String, Box<dyn Val>)> {
                 if root == "hosts" {
                     variables.push((HOSTS.to_owned(), labels(value)));
                 }
-                variables.push((root.to_owned(), to_cel(value, tree)));
+                variables.push((root.to_owned(), to_cel(value, tree, masked)));
             });
         }
     }
@@ -142,7 +148,17 @@ fn labels(hosts: &Value) -> Box<dyn Val> {
         let labels = host.get("labels").cloned().unwrap_or_default();
         serde_json::json!({ "name": name, "labels": labels })
     });
-    to_cel(&Value::Array(hosts.collect()), &Tree::whole())
+    to_cel(&Value::Array(hosts.collect()), &Tree::whole(), &mut false)
+}
+
+/// Which of `reads` is known in its masked form only.
+fn masked_read(reads: &[Read], names: &dyn Names) -> TextError {
+    let told = reads.iter().find_map(|read| {
+        let known = read.path.0.iter().take_while(|part| **part != Segment::Dynamic);
+        let error = resolve(names, &Path(known.cloned().collect())).err()?;
+        error.masked.then(|| TextError { span: read.span.clone(), ..error })
+    });
+    told.unwrap_or_else(|| TextError::masked(&Path(vec![Segment::Dynamic])))
 }
 
 /// The evaluator names only the last part of what is missing: the reads tell the whole name.

@@ -56,7 +56,7 @@ fn texts<'b, 'v, 't>(parts: impl Iterator<Item = &'t str>) -> CowVal<'b, 'v> {
 pub(super) fn json<'b, 'v>(arguments: Arguments<'b, 'v>) -> Answer<'b, 'v> {
     let value: serde_json::Value = serde_json::from_str(text(&arguments, 0)?)
         .map_err(|wrong| error("json", format!("not JSON: {wrong}")))?;
-    Ok(CowVal::Owned(to_cel(&value, &Tree::whole())))
+    Ok(CowVal::Owned(to_cel(&value, &Tree::whole(), &mut false)))
 }
 
 pub(super) fn lines<'b, 'v>(arguments: Arguments<'b, 'v>) -> Answer<'b, 'v> {

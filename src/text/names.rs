@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::TextError;
 use super::nearest::suggestion;
+use crate::markup::{holds_masked, is_masked};
 
 /// One part of a [`Path`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -216,7 +217,8 @@ impl Names for MapNames {
 /// The value at `path`. A dynamic part cannot be followed.
 ///
 /// # Errors
-/// The first part that is not there, and what is there instead.
+/// The first part that is not there, and what is there instead; a value that held a secret and is
+/// known in its masked form only.
 pub(super) fn resolve(names: &dyn Names, path: &Path) -> Result<Value, TextError> {
     let root = path.root();
     let (member, depth) = match path.field(1) {
@@ -234,6 +236,9 @@ pub(super) fn resolve(names: &dyn Names, path: &Path) -> Result<Value, TextError
 
 fn follow(mut value: &Value, path: &Path, from: usize) -> Result<Value, TextError> {
     for (depth, segment) in path.0.iter().enumerate().skip(from) {
+        if value.as_object().is_some_and(is_masked) {
+            return Err(TextError::masked(path));
+        }
         value = match segment {
             Segment::Field(name) => value.as_object().and_then(|map| map.get(name)),
             Segment::Index(index) => value.as_array().and_then(|list| list.get(*index)),
@@ -241,7 +246,7 @@ fn follow(mut value: &Value, path: &Path, from: usize) -> Result<Value, TextErro
         }
         .ok_or_else(|| missing(path, depth, value))?;
     }
-    Ok(value.clone())
+    if holds_masked(value) { Err(TextError::masked(path)) } else { Ok(value.clone()) }
 }
 
 fn missing(path: &Path, depth: usize, found: &Value) -> TextError {

@@ -5,6 +5,7 @@ use super::names::resolve;
 use super::scan::{Fallback, Piece, Tag, scan};
 use super::values::{kind, plain, reserved, scalar_text, typed};
 use super::{Names, Path, Read, TextError};
+use crate::markup::shown;
 
 /// A value in which texts may hold `{{ path }}`. Plain JSON; a text that must still be rendered is
 /// `{"$template": "…"}`, one that holds secrets and nothing else unknown is `{"$text": […]}`, data
@@ -155,9 +156,9 @@ impl Templated {
     /// # Errors
     /// As for [`Templated::render`].
     pub fn render_text(&self, names: &dyn Names) -> Result<String, TextError> {
-        let rendered = self.render(names)?;
-        let shown = plain(&masked(&rendered));
-        Ok(scalar_text(&shown).unwrap_or_else(|| shown.to_string()))
+        let rendered = self.render(&Shown(names))?;
+        let told = plain(&masked(&rendered));
+        Ok(scalar_text(&told).unwrap_or_else(|| told.to_string()))
     }
 
     /// The same, with every template rendered whose names are all known; the rest stays. Secrets
@@ -185,6 +186,15 @@ impl Templated {
             if decided { render(text, names) } else { Ok(json!({ TEMPLATE: text })) }
         })?;
         Ok(Self(rendered))
+    }
+}
+
+/// The same names for people: of a value that held a secret, what may be shown of it.
+struct Shown<'a>(&'a dyn Names);
+
+impl Names for Shown<'_> {
+    fn get(&self, root: &str, member: Option<&str>) -> Option<Value> {
+        self.0.get(root, member).map(|value| shown(&value))
     }
 }
 
@@ -412,6 +422,7 @@ fn value_of(tag: &Tag, names: &dyn Names) -> Result<Value, TextError> {
         },
         Tag::Default(path, fallback) => match (resolve(names, path), fallback) {
             (Ok(value), _) if !value.is_null() => Ok(value),
+            (Err(error), _) if error.masked => Err(error),
             (_, Fallback::Constant(constant)) => Ok(constant.clone()),
             (_, Fallback::Name(other)) => resolve(names, other),
         },

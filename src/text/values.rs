@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Number, Value, json};
 
 use super::tree::Tree;
+use crate::markup::MASKED;
 use crate::time::Millis;
 
 /// A CEL value that owns what it holds.
@@ -21,20 +22,23 @@ pub(super) type Owned = Box<dyn Val>;
 /// for a template or a secret.
 const RESERVED: [&str; 4] = ["$template", "$text", "$secret", "$literal"];
 
-/// A time or a length of time inside JSON.
+/// A time or a length of time inside JSON, or what is left of a value that held a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Typed {
     Time(Timestamp),
     /// Milliseconds, negative for "the other way round".
     Duration(i64),
+    /// Of no use but to be shown.
+    Masked,
 }
 
-/// What a `{"$time": …}` or `{"$duration": …}` means.
+/// What a `{"$time": …}`, `{"$duration": …}` or `{"$masked": …}` means.
 pub(super) fn typed(map: &Map<String, Value>) -> Option<Typed> {
     let (key, value) = map.iter().next().filter(|_| map.len() == 1)?;
     match key.as_str() {
         "$time" => Some(Typed::Time(value.as_str()?.parse().ok()?)),
         "$duration" => Some(Typed::Duration(value.as_i64()?)),
+        MASKED => Some(Typed::Masked),
         _ => None,
     }
 }
@@ -50,21 +54,18 @@ pub fn plain(value: &Value) -> Value {
     match value {
         Value::Array(items) => Value::Array(items.iter().map(plain).collect()),
         Value::Object(map) => match typed(map) {
-            Some(typed) => Value::String(typed_text(typed)),
+            Some(Typed::Masked) => map.values().map(plain).next().unwrap_or_default(),
+            Some(Typed::Time(at)) => Value::String(at.to_string()),
+            Some(Typed::Duration(ms)) => Value::String(duration_text(ms)),
             None => map.iter().map(|(key, value)| (key.clone(), plain(value))).collect(),
         },
         other => other.clone(),
     }
 }
 
-fn typed_text(typed: Typed) -> String {
-    match typed {
-        Typed::Time(at) => at.to_string(),
-        Typed::Duration(ms) => {
-            let sign = if ms < 0 { "-" } else { "" };
-            format!("{sign}{}", Millis(ms.unsigned_abs()))
-        }
-    }
+fn duration_text(ms: i64) -> String {
+    let sign = if ms < 0 { "-" } else { "" };
+    format!("{sign}{}", Millis(ms.unsigned_abs()))
 }
 
 /// The text of a scalar; `None` for null, lists and maps.
@@ -73,7 +74,11 @@ pub(super) fn scalar_text(value: &Value) -> Option<String> {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         Value::Bool(truth) => Some(truth.to_string()),
-        Value::Object(map) => typed(map).map(typed_text),
+        Value::Object(map) => match typed(map)? {
+            Typed::Time(at) => Some(at.to_string()),
+            Typed::Duration(ms) => Some(duration_text(ms)),
+            Typed::Masked => map.values().next().and_then(scalar_text),
+        },
         Value::Null | Value::Array(_) => None,
     }
 }
@@ -89,6 +94,7 @@ pub(super) fn kind(value: &Value) -> &'static str {
         Value::Object(map) => match typed(map) {
             Some(Typed::Time(_)) => "a time",
             Some(Typed::Duration(_)) => "a duration",
+            Some(Typed::Masked) => "a value that held a secret",
             None => "a map",
         },
     }
@@ -106,8 +112,9 @@ pub(super) fn reserved(data: &Value) -> Option<&str> {
 }
 
 /// The parts of `data` that `wanted` names, as a CEL value; list elements that nobody reads are
-/// null, so that positions and lengths stay.
-pub(super) fn to_cel(data: &Value, wanted: &Tree) -> Owned {
+/// null, so that positions and lengths stay. So is what is known in its masked form only, which
+/// `masked` then tells.
+pub(super) fn to_cel(data: &Value, wanted: &Tree, masked: &mut bool) -> Owned {
     match data {
         Value::Null => Box::new(CelNull),
         Value::Bool(truth) => Box::new(CelBool::from(*truth)),
@@ -118,7 +125,7 @@ pub(super) fn to_cel(data: &Value, wanted: &Tree) -> Owned {
                 .iter()
                 .enumerate()
                 .map(|(index, item)| match wanted.index(index) {
-                    Some(wanted) => to_cel(item, wanted),
+                    Some(wanted) => to_cel(item, wanted, masked),
                     None => Box::new(CelNull) as Owned,
                 })
                 .collect();
@@ -129,11 +136,17 @@ pub(super) fn to_cel(data: &Value, wanted: &Tree) -> Owned {
             Some(Typed::Duration(ms)) => {
                 Box::new(CelDuration::from(chrono::Duration::milliseconds(ms)))
             }
+            Some(Typed::Masked) => {
+                *masked = true;
+                Box::new(CelNull)
+            }
             None => {
                 let entries: HashMap<CelMapKey<'static>, Owned> = map
                     .iter()
                     .filter_map(|(key, value)| Some((key, value, wanted.field(key)?)))
-                    .map(|(key, value, wanted)| (key.clone().into_key(), to_cel(value, wanted)))
+                    .map(|(key, value, wanted)| {
+                        (key.clone().into_key(), to_cel(value, wanted, masked))
+                    })
                     .collect();
                 Box::new(CelMap::from(entries))
             }
@@ -242,7 +255,7 @@ mod tests {
             json!({"$time": "no time"}),
             json!({"$time": "2026-01-01T00:00:00Z", "more": 1}),
         ] {
-            let cel = to_cel(&value, &Tree::whole());
+            let cel = to_cel(&value, &Tree::whole(), &mut false);
             let back = cel::Value::try_from(cel.as_ref()).expect("a value");
             assert_eq!(from_cel(&back), Ok(value));
         }
@@ -260,6 +273,7 @@ mod tests {
             assert_eq!(scalar_text(&value).as_deref(), Some(text));
         }
         assert_eq!(scalar_text(&json!({"a": 1})), None);
+        assert_eq!(plain(&json!({"a": {"$masked": {"b": "***"}}})), json!({"a": {"b": "***"}}));
         assert_eq!(plain(&json!([{"$duration": 1}, {"a": 1}])), json!(["1ms", {"a": 1}]));
     }
 }

@@ -174,3 +174,35 @@ fn a_secret_that_cannot_be_kept_out_of_sight_fails_its_step() {
         assert!(ended.to_string().contains(says), "{json}\n{ended}");
     }
 }
+
+const TAINT: &str = r#"runbook: taint
+secrets: { pw: [{ env: PW }] }
+steps:
+  - { id: leak, needs: [], uses: local.script, effect: idempotent, with: { env: { A: "{{ secrets.pw }}" }, script: 'echo "user:$A"' }, outputs: { o: "lines(result.stdout)[0]" } }
+  - { id: use, needs: [leak], uses: local.script, effect: idempotent, with: { env: { O: "{{ steps.leak.outputs.o }}" }, script: 'echo "$O" > got; test -e ok' } }
+"#;
+
+#[test]
+fn a_run_never_goes_on_with_a_mask_in_place_of_a_value() {
+    let dr = dr().runbook(TAINT).env("PW", PASSWORD);
+    dr.args(["execute", "runbook.yaml"]).run().code(5);
+    let made = format!("user:{PASSWORD}\n");
+    assert_eq!(dr.read("got"), made, "within a session values are whole");
+    let dr = dr.file("ok", "").file("got", "untouched");
+    let refused = dr.args(["resume", "last", "--retry", "use"]).run().code(5);
+    refused.prints("held a secret").prints("--redo leak");
+    assert_eq!(dr.read("got"), "untouched");
+    let journal = fs::read_to_string(dr.last_run().join("journal.jsonl")).unwrap();
+    assert!(journal.contains(r#""code":"masked_value""#), "{journal}");
+    assert!(journal.contains(r#"{"o":{"$masked":"user:***"}}"#), "{journal}");
+    dr.args(["show", "last", "leak"]).run().code(0).prints("o = user:***");
+    for (file, shown) in [("report.md", r"user:\*\*\*"), ("evidence.json", "user:***")] {
+        let text = fs::read_to_string(dr.last_run().join(file)).unwrap();
+        assert!(text.contains(shown) && !text.contains("$masked"), "{file}: {text}");
+    }
+    let again = ["resume", "last", "--redo", "leak", "--retry", "use"];
+    dr.args(again).run().code(0);
+    assert_eq!(dr.read("got"), made, "it was given once more");
+    assert!(holding(&dr.path(".dr"), PASSWORD).is_empty());
+    dr.args(["verify", "last"]).run().code(0);
+}

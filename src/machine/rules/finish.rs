@@ -167,10 +167,14 @@ pub(in crate::machine) fn needs_result(step: &Step) -> bool {
     })
 }
 
+/// Code of the error of a step that needs a value which held a secret, after a resume that found
+/// only its masked form.
+pub(in crate::machine) const MASKED: &str = "masked_value";
+
 /// The error of a step one of whose texts or decisions could not be evaluated.
 pub(in crate::machine) fn not_evaluated(what: &str, name: &str, error: &TextError) -> CallError {
-    let mut failed =
-        CallError::permanent("not_evaluated", format!("{what} `{name}` cannot be told: {error}"));
+    let code = if error.masked { MASKED } else { "not_evaluated" };
+    let mut failed = CallError::permanent(code, format!("{what} `{name}` cannot be told: {error}"));
     failed.help.clone_from(&error.help);
     failed
 }

@@ -39,6 +39,25 @@ fn evaluate(source: &str) -> Result<Value, String> {
 }
 
 #[test]
+fn nothing_is_decided_over_a_value_that_held_a_secret() {
+    let outputs = json!({"o": {"$masked": "user:***"}, "p": {"q": [{"$masked": "***"}, 2]}});
+    let names = MapNames::new(json!({"steps": {"leak": {"outputs": outputs}}}));
+    for source in [
+        "steps.leak.outputs.o == 'user:***'",
+        "has(steps.leak.outputs.o)",
+        "steps['leak'].outputs.o",
+        "steps.leak.outputs.p.q[0]",
+        "size(steps.leak.outputs.p.q)",
+        "true || steps.leak.outputs.o == ''",
+    ] {
+        let error = Expr::parse(source).expect(source).evaluate(&names).expect_err(source);
+        assert!(error.masked && error.message.contains("held a secret"), "{source}: {error}");
+    }
+    let other = Expr::parse("steps.leak.outputs.p.q[1]").expect("an expression");
+    assert_eq!(other.evaluate(&names), Ok(json!(2)));
+}
+
+#[test]
 fn values_are_computed() {
     for (source, value) in [
         ("result.status == 200", json!(true)),

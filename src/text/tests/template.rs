@@ -108,6 +108,26 @@ fn data_is_never_taken_for_anything_else() {
 }
 
 #[test]
+fn a_value_that_held_a_secret_is_shown_and_not_used() {
+    let masked = json!({"$masked": {"user": "***"}});
+    let names = names().with("steps", json!({"leak": {"outputs": {"o": masked, "p": [1]}}}));
+    for text in [
+        "{{ steps.leak.outputs.o }}",
+        "{{ steps.leak.outputs.o.user }}",
+        "{{ steps.leak.outputs }}",
+        "a {{json steps.leak.outputs.o }}",
+        "{{default steps.leak.outputs.o \"none\"}}",
+    ] {
+        let error = parse(text).render(&names).expect_err(text);
+        assert!(error.masked, "{text}: {error}");
+        assert!(error.help.expect("help").contains("--redo leak"), "{text}");
+    }
+    let shown = parse("{{json steps.leak.outputs.o}}").render_text(&names);
+    assert_eq!(shown.as_deref(), Ok(r#"{"user":"***"}"#));
+    assert_eq!(parse("{{ steps.leak.outputs.p[0] }}").render(&names), Ok(json!(1)));
+}
+
+#[test]
 fn what_is_known_is_rendered_and_the_rest_stays() {
     let written = json!({
         "url": "https://{{ values.zone }}",
