@@ -371,6 +371,9 @@ pub struct RunStarted {
     pub attended: bool,
     /// Version of `dr`.
     pub version: String,
+    /// Why steps are left out, in the words of whoever started it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The folder that it was started in, which every session works in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,

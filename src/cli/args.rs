@@ -334,7 +334,7 @@ pub struct Execute {
     /// When the incident happened: the loss is measured from here. Default: the declaration.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub incident_at: Option<String>,
-    /// Pass a step over. What needs it goes on.
+    /// Pass a step over. What needs it goes on. A gate, guard or point of no return needs `--reason`.
     #[arg(long = "skip", value_name = "STEP")]
     pub skips: Vec<String>,
     /// Count a step as done without running it. Needs `--reason`.
@@ -396,13 +396,14 @@ pub struct Resume {
     /// Run a step's action again.
     #[arg(long = "redo", value_name = "STEP")]
     pub redos: Vec<String>,
-    /// Pass a step over. What needs a failed step stays blocked.
+    /// Pass a step over. What needs a failed step stays blocked. A gate, guard or point of no return
+    /// needs `--reason`.
     #[arg(long = "skip", value_name = "STEP")]
     pub skips: Vec<String>,
     /// Say what became of a step whose outcome is unknown, or that a failed one was done by hand.
     #[arg(long = "assume", value_name = "STEP=done|not-done", value_parser = key_value)]
     pub assumes: Vec<(String, String)>,
-    /// Why. Needed for `--assume STEP=done`.
+    /// Why. Needed for `--assume STEP=done`, and to skip a gate, guard or point of no return.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
     /// Go on although the journal is damaged: what is not certain becomes unknown.

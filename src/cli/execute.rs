@@ -138,6 +138,7 @@ pub(super) fn run(args: &Execute, state_dir: Option<&Path>, out: &Out) -> Exit {
         by: who::actor("command line"),
         attended: Out::is_attended() && !args.terminal.detached,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        reason: args.reason.clone(),
         folder: folder::current(),
         seal: seal.map(|id| SealUse { id, again: args.again.clone() }),
     };
@@ -198,6 +199,9 @@ fn order(
             Some(state.path()),
             out,
         )?;
+        for step in &args.skips {
+            may_skip(&plan, step, args.reason.as_deref(), out)?;
+        }
         return Ok(Order { plan, sources: examined.sources(), state, skips: Vec::new() });
     };
     let shown = args.runbook.display();
@@ -213,11 +217,30 @@ fn order(
     let mut skips = Vec::new();
     for step in &args.skips {
         require_step(&plan, step, out)?;
+        may_skip(&plan, step, args.reason.as_deref(), out)?;
         let by = who::actor("command line");
         let step = Some(StepId::from(step.as_str()));
         skips.push(request(RequestKind::Skip, step, by, args.reason.clone()));
     }
     Ok(Order { plan, sources, state, skips })
+}
+
+/// What holds others back is passed over for a reason only, which the evidence shows.
+pub(super) fn may_skip(
+    plan: &Plan,
+    step: &str,
+    reason: Option<&str>,
+    out: &Out,
+) -> Result<(), Exit> {
+    let Some((guard, what)) = plan.guard_within(step) else { return Ok(()) };
+    if reason.is_some_and(|reason| !reason.trim().is_empty()) {
+        return Ok(());
+    }
+    Err(out.refuse(
+        &format!("`--skip {step}` needs a reason: `{guard}` is a {what}"),
+        "add `--reason \"…\"`: it is kept in the evidence",
+        Exit::Usage,
+    ))
 }
 
 fn require_step(plan: &Plan, step: &str, out: &Out) -> Result<(), Exit> {

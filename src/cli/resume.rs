@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::act::{no_such_step, submit};
 use super::args::Resume;
 use super::detach::{self, Leaving};
-use super::execute::{finish, locked, reporter};
+use super::execute::{finish, locked, may_skip, reporter};
 use super::exit::Exit;
 use super::observe::look_ahead;
 use super::out::Out;
@@ -123,6 +123,7 @@ pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
         by: who::actor("command line"),
         attended: Out::is_attended(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        reason: None,
         folder: folder::current(),
         seal: None,
     });
@@ -244,6 +245,9 @@ fn requests(args: &Resume, past: &Past, out: &Out) -> Result<Vec<Request>, Exit>
     for (kind, step) in asked {
         if past.plan.step_or_undo(step).is_none() {
             return Err(no_such_step(past, step, out));
+        }
+        if kind == RequestKind::Skip {
+            may_skip(&past.plan, step, args.reason.as_deref(), out)?;
         }
         let step = Some(StepId::from(step));
         requests.push(request(kind, step, who::actor("command line"), args.reason.clone()));

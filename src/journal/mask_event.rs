@@ -3,7 +3,9 @@ use std::borrow::Cow;
 use dr_plugin::CallError;
 
 use super::Masker;
-use crate::event::{AttemptFinished, Event, EventKind, Request, RunFinished, Signed, StepFinished};
+use crate::event::{
+    AttemptFinished, Event, EventKind, Request, RunFinished, RunStarted, Signed, StepFinished,
+};
 
 impl Masker {
     /// Masks what people and systems have said in `event`. Ids and words of the vocabulary stay,
@@ -11,8 +13,7 @@ impl Masker {
     pub(super) fn mask_event(&self, event: &mut Event) {
         // Every field is named, so that a new one with free text cannot be forgotten.
         match &mut event.kind {
-            EventKind::RunStarted(_)
-            | EventKind::LossAccepted(_)
+            EventKind::LossAccepted(_)
             | EventKind::RunPaused { waiting: _ }
             | EventKind::StepBlocked { step: _, by: _ }
             | EventKind::StepCancelled { step: _ }
@@ -34,6 +35,23 @@ impl Masker {
             | EventKind::StepSkipped { step: _, reason: _, by: _, note: reason } => {
                 self.optional(reason);
             }
+            EventKind::RunStarted(RunStarted {
+                format: _,
+                run: _,
+                runbook: _,
+                environment: _,
+                mode: _,
+                style: _,
+                plan_digest: _,
+                declared_at: _,
+                incident_at: _,
+                by: _,
+                attended: _,
+                version: _,
+                reason,
+                folder: _,
+                seal: _,
+            }) => self.optional(reason),
             EventKind::PreflightFinished { findings } => {
                 for line in findings.iter_mut().flat_map(|finding| &mut finding.lines) {
                     self.string(line);

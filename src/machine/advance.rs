@@ -135,8 +135,12 @@ impl Machine {
             return;
         }
         if let Some(reason) = plan.skip.or_else(|| self.passed_over(step)) {
-            let step = plan.id.clone();
-            self.emit(EventKind::StepSkipped { step, reason, by: None, note: None });
+            // What was left out when the run was started, was so by whoever started it.
+            let by_person = plan.skip == Some(SkipReason::Person);
+            let started = self.state.started.as_ref().filter(|_| by_person);
+            let by = started.map(|started| started.by.clone());
+            let note = started.and_then(|started| started.reason.clone());
+            self.emit(EventKind::StepSkipped { step: plan.id.clone(), reason, by, note });
             return;
         }
         if self.is_stopping(step) {

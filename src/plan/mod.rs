@@ -5,6 +5,7 @@ mod digest;
 mod expand;
 mod forward;
 mod group;
+mod guard;
 mod include;
 mod model;
 mod names;

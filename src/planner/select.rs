@@ -333,7 +333,7 @@ impl<'a> Selector<'a> {
                             )
                             .with_help(format!(
                                 "take its phase as well, or leave it out knowingly with `--skip \
-                                 {id}` and a reason"
+                                 {id} --reason \"…\"`"
                             )),
                         );
                     }

@@ -231,6 +231,7 @@ impl<'a> Simulation<'a> {
             mode: plan.mode,
             style: plan.style,
             plan_digest: plan.digest.clone(),
+            reason: None,
             folder: None,
             seal: None,
             declared_at: at,

@@ -221,3 +221,46 @@ fn a_second_person_approves_by_a_signature_made_elsewhere() {
     assert_eq!(dr.read("done.txt"), "done\n");
     dr.args(["report", "last"]).run().code(0).prints("bob, signed");
 }
+
+#[test]
+fn what_holds_others_back_is_skipped_for_a_reason_only() {
+    let dr = dr().runbook(
+        "runbook: held
+steps:
+  - { id: gate, needs: [], phase: failover, approve: { message: go? } }
+  - { id: guard, needs: [], expect: [\"1 > 2\"] }
+  - { id: act, needs: [gate, guard], phase: validate, uses: sim.probe, with: { result: 1 }, point_of_no_return: true }
+  - { id: stop, needs: [act], phase: validate, approve: { message: really? }, uses: sim.probe, with: { result: 1 } }
+",
+    );
+    for (step, what) in [("gate", "a gate"), ("guard", "a guard"), ("act", "a point of no return")]
+    {
+        let refused = dr.args(["execute", "runbook.yaml", "--skip", step]).run().code(2);
+        refused.says(&format!("`--skip {step}` needs a reason: `{step}` is {what}"));
+    }
+    let arguments = ["execute", "runbook.yaml", "--phase", "validate", "--skip", "gate"];
+    let why = ["--skip", "guard", "--reason", "tested before"];
+    let ended = dr.args(arguments.into_iter().chain(why)).run().code(7);
+    assert!(ended.stderr.contains("on request: tested before"), "{}", ended.stderr);
+    dr.args(["resume", "last", "--skip", "stop"]).run().code(2).says("`stop` is a gate");
+    dr.args(["resume", "last", "--skip", "stop", "--reason", "by phone"]).run().code(0);
+    let journal = std::fs::read_to_string(dr.last_run().join("journal.jsonl")).unwrap();
+    let skipped = |line: &&str| line.contains("\"type\":\"step_skipped\"");
+    let skips: Vec<Value> =
+        journal.lines().filter(skipped).map(|line| serde_json::from_str(line).unwrap()).collect();
+    let notes: Vec<_> = skips.iter().map(|skip| (&skip["step"], &skip["note"])).collect();
+    assert_eq!(notes.len(), 3, "{notes:?}");
+    assert!(notes[..2].iter().all(|(_, note)| *note == "tested before"), "{notes:?}");
+    assert!(skips.iter().all(|skip| skip["by"]["via"] == "command line"), "{skips:?}");
+    dr.args(["show", "last", "gate"])
+        .run()
+        .code(0)
+        .prints("on request, by ")
+        .prints("tested before");
+    for file in ["report.md", "evidence.json"] {
+        let text = std::fs::read_to_string(dr.last_run().join(file)).unwrap();
+        assert!(text.contains("tested before") && text.contains("passed over by "), "{file}");
+    }
+    let page = dr.args(["report", "last", "--format", "html"]).run().code(0);
+    page.prints("tested before");
+}

@@ -235,6 +235,7 @@ pub(super) fn session() -> Session {
             by: actor(),
             attended: false,
             version: "0".to_owned(),
+            reason: None,
             folder: None,
             seal: None,
         },

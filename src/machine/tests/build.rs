@@ -344,6 +344,7 @@ pub(super) fn run_started(plan: &Arc<Plan>, attended: bool) -> RunStarted {
         by: actor("alice"),
         attended,
         version: "0".to_owned(),
+        reason: None,
         folder: None,
         seal: None,
     }
