@@ -2,7 +2,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dr_plugin::{Call, CallError, CallKey, Cancel, CancelLevel, Checked, Context, Plugin, Secret};
+use dr_plugin::{
+    Call, CallError, CallKey, Cancel, CancelLevel, Checked, Context, Plugin, SHORTEST_SECRET,
+    Secret,
+};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
@@ -16,9 +19,6 @@ use crate::machine::{AttemptResult, Launch, LaunchKind};
 use crate::plan::{ANY, Output, Plan, Step, Uses};
 use crate::plugin::{Registry, SecretStore};
 use crate::text::MapNames;
-
-/// A shorter text cannot be masked: it would turn up in every other one.
-const SHORTEST_SECRET: usize = 4;
 
 /// How long a plugin is waited for beyond what was asked of it.
 const PATIENCE: Patience = Patience {
@@ -142,12 +142,13 @@ fn captured(
             Value::Number(number) => Zeroizing::new(number.to_string()),
             _ => return Err(refused("it is no text".to_owned())),
         };
-        if text.trim().len() < SHORTEST_SECRET {
+        let secret = Secret::new(text.as_str());
+        if !secret.can_be_masked() {
             let why =
                 format!("it is shorter than {SHORTEST_SECRET} bytes, and could not be masked");
             return Err(refused(why));
         }
-        shared.secrets.capture(&format!("{step}.{name}"), Secret::new(text.as_str()))?;
+        shared.secrets.capture(&format!("{step}.{name}"), secret)?;
     }
     let mut rest = names.0.get("result").cloned().unwrap_or_default();
     shared.masker.value(&mut rest);

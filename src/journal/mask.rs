@@ -2,19 +2,18 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use dr_plugin::{MASK, Secret};
+use dr_plugin::{MASK, SHORTEST_SECRET, Secret};
 use regex::bytes::{NoExpand, Regex, RegexBuilder};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::markup::masked_value;
 
-/// A secret shorter than this would make half of every text unreadable.
-const SHORTEST: usize = 4;
 /// A piece of base64 shorter than this says too little to be looked for.
 const SHORTEST_BASE64: usize = 5;
-/// Lines of a secret of several lines (a private key) are secrets too, from this length on.
-const SHORTEST_LINE: usize = 12;
+/// Lines of a secret of several lines (a private key) are secrets too, from this length on: what a
+/// shorter one tells is little, and words such as `private` or `"type":` stand in many texts.
+const SHORTEST_LINE: usize = 8;
 
 /// Replaces known secrets by [`MASK`] wherever text leaves the process: in the journal, in kept
 /// outputs, on the screen. Clones share what is known.
@@ -69,12 +68,12 @@ impl Masker {
         let value = secret.expose();
         let mut fresh = Vec::new();
         for form in [value, value.trim()] {
-            if form.len() >= SHORTEST {
+            if form.len() >= SHORTEST_SECRET {
                 variants(form, &mut fresh);
             }
         }
         if value.trim().contains('\n') {
-            for line in value.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE) {
+            for line in value.lines().map(str::trim).filter(|line| is_secret_line(line)) {
                 variants(line, &mut fresh);
             }
         }
@@ -82,7 +81,7 @@ impl Masker {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         let before = known.patterns.len();
         for pattern in fresh {
-            if pattern.text.len() >= SHORTEST && !known.patterns.contains(&pattern) {
+            if pattern.text.len() >= SHORTEST_SECRET && !known.patterns.contains(&pattern) {
                 known.patterns.push(pattern);
             }
         }
@@ -261,6 +260,14 @@ impl Matcher {
     }
 }
 
+/// Whether a line of a secret tells anything of it: not where a key in PEM begins or ends, nor where a
+/// list or map in JSON does.
+fn is_secret_line(line: &str) -> bool {
+    let frame = line.starts_with("-----") && line.ends_with("-----");
+    let opens = line.starts_with('"') && line.ends_with(['{', '[']);
+    line.len() >= SHORTEST_LINE && !frame && !opens
+}
+
 /// The forms in which `text` may turn up.
 fn variants(text: &str, into: &mut Vec<Pattern>) {
     let mut push = |form: String| into.push(Pattern::plain(form));
@@ -419,6 +426,14 @@ mod tests {
         assert_eq!(masker.text("abc"), "abc");
         masker.add(&Secret::new("-----BEGIN KEY-----\nMIIEabcdefghijkl\n-----END KEY-----\n"));
         assert_eq!(masker.text("line: MIIEabcdefghijkl."), "line: ***.");
+        assert_eq!(masker.text("-----BEGIN KEY-----"), "-----BEGIN KEY-----");
+        masker.add(&Secret::new("line1abcdef\nline2defghi\n12345678\n1234567\n"));
+        assert_eq!(masker.text("user:line1abcdef 12345678 1234567"), "user:*** *** 1234567");
+        masker.add(&Secret::new("{\n  \"keys\": [\n    \"hunter2hunter2\"\n  ],\n  \"n\": 1\n}\n"));
+        assert_eq!(
+            masker.text("{ \"keys\": [ \"hunter2hunter2\" ], \"n\": 1 }"),
+            "{ \"keys\": [ *** ], \"n\": 1 }"
+        );
     }
 
     #[test]

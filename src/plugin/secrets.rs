@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
-use dr_plugin::{CallError, ErrorClass, Secret, Secrets};
+use dr_plugin::{CallError, ErrorClass, SHORTEST_SECRET, Secret, Secrets};
 use serde_json::Value;
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
@@ -245,6 +245,9 @@ impl SecretStore {
             });
             let kept = read.and_then(|text| {
                 let secret = Secret::new(text.as_str());
+                if !secret.can_be_masked() {
+                    return Err(too_short());
+                }
                 (self.learned)(&secret);
                 self.keep(name, entry, &secret).map(|()| secret)
             });
@@ -307,8 +310,17 @@ impl Entry {
             let why = untyped.clone().unwrap_or_else(|| "was not asked for".to_owned());
             return Err(Tried { source: "the prompt".to_owned(), why, is_transient: false });
         }
-        read(source).await
+        match read(source).await {
+            Ok(secret) if !secret.can_be_masked() => {
+                Err(Tried { source: described(source), why: too_short(), is_transient: false })
+            }
+            read => read,
+        }
     }
+}
+
+fn too_short() -> String {
+    format!("gives fewer than {SHORTEST_SECRET} bytes, which could not be masked")
 }
 
 #[cfg(test)]
@@ -382,12 +394,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_field_of_a_json_secret_is_one_text() {
-        let json = r#"{"data": {"password": "s3", "port": 5432, "none": "", "keys": ["k"]}}"#;
+        let json = r#"{"data": {"password": "s3cr", "port": 5432, "pin": 123, "none": "", "keys": ["k_of_keys"]}}"#;
         let field = |name: &str| SecretSource::Field {
             of: Box::new(command(&["printf", "%s", json])),
             name: name.to_owned(),
         };
-        for (name, value) in [("data.password", "s3"), ("data.port", "5432"), ("data.keys.0", "k")]
+        for (name, value) in
+            [("data.password", "s3cr"), ("data.port", "5432"), ("data.keys.0", "k_of_keys")]
         {
             let (store, learned) = store(vec![field(name)]);
             assert_eq!(store.get("pw").await.unwrap().expose(), value);
@@ -397,6 +410,10 @@ mod tests {
             ("password", "the command `printf` gives JSON without `password`"),
             ("data.none", "the command `printf` gives an empty `data.none`"),
             ("data", "the command `printf` gives a `data` that is no text"),
+            (
+                "data.pin",
+                "the command `printf` gives fewer than 4 bytes, which could not be masked",
+            ),
         ] {
             let error = store(vec![field(name)]).0.get("pw").await.unwrap_err();
             assert_eq!(error.to_string(), format!("no source gives the secret `pw`: {why}"));
@@ -427,9 +444,9 @@ mod tests {
         assert_eq!(asked.get("pw").await.unwrap().expose(), "typed");
         assert_eq!(*learned.lock().unwrap(), ["typed"]);
 
-        let (known, _) = store(vec![command(&["printf", "x"]), SecretSource::Prompt(true)]);
+        let (known, _) = store(vec![command(&["printf", "told"]), SecretSource::Prompt(true)]);
         known.type_in(|_| panic!("the command gives it")).await;
-        assert_eq!(known.get("pw").await.unwrap().expose(), "x");
+        assert_eq!(known.get("pw").await.unwrap().expose(), "told");
 
         let (alone, _) = store(vec![none, SecretSource::Prompt(true)]);
         alone.type_in(|_| Err("has nobody at a terminal".to_owned())).await;

@@ -206,3 +206,15 @@ fn a_run_never_goes_on_with_a_mask_in_place_of_a_value() {
     assert!(holding(&dr.path(".dr"), PASSWORD).is_empty());
     dr.args(["verify", "last"]).run().code(0);
 }
+
+#[test]
+fn a_secret_that_could_not_be_masked_is_refused() {
+    let dr = dr().runbook(TAINT).env("PW", "abc");
+    let refused = dr.args(["execute", "runbook.yaml"]).run().code(4);
+    refused.says("DR3201").says("the variable PW gives fewer than 4 bytes, which could not be");
+    assert!(!dr.path("got").exists());
+    let lines = "line1abcdef\nline2defghi";
+    dr.args(["execute", "runbook.yaml"]).env("PW", lines).run().code(5);
+    dr.args(["show", "last", "leak"]).run().code(0).prints("o = user:***");
+    assert!(holding(&dr.path(".dr"), "line1abcdef").is_empty());
+}

@@ -29,5 +29,5 @@ pub use host::{Become, Host};
 pub use manifest::{ActionManifest, EffectWhen, HostNeed, Keyed, Kind, Manifest, PROTOCOL};
 pub use period::{Period, PeriodError};
 pub use plugin::{Checked, Context, Plugin, Preview, PreviewStatus, Progress, Stream};
-pub use secret::{MASK, Secret, Secrets, resolve_secrets};
+pub use secret::{MASK, SHORTEST_SECRET, Secret, Secrets, resolve_secrets};
 pub use serve::main;

@@ -8,6 +8,10 @@ use crate::CallError;
 /// What is printed in place of a secret.
 pub const MASK: &str = "***";
 
+/// A secret shorter than this, in bytes, is not masked: half of every text would be unreadable. So it
+/// is refused.
+pub const SHORTEST_SECRET: usize = 4;
+
 /// A value that is never printed, serialized or compared in logs. Zeroed when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
@@ -16,6 +20,12 @@ impl Secret {
     /// Wraps `value`.
     pub fn new(value: impl Into<String>) -> Self {
         Self(Zeroizing::new(value.into()))
+    }
+
+    /// Whether it is long enough to be masked: whitespace at its ends does not count.
+    #[must_use]
+    pub fn can_be_masked(&self) -> bool {
+        self.0.trim().len() >= SHORTEST_SECRET
     }
 
     /// The value itself, for handing it to the system that needs it.
