@@ -198,3 +198,23 @@ fn a_call_that_outlives_dr_is_ended_by_resume() {
     std::thread::sleep(std::time::Duration::from_millis(200));
     assert_eq!(beats(), ended);
 }
+
+#[test]
+fn a_copy_that_still_runs_is_ended_before_the_step_runs_again() {
+    let script = "echo begin $$ >> ov; sleep 2; echo end $$ >> ov";
+    let dr = dr().runbook(&format!(
+        "runbook: twice\nsteps:\n  - {{ id: act, needs: [], uses: local.script, effect: idempotent, \
+         timeout: 1m, with: {{ script: '{script}' }} }}\n"
+    ));
+    let running = dr.args(["execute", "runbook.yaml"]).spawn();
+    eventually("the first copy begins", || dr.path("ov").exists().then_some(()));
+    running.kill();
+    dr.args(["resume", "last"]).run().code(0);
+    // Longer than the first copy would have taken.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let told = dr.read("ov");
+    let words: Vec<&str> = told.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(words, ["begin", "begin", "end"], "{told}");
+    let pids: Vec<&str> = told.lines().filter_map(|line| line.split(' ').nth(1)).collect();
+    assert_eq!(pids[1], pids[2]);
+}

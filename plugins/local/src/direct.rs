@@ -1,10 +1,8 @@
 use std::cell::RefCell;
-use std::fs::File;
 use std::future::poll_fn;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::{ExitStatus, Stdio};
-use std::sync::OnceLock;
 use std::task::{Context as TaskContext, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -17,26 +15,27 @@ use tokio::time::{sleep, timeout};
 use crate::group::Group;
 
 /// From asking a group to end to ending it.
-const GRACE: Duration = Duration::from_millis(1_500);
+pub(crate) const GRACE: Duration = Duration::from_millis(1_500);
 /// The same when `dr` itself is going away.
 const SHORT_GRACE: Duration = Duration::from_millis(200);
 /// After a KILL, until the end of the group counts as not confirmed.
-const CONFIRM: Duration = Duration::from_millis(400);
+pub(crate) const CONFIRM: Duration = Duration::from_millis(400);
 /// After the command has ended, its pipes may be held open by what it left in the background: they
 /// are read until they were silent for so long.
 const SILENCE: Duration = Duration::from_millis(100);
 
 /// Executes a command that lives and dies with this process, in a process group of its own; `program` is its
-/// file, unless the system has to look for it.
+/// file, unless the system has to look for it, and `mark` the name of its input (see `left_over`).
 pub(crate) async fn run(
     task: &Task,
     program: Option<PathBuf>,
+    mark: &str,
     exit_codes: &[i32],
     limit: Option<Duration>,
     context: &Context,
 ) -> Result<CommandOutput, CallError> {
     let started = now();
-    let mut child = spawn(task, program)?;
+    let mut child = spawn(task, program, mark)?;
     let mut group = Group::of(child.id());
     let (mut stdout, mut stderr) = (Capture::default(), Capture::default());
     let mut cancel = context.cancel.clone();
@@ -98,7 +97,7 @@ fn now() -> Instant {
 }
 
 // Only what std can hand to `posix_spawn` is used: no closure runs between fork and exec.
-fn spawn(task: &Task, file: Option<PathBuf>) -> Result<Child, CallError> {
+fn spawn(task: &Task, file: Option<PathBuf>, mark: &str) -> Result<Child, CallError> {
     let (program, args) = task
         .argv
         .split_first()
@@ -107,7 +106,7 @@ fn spawn(task: &Task, file: Option<PathBuf>) -> Result<Child, CallError> {
     command
         .arg0(program)
         .args(args)
-        .stdin(if task.stdin.is_empty() { nothing() } else { Stdio::piped() })
+        .stdin(if task.stdin.is_empty() { nothing(mark) } else { Stdio::piped() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
@@ -139,12 +138,14 @@ fn spawn(task: &Task, file: Option<PathBuf>) -> Result<Child, CallError> {
     })
 }
 
-/// An input that is at its end. It is opened once: a command each would be the dearer half of it.
-fn nothing() -> Stdio {
-    static NULL: OnceLock<Option<File>> = OnceLock::new();
-    let null = NULL.get_or_init(|| File::open("/dev/null").ok());
-    let copy = null.as_ref().and_then(|file| file.try_clone().ok());
-    copy.map_or_else(Stdio::null, Stdio::from)
+/// An input that is at its end, and whose name tells whose it is.
+fn nothing(mark: &str) -> Stdio {
+    #[cfg(target_os = "linux")]
+    if let Ok(empty) = rustix::fs::memfd_create(mark, rustix::fs::MemfdFlags::CLOEXEC) {
+        return Stdio::from(empty);
+    }
+    let _ = mark;
+    Stdio::null()
 }
 
 /// Feeds and reads the command until it has ended and its pipes are closed or silent.

@@ -6,6 +6,7 @@ mod direct;
 mod group;
 mod input;
 mod job;
+mod left_over;
 mod plugin;
 mod preview;
 mod program;

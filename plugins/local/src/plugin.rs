@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::direct;
 use crate::input::{CommandInput, ScriptInput, Settings};
 use crate::job::LocalJob;
+use crate::left_over::{LeftOvers, mark};
 use crate::program::Programs;
 
 /// The plugin `local`.
@@ -29,6 +30,7 @@ struct Local {
     /// Folders of jobs that a check found started.
     joined: Mutex<HashSet<String>>,
     programs: Programs,
+    left_overs: LeftOvers,
 }
 
 /// A call of this plugin, read.
@@ -88,8 +90,10 @@ impl Plugin for Local {
             let joined = self.joined().contains(&folder_name(&call.key));
             run_job(&job, &order(&work, limit, joined), context).await?
         } else {
+            self.left_overs.end(&call.key).await?;
             let program = self.programs.located(&work.task);
-            direct::run(&work.task, program, &work.exit_codes, limit, context).await?
+            let mark = mark(&call.key);
+            direct::run(&work.task, program, &mark, &work.exit_codes, limit, context).await?
         };
         serde_json::to_value(output)
             .map_err(|error| CallError::unknown("bad_result", error.to_string()))
