@@ -254,6 +254,9 @@ pub enum Bound {
         capacity: u32,
         /// Units times milliseconds that must pass.
         work_ms: u64,
+        /// Milliseconds before the first of them can begin.
+        #[serde(default)]
+        before_ms: u64,
     },
 }
 

@@ -77,7 +77,7 @@ pub(super) fn schedule_plan(plan: &mut Plan, schedules: Option<usize>) {
         service.lower_bound_ms = bound.as_ref().map(|(ms, _)| incident.lower_bound(*ms, goal));
         service.bound = bound
             .as_ref()
-            .map(|(_, proof)| bound_of(&instance, &plan.steps, &pools, &chains, proof));
+            .map(|(ms, proof)| bound_of(&instance, &plan.steps, &pools, &chains, (*ms, proof)));
         service.meets_rto =
             service.rto_ms.and_then(|rto| service.predicted_ms.map(|predicted| predicted <= rto));
         let (Some(false), Some(rto), Some(least), Some(bound)) =
@@ -168,7 +168,7 @@ fn bound_of(
     steps: &[Step],
     pools: &[String],
     chains: &Chains,
-    proof: &Proof,
+    (ms, proof): (u64, &Proof),
 ) -> Bound {
     match proof {
         Proof::Chain { last } => Bound::Chain {
@@ -184,6 +184,7 @@ fn bound_of(
             pool: pools[*pool as usize].clone(),
             capacity: instance.capacities[*pool as usize],
             work_ms: *work,
+            before_ms: ms.saturating_sub(passing_ms(*work, instance.capacities[*pool as usize])),
         },
     }
 }
@@ -197,10 +198,21 @@ fn describe(bound: &Bound, steps: &HashMap<&StepId, u64>) -> String {
                 .collect();
             format!("the chain {} takes", chain.join(" -> "))
         }
-        Bound::Pool { pool, capacity, .. } => {
-            format!("what must pass through pool `{pool}` ({capacity} at once) before it takes")
+        Bound::Pool { pool, capacity, work_ms, before_ms } => {
+            let through = format!("through pool `{pool}` ({capacity} at once)");
+            if *before_ms == 0 {
+                return format!("what must pass {through} before it takes");
+            }
+            let passing = Millis(passing_ms(*work_ms, *capacity)).short();
+            let before = Millis(*before_ms).short();
+            format!("{before} before it can begin, then {passing} {through} take")
         }
     }
+}
+
+/// How long units times milliseconds keep a pool busy.
+fn passing_ms(work_ms: u64, capacity: u32) -> u64 {
+    work_ms.div_ceil(u64::from(capacity.max(1)))
 }
 
 pub(super) fn guessed(plan: &Plan) -> Option<Notice> {
