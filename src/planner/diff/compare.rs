@@ -1,10 +1,12 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::Hash;
 
 use serde_json::{Map, Value};
 
 use super::model::{Changed, FORMAT, FieldChange, PlanDiff, ServiceDiff, StepDiff, StepLine};
+use super::waits::Waits;
 use super::watch::watch;
-use crate::id::StepId;
+use crate::id::{ServiceId, StepId};
 use crate::plan::{Plan, Service, Step, covered_head, covered_step, undone_by};
 
 /// What is different between two plans. `None` stands for a runbook that is not there.
@@ -13,6 +15,7 @@ pub fn diff(old: Option<&Plan>, new: Option<&Plan>) -> PlanDiff {
     let either = new.or(old);
     let olds = by_id(old);
     let news = by_id(new);
+    let waits = (Waits::of(old), Waits::of(new));
     let line = |step: &&Step| StepLine {
         id: step.id.clone(),
         service: step.service.clone(),
@@ -25,7 +28,7 @@ pub fn diff(old: Option<&Plan>, new: Option<&Plan>) -> PlanDiff {
         .filter(acts)
         .filter_map(|step| {
             let before = olds.get(step.id.as_str())?;
-            let fields = step_fields(before, step, (&olds, &news));
+            let fields = step_fields(before, step, (&waits.0, &waits.1));
             (!fields.is_empty()).then(|| StepDiff {
                 id: step.id.clone(),
                 service: step.service.clone(),
@@ -59,6 +62,7 @@ pub fn diff(old: Option<&Plan>, new: Option<&Plan>) -> PlanDiff {
             .map(|step| line(&step))
             .collect(),
         changed,
+        reordered: is_reordered(old, new),
         other: head(old, new),
     };
     found.watch = watch(&found, old, new);
@@ -100,31 +104,39 @@ fn what(step: &Step) -> String {
     }
 }
 
-type ById<'a> = HashMap<&'a str, &'a Step>;
-
-/// What is different about a step. Edges count without those that follow from a service or an
-/// order, which would say the same thing again for every step; steps between others are seen
-/// through.
-fn step_fields(old: &Step, new: &Step, (olds, news): (&ById<'_>, &ById<'_>)) -> Vec<FieldChange> {
+/// What is different about a step. Of the edges that follow from a service or an order, those count
+/// that make a difference to what it waits for: the others would say the same thing again for
+/// every step. Steps between others are seen through.
+fn step_fields(old: &Step, new: &Step, (olds, news): (&Waits<'_>, &Waits<'_>)) -> Vec<FieldChange> {
     let (Value::Object(mut before), Value::Object(mut after)) =
         (covered_step(old), covered_step(new))
     else {
         return Vec::new();
     };
-    for (fields, step, all) in [(&mut before, old, olds), (&mut after, new, news)] {
-        fields.insert("needs".to_owned(), edges(step, &step.needs, all));
-        fields.insert("after".to_owned(), edges(step, &step.after, all));
+    for (fields, step, here, there) in
+        [(&mut before, old, olds, news), (&mut after, new, news, olds)]
+    {
+        let only = here.only_here(step, there);
+        for (name, ids, needs) in [("needs", &step.needs, true), ("after", &step.after, false)] {
+            let only = only.iter().filter(|wait| wait.needs == needs).map(|wait| &wait.on.id);
+            fields.insert(name.to_owned(), edges(step, ids, only, here));
+        }
         fields.shift_remove("id");
     }
     fields(&before, &after, "")
 }
 
-fn edges(step: &Step, ids: &[StepId], all: &ById<'_>) -> Value {
+fn edges<'a>(
+    step: &'a Step,
+    ids: &'a [StepId],
+    only: impl Iterator<Item = &'a StepId>,
+    here: &Waits<'_>,
+) -> Value {
     let written = ids.iter().filter(|id| {
-        !step.because.contains_key(*id) && all.get(id.as_str()).is_none_or(|it| !is_join(it))
+        let is_shown = !here.passes_on(id.as_str());
+        !step.because.contains_key(*id) && is_shown
     });
-    let mut names: Vec<&str> = written.map(StepId::as_str).collect();
-    names.sort_unstable();
+    let names: BTreeSet<&str> = written.chain(only).map(StepId::as_str).collect();
     names.into_iter().collect()
 }
 
@@ -150,6 +162,24 @@ fn fields(old: &Map<String, Value>, new: &Map<String, Value>, prefix: &str) -> V
         }
     }
     found
+}
+
+/// Whether what is in both plans stands in another order.
+fn is_reordered(old: Option<&Plan>, new: Option<&Plan>) -> bool {
+    let (Some(old), Some(new)) = (old, new) else { return false };
+    let steps = |plan: &'_ Plan| -> Vec<StepId> {
+        steps(plan).filter(|step| !is_join(step)).map(|step| step.id.clone()).collect()
+    };
+    let services = |plan: &Plan| -> Vec<ServiceId> {
+        plan.services.iter().map(|it| it.name.clone()).collect()
+    };
+    moved(&steps(old), &steps(new)) || moved(&services(old), &services(new))
+}
+
+fn moved<T: Eq + Hash>(old: &[T], new: &[T]) -> bool {
+    let (olds, news): (HashSet<&T>, HashSet<&T>) = (old.iter().collect(), new.iter().collect());
+    let kept = old.iter().filter(|item| news.contains(item));
+    !kept.eq(new.iter().filter(|item| olds.contains(item)))
 }
 
 /// What is different outside services and steps.
@@ -185,11 +215,12 @@ fn services(old: Option<&Plan>, new: Option<&Plan>) -> Vec<ServiceDiff> {
                 meets_rto: both(old, new, |it| it.meets_rto),
                 name,
             };
+            let p90 = found.p90();
             found.same = found.priority.old == found.priority.new
                 && found.rto_ms.old == found.rto_ms.new
                 && found.rpo_ms.old == found.rpo_ms.new
                 && found.predicted_ms.old == found.predicted_ms.new
-                && found.p90_ms.old == found.p90_ms.new;
+                && p90.old == p90.new;
             found
         })
         .collect()

@@ -5,6 +5,7 @@ mod model;
 mod render;
 #[cfg(test)]
 mod tests;
+mod waits;
 mod watch;
 
 pub use compare::diff;

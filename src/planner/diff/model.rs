@@ -32,6 +32,9 @@ pub struct PlanDiff {
     pub removed: Vec<StepLine>,
     /// Steps that would do something else, or under other conditions.
     pub changed: Vec<StepDiff>,
+    /// Whether steps or services that are in both plans stand in another order, which settles ties.
+    #[serde(default)]
+    pub reordered: bool,
     /// What else would be different: inputs, values, hosts, secrets, plugins, pools.
     pub other: Vec<FieldChange>,
 }
@@ -99,6 +102,26 @@ pub struct ServiceDiff {
     pub meets_rto: Changed<Option<bool>>,
 }
 
+/// A P90 that moved by less than this share, while the prediction stands still, has not changed:
+/// it is that of a sample of runs.
+const SAMPLED: f64 = 0.03;
+
+impl ServiceDiff {
+    /// P90 before and after; the same twice where nothing but the sample differs.
+    pub(super) fn p90(&self) -> Changed<Option<u64>> {
+        let p90 = self.p90_ms.clone();
+        match (p90.old, p90.new) {
+            (Some(old), Some(new))
+                if self.predicted_ms.old == self.predicted_ms.new
+                    && old.abs_diff(new) as f64 <= old as f64 * SAMPLED =>
+            {
+                Changed { old: Some(new), new: Some(new) }
+            }
+            _ => p90,
+        }
+    }
+}
+
 /// What a reviewer should look at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Watch {
@@ -120,8 +143,11 @@ pub struct Watch {
 )]
 #[serde(rename_all = "snake_case")]
 pub enum WatchKind {
-    /// After a step there is no way back, and there was before.
+    /// After a step there is no way back, and there was before; or a new step is done at most once,
+    /// and nothing takes it back or tells whether it was done.
     NewIrreversible,
+    /// Nothing takes a step back any more.
+    UndoLost,
     /// A step would be repeated more freely when its outcome is unknown.
     LaxerEffect,
     /// People are not asked any more, or fewer of them, or a rejection does less.
@@ -130,6 +156,8 @@ pub enum WatchKind {
     GuardLost,
     /// What a step was does not stop what it stopped.
     LaxerPolicy,
+    /// An attempt may take as long as it likes.
+    LimitLost,
     /// A step does not wait any more for what it waited for.
     DependencyLost,
     /// The environment does not ask for confirmation any more.
@@ -138,7 +166,7 @@ pub enum WatchKind {
     ValidationLost,
     /// An objective that was met is missed.
     ObjectiveMissed,
-    /// An objective is less strict, or gone.
+    /// An objective is less strict, or gone, or the service is less urgent.
     ObjectiveRelaxed,
     /// The recovery is predicted to take longer.
     Slower,
@@ -150,10 +178,12 @@ impl WatchKind {
     pub fn words(self) -> &'static str {
         match self {
             Self::NewIrreversible => "no way back",
+            Self::UndoLost => "undo lost",
             Self::LaxerEffect => "laxer effect",
             Self::GateLost => "gate lost",
             Self::GuardLost => "guard lost",
             Self::LaxerPolicy => "laxer policy",
+            Self::LimitLost => "limit lost",
             Self::DependencyLost => "dependency lost",
             Self::ProtectionLost => "protection lost",
             Self::ValidationLost => "validation lost",

@@ -185,7 +185,9 @@ fn headline(diff: &PlanDiff) -> String {
         _ => String::new(),
     };
     if diff.same {
-        return format!("does exactly the same{time}");
+        let foreseen = diff.services.iter().all(|service| service.same);
+        let but = if foreseen && time.is_empty() { "" } else { ", predicted otherwise" };
+        return format!("does exactly the same{but}{time}");
     }
     let counts = [("+", diff.added.len()), ("−", diff.removed.len()), ("~", diff.changed.len())];
     let counts: Vec<String> = counts
@@ -193,11 +195,15 @@ fn headline(diff: &PlanDiff) -> String {
         .filter(|(_, count)| *count > 0)
         .map(|(sign, count)| format!("{sign}{count}"))
         .collect();
-    if counts.is_empty() {
-        format!("no step changes, but what they use{time}")
-    } else {
-        format!("steps {}{time}", counts.join(" "))
+    if !counts.is_empty() {
+        return format!("steps {}{time}", counts.join(" "));
     }
+    let what = match (diff.other.is_empty(), diff.reordered) {
+        (false, _) => "no step changes, but what they use",
+        (true, true) => "no step changes, but their order, which settles ties",
+        (true, false) => "no step changes, but the services",
+    };
+    format!("{what}{time}")
 }
 
 fn steps(count: usize) -> String {
@@ -211,7 +217,7 @@ fn cells(service: &ServiceDiff) -> [String; 5] {
         both(&service.priority, String::clone),
         ms(&service.rto_ms),
         ms(&service.predicted_ms),
-        ms(&service.p90_ms),
+        ms(&service.p90()),
         both(&service.meets_rto, |met| if *met { "yes" } else { "**no**" }.to_owned()),
     ]
 }

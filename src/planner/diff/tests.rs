@@ -34,7 +34,7 @@ steps:
   - { id: loss, service: database, needs: [], uses: ssh.read, host: db, expect: ['result.lag < 5', 'result.up'] }
   - { id: promote, service: database, needs: [fence, loss], approve: { message: Promote?, approvers: 2 },
       uses: ssh.command, host: db, estimate: 20s, description: promotes }
-  - { id: old_way, service: web, needs: [], uses: ssh.command, host: web }
+  - { id: old_way, service: web, needs: [], uses: ssh.read, host: web }
   - { id: restart, service: web, needs: [old_way], uses: ssh.command, host: web, timeout: 60s }
 ";
 
@@ -149,4 +149,151 @@ fn what_takes_a_step_back_is_compared_step_by_step() {
     let lost =
         found.watch.iter().find(|watch| watch.kind == WatchKind::GuardLost).expect("a guard");
     assert_eq!(lost.step.as_ref().map(crate::id::StepId::as_str), Some("a!undo/y"));
+}
+
+const CHAIN: &str = "
+runbook: shop
+hosts: { h: { address: h1 } }
+services:
+  db: { priority: critical, rto: 20m }
+  web: { priority: high, rto: 30m, depends_on: [db] }
+steps:
+  - { id: promote, service: db, needs: [], uses: ssh.read, host: h, estimate: 10m }
+  - { id: serve, service: web, needs: [], uses: ssh.read, host: h, estimate: 3m }
+  - { id: open, service: web, needs: [], steps: [{ id: one, uses: ssh.read, host: h }] }
+  - { id: first, needs: [], uses: ssh.read, host: h }
+  - { id: last, needs: [first], uses: ssh.read, host: h }
+";
+
+fn found(old: &str, new: &str) -> Vec<String> {
+    let found = diff(Some(&planned(old)), Some(&planned(new)));
+    let line = |watch: &super::Watch| {
+        let step = watch.step.as_ref().map(|step| format!("{step}: ")).unwrap_or_default();
+        format!("{}: {step}{}", watch.kind.words(), watch.text)
+    };
+    found.watch.iter().map(line).collect()
+}
+
+/// Each row: what of the runbook is written otherwise, and what is told of it.
+#[test]
+fn what_a_step_waited_for_is_missed_however_it_came_about() {
+    let lost = |step: &str| format!("dependency lost: {step}: does not need any more: promote");
+    let rows: [(&str, &str, Vec<String>); 7] = [
+        (", depends_on: [db]", "", vec![lost("serve"), lost("open")]),
+        ("id: serve,", "id: serve, early: true,", vec![lost("serve")]),
+        (
+            "id: last, needs: [first]",
+            "id: last, needs: []",
+            vec!["dependency lost: last: does not need any more: first".into()],
+        ),
+        (
+            "id: last, needs: [first]",
+            "id: last, needs: [], after: [first]",
+            vec![
+            "dependency lost: last: waits only for the end, not for the success any more, of: first"
+                .into(),
+        ],
+        ),
+        // The chain is longer, and still holds.
+        (
+            "id: last, needs: [first]",
+            "id: mid, needs: [first], uses: ssh.read, host: h }\n  - { id: last, needs: [mid]",
+            vec![],
+        ),
+        (
+            "id: serve, service: web, needs: []",
+            "id: warm, service: web, needs: [], uses: ssh.read, host: h }\n  - { id: serve, service: web, needs: [warm]",
+            vec![],
+        ),
+        (
+            "rto: 20m }",
+            "rto: 20m, validation: [{ name: up, checks: [{ uses: ssh.read, host: h }] }] }",
+            vec![],
+        ),
+    ];
+    for (from, to, expected) in rows {
+        let new = CHAIN.replace(from, to);
+        assert_ne!(new, CHAIN, "{from}");
+        assert_eq!(found(CHAIN, &new), expected, "{to}");
+    }
+    let new = CHAIN.replace(", depends_on: [db]", "");
+    let shown = text(&diff(Some(&planned(CHAIN)), Some(&planned(&new))), false);
+    assert!(shown.contains("~ serve\n      needs: −promote\n"), "{shown}");
+    let shown = text(&diff(Some(&planned(&new)), Some(&planned(CHAIN))), false);
+    assert!(shown.contains("~ serve\n      needs: +promote\n"), "{shown}");
+}
+
+#[test]
+fn what_makes_a_step_or_a_service_weaker_is_told() {
+    let call = "steps:\n  - { id: a, needs: [], uses: ssh.command, host: h";
+    let base = format!(
+        "runbook: r\nhosts: {{ h: {{ address: h1 }} }}\nservices: {{ s: {{ priority: critical }} }}\n\
+         {call}, timeout: 60s, undo: {{ uses: ssh.command }} }}\n"
+    );
+    let another = |keys: &str| {
+        format!("{base}  - {{ id: b, needs: [], uses: ssh.command, host: h{keys} }}\n")
+    };
+    let rows = [
+        (
+            base.replace("critical", "low"),
+            vec!["objective relaxed: priority of `s`: critical → low"],
+        ),
+        (
+            base.replace(", undo: { uses: ssh.command }", ""),
+            vec!["undo lost: a: was taken back by ssh.command, now by nothing"],
+        ),
+        (
+            base.replace(", timeout: 60s", ""),
+            vec!["limit lost: a: an attempt ended after 1m00s, now has no limit"],
+        ),
+        (
+            another(""),
+            vec![
+                "no way back: b: is new and done at most once; nothing takes it back or tells whether \
+             it was done",
+            ],
+        ),
+        (another(", undo: { uses: ssh.command }"), vec![]),
+        (
+            another(", check: { uses: ssh.read, done: result.up }"),
+            vec!["laxer effect: b: its action is once, the runbook says checkable"],
+        ),
+    ];
+    for (new, expected) in rows {
+        assert_eq!(found(&base, &new), expected, "{new}");
+        let stricter = found(&new, &base);
+        assert!(stricter.is_empty(), "{stricter:?}");
+    }
+}
+
+#[test]
+fn another_order_is_named() {
+    let source = |steps: &str| {
+        planned(&format!("runbook: r\nhosts: {{ h: {{ address: h1 }} }}\nsteps:\n{steps}"))
+    };
+    let [a, b] =
+        ["a", "b"].map(|id| format!("  - {{ id: {id}, needs: [], uses: ssh.read, host: h }}\n"));
+    let found = diff(Some(&source(&format!("{a}{b}"))), Some(&source(&format!("{b}{a}"))));
+    assert!(found.reordered && !found.same && found.changed.is_empty(), "{found:?}");
+    assert_eq!(
+        text(&found, false),
+        "r  default · no step changes, but their order, which settles ties\n"
+    );
+}
+
+/// P90 is that of a sample: alone, a small difference of it is none.
+#[test]
+fn a_p90_that_only_another_sample_gives_is_no_change() {
+    let with = |p90: u64, predicted: u64| {
+        let mut plan = planned(OLD);
+        plan.services[1].p90_ms = Some(p90);
+        plan.services[1].predicted_ms = Some(predicted);
+        plan
+    };
+    let shown = |new: &Plan| text(&diff(Some(&with(350_000, 300_000)), Some(new)), false);
+    assert!(!shown(&with(352_000, 300_000)).contains("P90"));
+    assert!(shown(&with(400_000, 300_000)).contains("P90 5m50s → 6m40s"));
+    let slower = shown(&with(352_000, 301_000));
+    assert!(slower.contains("does exactly the same, predicted otherwise"), "{slower}");
+    assert!(slower.contains("P90 5m50s → 5m52s"), "{slower}");
 }

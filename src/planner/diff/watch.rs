@@ -1,9 +1,11 @@
-use super::compare::{by_id, is_join, steps};
+use dr_plugin::Effect;
+
+use super::compare::{is_join, steps};
 use super::model::{PlanDiff, Watch, WatchKind};
-use crate::id::StepId;
-use crate::plan::{Expectation, OnReject, Plan, Rule, Step};
+use super::waits::Waits;
+use crate::plan::{Expectation, OnReject, Plan, Rule, Step, undone_by};
 use crate::time::Millis;
-use crate::words::{OnFailure, OnUnknown, Severity};
+use crate::words::{Class, OnFailure, OnUnknown, Severity};
 
 /// A recovery is slower if its prediction grows by more than this share.
 const SLOWER: f64 = 1.05;
@@ -11,22 +13,22 @@ const SLOWER: f64 = 1.05;
 /// What a reviewer should look at, most serious first.
 pub(super) fn watch(diff: &PlanDiff, old: Option<&Plan>, new: Option<&Plan>) -> Vec<Watch> {
     let mut found = Found(Vec::new());
-    let (olds, news) = (by_id(old), by_id(new));
+    let (olds, news) = (Waits::of(old), Waits::of(new));
     for step in new.iter().flat_map(|plan| steps(plan)).filter(|step| step.skip.is_none()) {
-        let before = olds.get(step.id.as_str()).copied().filter(|step| step.skip.is_none());
-        irreversible(&mut found, before, step);
+        let before = olds.step(step.id.as_str());
+        irreversible(&mut found, before, step, old.is_some());
         effect(&mut found, before, step);
         if let Some(before) = before {
+            undo(&mut found, before, step);
             gate(&mut found, before, Some(step));
             guards(&mut found, before, Some(step));
             policies(&mut found, before, step);
-            dependencies(&mut found, before, step, &|id| {
-                news.get(id).is_some_and(|step| step.skip.is_none())
-            });
+            limits(&mut found, before, step);
+            dependencies(&mut found, before, &olds, &news);
         }
     }
     for step in old.iter().flat_map(|plan| steps(plan)).filter(|step| step.skip.is_none()) {
-        if news.get(step.id.as_str()).is_none_or(|step| step.skip.is_some()) && new.is_some() {
+        if news.step(step.id.as_str()).is_none() && new.is_some() {
             gate(&mut found, step, None);
             guards(&mut found, step, None);
             if step.validates.is_some() && !is_join(step) {
@@ -59,12 +61,46 @@ impl Found {
     }
 }
 
-fn irreversible(found: &mut Found, old: Option<&Step>, new: &Step) {
+fn irreversible(found: &mut Found, old: Option<&Step>, new: &Step, compared: bool) {
     if new.point_of_no_return && !old.is_some_and(|old| old.point_of_no_return) {
         let asked =
             if new.approve.is_some() { "people are asked before" } else { "nobody is asked" };
         let text = format!("after it there is no way back; {asked}");
         found.step(WatchKind::NewIrreversible, new, text);
+    } else if compared && old.is_none() && is_final(new) {
+        let text = "is new and done at most once; nothing takes it back or tells whether it was \
+                    done";
+        found.step(WatchKind::NewIrreversible, new, text.to_owned());
+    }
+}
+
+/// Whether what the step does stays done, and nobody but a person can tell that it was.
+fn is_final(step: &Step) -> bool {
+    step.uses.is_some()
+        && step.effect == Effect::Once
+        && step.undo.is_none()
+        && step.check.is_none()
+        && !step.action_checks
+        && undone_by(step.id.as_str()).is_none()
+}
+
+fn undo(found: &mut Found, old: &Step, new: &Step) {
+    if let Some(undo) = old.undo.as_ref().filter(|_| new.undo.is_none()) {
+        let text = format!("was taken back {}, now by nothing", undo.undo_method());
+        found.step(WatchKind::UndoLost, new, text);
+    }
+}
+
+fn limits(found: &mut Found, old: &Step, new: &Step) {
+    let readings = |step: &Step| step.repeat.as_ref().and_then(|repeat| repeat.timeout_ms);
+    for (what, old, now) in [
+        ("an attempt", old.timeout_ms, new.timeout_ms),
+        ("its repetition", readings(old), readings(new)),
+    ] {
+        if let (Some(old), None) = (old, now) {
+            let text = format!("{what} ended after {}, now has no limit", Millis(old).short());
+            found.step(WatchKind::LimitLost, new, text);
+        }
     }
 }
 
@@ -143,19 +179,37 @@ fn policies(found: &mut Found, old: &Step, new: &Step) {
     }
 }
 
-fn dependencies(found: &mut Found, old: &Step, new: &Step, is_there: &dyn Fn(&str) -> bool) {
-    let lost: Vec<&str> = old
-        .needs
-        .iter()
-        .filter(|id| !old.because.contains_key(*id) && !new.needs.contains(id))
-        // That a step is gone is said of that step.
-        .filter(|id| is_there(id.as_str()))
-        .map(StepId::as_str)
-        .collect();
-    if !lost.is_empty() {
-        let text = format!("does not need any more: {}", lost.join(", "));
-        found.step(WatchKind::DependencyLost, new, text);
+/// Edges count whether the runbook names them or they follow from a service, an order or a group:
+/// they protect the same. That a step is gone is said of that step.
+fn dependencies(found: &mut Found, old: &Step, olds: &Waits<'_>, news: &Waits<'_>) {
+    if is_join(old) && old.opens.is_none() {
+        return;
     }
+    let (mut lost, mut over, mut weaker) = (Vec::new(), Vec::new(), Vec::new());
+    for wait in olds.only_here(old, news) {
+        let id = wait.on.id.as_str();
+        match (wait.needs, news.awaits(old.id.as_str(), id)) {
+            (true, true) => weaker.push(id),
+            (true, false) => lost.push(id),
+            (false, _) => over.push(id),
+        }
+    }
+    // What a group waits for, its beginning does.
+    let shown = old.opens.as_ref().and_then(|group| olds.step(group.as_str())).unwrap_or(old);
+    for (words, ids) in [
+        ("does not need any more", lost),
+        ("does not wait any more for", over),
+        ("waits only for the end, not for the success any more, of", weaker),
+    ] {
+        if !ids.is_empty() {
+            let text = format!("{words}: {}", ids.join(", "));
+            found.step(WatchKind::DependencyLost, shown, text);
+        }
+    }
+}
+
+fn class(word: &Option<String>) -> Option<Class> {
+    word.as_ref().and_then(|word| word.parse().ok())
 }
 
 fn objectives(found: &mut Found, diff: &PlanDiff) {
@@ -190,6 +244,12 @@ fn objectives(found: &mut Found, diff: &PlanDiff) {
                 _ => format!("`{name}` misses its RTO"),
             };
             add(WatchKind::ObjectiveMissed, text);
+        }
+        if let (Some(old), Some(new)) = (class(&service.priority.old), class(&service.priority.new))
+            && new > old
+        {
+            let text = format!("priority of `{name}`: {old} → {new}");
+            add(WatchKind::ObjectiveRelaxed, text);
         }
         for (what, change) in [("RTO", &service.rto_ms), ("RPO", &service.rpo_ms)] {
             match (change.old, change.new) {
