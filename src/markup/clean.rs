@@ -1,9 +1,11 @@
 //! Text and values from elsewhere, made harmless for a terminal.
 
+use std::borrow::Cow;
 use std::iter::Peekable;
 use std::str::Chars;
 
 use serde_json::Value;
+use unicode_width::UnicodeWidthStr;
 
 use super::MASKED;
 use crate::time::Millis;
@@ -47,6 +49,31 @@ pub fn clean_line(text: &str) -> String {
         out.push_str(word);
     }
     out
+}
+
+/// `text` with blanks for what a terminal would obey, as many as it has bytes: places in it stay.
+#[must_use]
+pub fn blank(text: &str) -> Cow<'_, str> {
+    let obeyed =
+        |char: char| (char.is_control() && !matches!(char, '\n' | '\r' | '\t')) || reorders(char);
+    if !text.contains(obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        if obeyed(char) {
+            out.extend(std::iter::repeat_n(' ', char.len_utf8()));
+        } else {
+            out.push(char);
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Columns that a text takes on a terminal.
+#[must_use]
+pub fn width(text: &str) -> usize {
+    UnicodeWidthStr::width(text)
 }
 
 /// Whether a text is plainly a clean line: printable ASCII, without two spaces together or one at an
@@ -180,6 +207,12 @@ mod tests {
             assert_eq!(clean(from), to, "{from:?}");
         }
         assert_eq!(clean_line("  one\n\t two\u{1b}[0m  "), "one two");
+    }
+
+    #[test]
+    fn blanks_keep_places() {
+        assert_eq!(blank("plain\n\ttext"), "plain\n\ttext");
+        assert_eq!(blank("a\u{1b}[2J\u{9b}b\u{202e}c"), "a [2J  b   c");
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod lanes;
 mod markdown;
 mod masked;
 
-pub use clean::{clean, clean_line, value_text};
+pub use clean::{blank, clean, clean_line, value_text, width};
 pub use html::{escape_html, page, section, table};
 pub use lanes::{Lane, lanes_svg};
 pub use markdown::escape_markdown;

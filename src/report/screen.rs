@@ -1,7 +1,8 @@
 use jiff::tz::TimeZone;
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthChar as _;
 
 use super::Tone;
+pub use crate::markup::width;
 use crate::time::{Millis, Timestamp};
 
 /// What is written on.
@@ -54,12 +55,6 @@ impl Screen {
         let day = if local.date() == at.to_zoned(TimeZone::UTC).date() { "" } else { "%Y-%m-%d " };
         format!("{utc} ({})", local.strftime(&format!("{day}%H:%M:%S %:z")))
     }
-}
-
-/// Columns that `text` takes on a terminal.
-#[must_use]
-pub fn width(text: &str) -> usize {
-    UnicodeWidthStr::width(text)
 }
 
 /// `text` cut to at most `columns`, with `…` for what is gone.

@@ -15,7 +15,7 @@ pub fn comparison(plan: &Plan, other: &Comparison, look: Look) -> String {
     };
     page.title(&format!("COMPARED WITH {}", other.with.as_str().to_uppercase()), what);
     let longest = plan.services.iter().map(|service| width(service.name.as_str())).max();
-    let columns = longest.unwrap_or(0).clamp(9, page.columns() - 50);
+    let columns = page.names(longest.unwrap_or(0), 9, 64);
     page.line(&[(
         Ink::Dim,
         &format!("    {}  {:>9}  {:>9}  {:>9}", fit("", columns), "this plan", other.with, "RTO"),
@@ -33,19 +33,17 @@ pub fn comparison(plan: &Plan, other: &Comparison, look: Look) -> String {
             _ => (' ', Ink::Plain),
         };
         let verdict = match mark {
-            '✗' => "  misses the RTO",
-            '!' => "  meets the RTO, this plan does not",
+            '✗' => "misses the RTO",
+            '!' => "meets the RTO, this plan does not",
             _ => "",
         };
-        page.line(&[
-            (ink, &format!("  {mark} ")),
-            (Ink::Plain, &fit(name, columns)),
-            (Ink::Plain, &format!("  {}", fit_right(&time(ours), 9))),
-            (Ink::Plain, &format!("  {}", fit_right(&time(theirs), 9))),
-            (Ink::Dim, &format!("  {}", fit_right(&time(rto), 9))),
-            (Ink::Plain, &format!("  {cost}")),
-            (ink, verdict),
-        ]);
+        let mark = format!("  {mark} ");
+        let times = format!("  {}  {}", fit_right(&time(ours), 9), fit_right(&time(theirs), 9));
+        let row = format!("{}{times}", fit(name, columns));
+        let goal = format!("  {}", fit_right(&time(rto), 9));
+        let cost = format!("  {cost}  ");
+        let pieces = [(ink, &*mark), (Ink::Plain, &row), (Ink::Dim, &goal), (Ink::Plain, &cost)];
+        page.verdict(&pieces, ink, verdict);
     };
     for (service, compared) in plan.services.iter().zip(&other.services) {
         row(service.name.as_str(), service.predicted_ms, compared.predicted_ms, service.rto_ms);

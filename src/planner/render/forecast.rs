@@ -13,7 +13,7 @@ pub(super) fn forecast(page: &mut Page, plan: &Plan) {
     let Some(forecast) = &plan.forecast else { return };
     page.title("FORECAST", &basis(plan, forecast));
     let longest = plan.services.iter().map(|service| width(service.name.as_str())).max();
-    let columns = longest.unwrap_or(0).clamp(9, page.columns() - 50);
+    let columns = page.names(longest.unwrap_or(0), 9, 50);
     let heads = ["half", "P90", "P95"].map(|head| fit_right(head, 9)).join("");
     page.line(&[(Ink::Dim, &format!("    {}{heads}  meets its RTO", fit("", columns)))]);
     for service in &plan.services {
@@ -65,7 +65,7 @@ pub(super) fn forecast(page: &mut Page, plan: &Plan) {
 fn row(page: &mut Page, name: &str, columns: usize, times: [u64; 3], ink: Ink, verdict: &str) {
     let times = times.map(|ms| fit_right(&Millis(ms).short(), 9)).join("");
     let lead = format!("    {}{times}  ", fit(name, columns));
-    page.line(&[(Ink::Plain, &lead), (ink, verdict)]);
+    page.verdict(&[(Ink::Plain, &lead)], ink, verdict);
 }
 
 /// What it rests on.

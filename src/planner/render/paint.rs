@@ -1,4 +1,7 @@
+use unicode_width::UnicodeWidthChar as _;
+
 use super::Look;
+use crate::markup::{self, clean};
 
 /// What a piece of text is, for its colour.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,6 +74,23 @@ impl Page {
         self.out.push('\n');
     }
 
+    /// One line that ends with a verdict, which is not cut: what does not fit goes on below.
+    pub(super) fn verdict(&mut self, pieces: &[(Ink, &str)], ink: Ink, verdict: &str) {
+        let used: usize = pieces.iter().map(|(_, text)| width(text)).sum();
+        if used + width(verdict) <= self.look.columns {
+            let pieces: Vec<_> = pieces.iter().copied().chain([(ink, verdict)]).collect();
+            self.line(&pieces);
+        } else {
+            self.line(pieces);
+            self.paragraph(ink, "      ", verdict);
+        }
+    }
+
+    /// Columns for names of which the longest takes so many, beside what takes the rest of a line.
+    pub(super) fn names(&self, longest: usize, least: usize, rest: usize) -> usize {
+        longest.clamp(least, self.look.columns.saturating_sub(rest).max(least))
+    }
+
     pub(super) fn title(&mut self, title: &str, remark: &str) {
         self.out.push('\n');
         self.line(&[(Ink::Title, title), (Ink::Plain, "  "), (Ink::Dim, remark)]);
@@ -86,23 +106,37 @@ impl Page {
     }
 }
 
+/// A text from elsewhere on one line, with nothing in it that a terminal obeys. Its blanks stay.
+fn plain(text: &str) -> String {
+    clean(text).replace(['\n', '\t'], " ")
+}
+
 /// Columns that a text takes.
 pub(super) fn width(text: &str) -> usize {
-    text.chars().count()
+    markup::width(&plain(text))
 }
 
 /// A text of at most `columns`, cut in the middle: names often differ at their ends.
 pub(super) fn shorten(text: &str, columns: usize) -> String {
-    let all: Vec<char> = text.chars().collect();
-    if all.len() <= columns {
-        return text.to_owned();
+    let text = plain(text);
+    if markup::width(&text) <= columns {
+        return text;
     }
     let Some(kept) = columns.checked_sub(1) else { return String::new() };
     let tail = kept / 3;
-    let mut short: String = all[..kept - tail].iter().collect();
-    short.push('…');
-    short.extend(&all[all.len() - tail..]);
-    short
+    let first = fitting(text.chars(), kept - tail);
+    let last: Vec<char> = fitting(text.chars().rev(), tail);
+    first.into_iter().chain(['…']).chain(last.into_iter().rev()).collect()
+}
+
+/// As many of the characters as take no more columns.
+fn fitting(chars: impl Iterator<Item = char>, columns: usize) -> Vec<char> {
+    let mut taken = 0;
+    let fits = |char: &char| {
+        taken += char.width().unwrap_or(0);
+        taken <= columns
+    };
+    chars.take_while(fits).collect()
 }
 
 /// A text of exactly `columns`.
@@ -118,19 +152,50 @@ pub(super) fn fit_right(text: &str, columns: usize) -> String {
     " ".repeat(columns - width(&short)) + &short
 }
 
+/// Lines of at most `columns`, broken between words and beside wide characters, which stand
+/// together without blanks; a longer word is broken anywhere.
 fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let columns = columns.max(2);
+    let text = clean(text);
     let mut lines: Vec<String> = Vec::new();
+    let mut used = 0;
     for word in text.split_whitespace() {
-        let word = shorten(word, columns);
-        match lines.last_mut() {
-            Some(line) if width(line) + 1 + width(&word) <= columns => {
-                line.push(' ');
-                line.push_str(&word);
+        let mut blank = usize::from(used > 0);
+        for piece in pieces(word) {
+            let mut piece = piece;
+            while !piece.is_empty() {
+                let wide = markup::width(piece);
+                if lines.is_empty() || used + blank + wide > columns && used > 0 {
+                    lines.push(String::new());
+                    (used, blank) = (0, 0);
+                }
+                let fits: String = fitting(piece.chars(), columns - used - blank).iter().collect();
+                let fits = if fits.is_empty() { piece.to_owned() } else { fits };
+                piece = &piece[fits.len()..];
+                if let Some(line) = lines.last_mut() {
+                    line.extend(std::iter::repeat_n(' ', blank));
+                    line.push_str(&fits);
+                }
+                used += blank + markup::width(&fits);
+                blank = 0;
             }
-            _ => lines.push(word),
         }
     }
     lines
+}
+
+/// A word in pieces between which a line may end: each wide character begins one.
+fn pieces(word: &str) -> impl Iterator<Item = &str> {
+    let wide = |char: char| char.width().unwrap_or(0) > 1;
+    let mut rest = word;
+    std::iter::from_fn(move || {
+        let mut chars = rest.char_indices();
+        let (_, first) = chars.next()?;
+        let end = chars.find(|(_, char)| wide(*char) || (wide(first) && char.width() > Some(0)));
+        let (piece, left) = rest.split_at(end.map_or(rest.len(), |(at, _)| at));
+        rest = left;
+        Some(piece)
+    })
 }
 
 /// A list of names that says how many it leaves out.

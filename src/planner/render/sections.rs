@@ -48,7 +48,8 @@ pub(super) fn services(page: &mut Page, plan: &Plan) {
     }
     page.title("SERVICES", "");
     let longest = plan.services.iter().map(|service| width(service.name.as_str())).max();
-    let columns = longest.unwrap_or(0).clamp(8, page.columns() - 52);
+    let verdicts = plan.services.iter().map(|service| width(&verdict(service).2)).max();
+    let columns = page.names(longest.unwrap_or(0), 8, 38 + verdicts.unwrap_or(0));
     let heads = format!("    {}  priority  recovered        RTO", fit("", columns));
     page.line(&[(Ink::Dim, &heads)]);
     for service in &plan.services {
@@ -61,7 +62,7 @@ pub(super) fn services(page: &mut Page, plan: &Plan) {
             fit_right(&time(service.predicted_ms), 9),
             fit_right(&time(service.rto_ms), 9),
         );
-        page.line(&[(ink, &format!("  {mark} ")), (Ink::Plain, &row), (ink, &verdict)]);
+        page.verdict(&[(ink, &format!("  {mark} ")), (Ink::Plain, &row)], ink, &verdict);
     }
     for notice in plan.notices.iter().filter(|notice| notice.code == codes::IMPOSSIBLE) {
         page.paragraph(Ink::Bad, "  ✗ ", &notice.message);

@@ -15,7 +15,7 @@ pub(super) fn spans(page: &mut Page, plan: &Plan) {
     }
     page.title("MEASURED BETWEEN STEPS", "");
     let longest = plan.spans.iter().map(|span| width(&span.name)).max();
-    let columns = longest.unwrap_or(0).clamp(8, page.columns() - 52);
+    let columns = page.names(longest.unwrap_or(0), 8, 52);
     let heads = format!("    {}  predicted  objective", fit("", columns));
     page.line(&[(Ink::Dim, &heads)]);
     for span in &plan.spans {
@@ -35,12 +35,6 @@ pub(super) fn spans(page: &mut Page, plan: &Plan) {
             Some(_) => format!("{} → {}", span.from, span.to),
             None => "not measured by this plan".to_owned(),
         };
-        let room = page.columns().saturating_sub(4 + width(&row));
-        let between = fit(&between, room);
-        page.line(&[
-            (ink, &format!("  {mark} ")),
-            (Ink::Plain, &row),
-            (Ink::Dim, between.trim_end()),
-        ]);
+        page.verdict(&[(ink, &format!("  {mark} ")), (Ink::Plain, &row)], Ink::Dim, &between);
     }
 }

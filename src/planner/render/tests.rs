@@ -28,7 +28,7 @@ fn planned(source: &str) -> Plan {
 fn drawn(plan: &Plan, columns: usize) -> String {
     let bare = text(plan, Look { columns, colour: false });
     for line in bare.lines() {
-        assert!(line.chars().count() <= columns, "{line}");
+        assert!(crate::markup::width(line) <= columns, "{line}");
         assert_eq!(line.trim_end(), line);
     }
     let painted = text(plan, Look { columns, colour: true });
@@ -247,4 +247,61 @@ fn what_a_runbook_says_is_text_in_every_form() {
     assert!(!picture.contains("<script") && !picture.contains("\"]; click"), "{picture}");
     assert!(!dot(&plan).contains("label=\"\""), "a quote ends no label");
     is_well_formed(&html(&planned(FAILOVER)));
+}
+
+/// A terminal obeys nothing that a runbook says, wherever in a plan it stands.
+#[test]
+fn what_a_runbook_says_is_text() {
+    let hostile = "a \\e[2J\\a\\u202e b";
+    let plan = planned(&format!(
+        "runbook: r\ndescription: \"{hostile}\"\nservices: {{ s: {{ rto: 1s }} }}\nsteps:\n  - {{ id: each, \
+         service: s, needs: [], for_each: {{ \"{hostile}\": 1, \"x \\e]0;y\\a\": 2 }}, steps: [{{ id: one, uses: ssh.read }}] }}\n"
+    ));
+    assert!(plan.steps.iter().any(|step| step.id.as_str().contains('\u{1b}')), "ids have it");
+    let mut shown = drawn(&plan, 80);
+    assert!(shown.contains("\na b\n"), "{shown}");
+    for step in &plan.steps {
+        let told = crate::planner::why(&plan, step.id.as_str()).expect("a step");
+        shown.push_str(&why(&told, Look::default()));
+    }
+    shown.push_str(&comparison(&plan, &compare(&plan, Rival::Fifo), Look::default()));
+    let obeyed = |char: char| char != '\n' && (char.is_control() || char == '\u{202e}');
+    assert!(!shown.contains(obeyed), "{shown:?}");
+}
+
+/// The name is what is shortened; a verdict that has no room stands below.
+#[test]
+fn long_names_leave_verdicts_whole() {
+    let name = "a_service_with_a_name_of_more_than_thirty_characters";
+    let plan = planned(&format!(
+        "runbook: r\nservices: {{ {name}: {{ rto: 1m }}, {name}_2: {{ rto: 20m }} }}\nsteps:\n  \
+         - {{ id: a, service: {name}, needs: [], uses: ssh.read, estimate: 15m }}\n  \
+         - {{ id: b, service: {name}_2, needs: [], uses: ssh.read, estimate: 15m }}\n"
+    ));
+    for columns in [60, 72, 80, 100] {
+        let shown = drawn(&plan, columns);
+        for verdict in ["impossible, 14m00s late", "met, 5m00s to spare"] {
+            assert!(shown.contains(verdict), "{columns}: {shown}");
+        }
+        let other = compare(&plan, Rival::Fifo);
+        let other = comparison(&plan, &other, Look { columns, colour: false });
+        assert!(other.lines().all(|line| line.chars().count() <= columns), "{other}");
+    }
+}
+
+#[test]
+fn wide_characters_take_two_columns() {
+    let words = "東京の本番データベースを大阪の待機系に切り替えて、利用者への影響がないことを確かめるための手順書です。";
+    let plan = planned(&format!(
+        "runbook: r\ndescription: \"{words} Then some more in English, which has blanks.\"\nsteps:\n  \
+         - {{ id: each, needs: [], for_each: {{ 東京: 1, a: 2 }}, steps: [{{ id: one, uses: ssh.read }}] }}\n"
+    ));
+    let shown = drawn(&plan, 60);
+    let told: String = shown.lines().skip(1).take_while(|line| !line.is_empty()).collect();
+    assert!(told.starts_with(words), "nothing of it is cut: {shown}");
+    let starts = |item: &str| {
+        let row = shown.lines().find(|line| line.contains(item)).expect("a row");
+        crate::markup::width(row.split(" ssh.read").next().expect("an id"))
+    };
+    assert_eq!(starts("each@東京/one"), starts("each@a/one"), "{shown}");
 }
