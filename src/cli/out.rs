@@ -8,8 +8,9 @@ use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, ReportHandler};
 use super::args::Colour;
 use super::exit::Exit;
 use super::zone;
+use crate::markup::clean;
 use crate::report::Screen;
-use crate::runbook::Look;
+use crate::runbook::{Look, page};
 
 /// The two streams of the program, and what can be shown on them.
 #[derive(Debug, Clone)]
@@ -108,7 +109,7 @@ impl Out {
             .with_links(false)
             .without_cause_chain()
             .with_width(screen.width);
-        self.remark(&Shown { error, handler }.to_string());
+        self.remark(&Shown { error: &Explained::new(error), handler }.to_string());
         exit
     }
 
@@ -118,8 +119,62 @@ impl Out {
         if !help.is_empty() {
             let _ = write!(text, "\n  help: {help}");
         }
-        self.remark(&text);
+        self.remark(&clean(&text));
         exit
+    }
+}
+
+/// An error with the page that explains its code, and nothing in it that a terminal obeys.
+#[derive(Debug)]
+struct Explained<'a> {
+    error: &'a dyn Diagnostic,
+    page: Option<String>,
+}
+
+impl<'a> Explained<'a> {
+    fn new(error: &'a dyn Diagnostic) -> Self {
+        let code = error.code().map(|code| code.to_string());
+        let code = code.filter(|code| code.starts_with("DR"));
+        Self { error, page: code.map(|code| page(&code)) }
+    }
+}
+
+impl std::fmt::Display for Explained<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&clean(&self.error.to_string()))
+    }
+}
+
+impl std::error::Error for Explained<'_> {}
+
+impl Diagnostic for Explained<'_> {
+    fn code<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        self.error.code()
+    }
+
+    fn severity(&self) -> Option<miette::Severity> {
+        self.error.severity()
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        let help = self.error.help()?;
+        Some(Box::new(clean(&help.to_string())))
+    }
+
+    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
+        self.error.source_code()
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
+        self.error.labels()
+    }
+
+    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
+        self.error.related()
+    }
+
+    fn url<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        self.page.as_ref().map(|page| Box::new(page) as Box<dyn std::fmt::Display>)
     }
 }
 

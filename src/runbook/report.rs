@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::lines::Lines;
 use super::{DocPath, Level, Problem, Spans};
+use crate::markup::{blank, clean};
 
 /// More problems than this are counted, not shown.
 const SHOWN: usize = 200;
@@ -98,6 +99,7 @@ pub fn render(text: &str, findings: &[Finding], look: Look, width: usize) -> Str
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut out = String::new();
     let Some(first) = findings.first() else { return out };
+    let text = &*blank(text);
     let source = Source { file: &first.file, text, lines: Lines::new(text) };
     for finding in findings.iter().take(SHOWN) {
         let shown = Shown { finding, source: &source };
@@ -120,7 +122,7 @@ pub fn render(text: &str, findings: &[Finding], look: Look, width: usize) -> Str
         };
         if done.is_err() {
             // Only a broken place can hinder the drawing: the words count.
-            let _ = writeln!(out, "{}: {}", finding.code, finding.message);
+            let _ = writeln!(out, "{}: {}", finding.code, clean(&finding.message));
         }
         out.push('\n');
     }
@@ -187,7 +189,7 @@ struct Shown<'a> {
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.finding.message)?;
+        f.write_str(&clean(&self.finding.message))?;
         match (self.is_legible(), self.finding.line, self.finding.column) {
             (false, Some(line), Some(column)) => {
                 write!(f, " ({}:{line}:{column})", self.finding.file)
@@ -224,7 +226,7 @@ impl Diagnostic for Shown<'_> {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.finding.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.finding.help.as_ref().map(|help| Box::new(clean(help)) as Box<dyn fmt::Display>)
     }
 
     fn url<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
