@@ -1,6 +1,6 @@
 //! Past runs of a state directory, for history.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::past::Past;
 use super::state::StateDir;
@@ -9,6 +9,29 @@ use crate::id::RunId;
 use crate::planner::Estimates;
 use crate::runbook::Document;
 use crate::words::Mode;
+
+/// Why there are no past runs to be read.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum ArchiveError {
+    /// What is named as a state folder is none.
+    #[error("there is no folder {} to take past runs from", .0.display())]
+    #[diagnostic(
+        code(DR2221),
+        help("name a state folder, such as `.dr`; `--history none` plans without past runs")
+    )]
+    NoFolder(PathBuf),
+}
+
+/// Whether a folder that a person names can be read. One that nobody names need not be there.
+///
+/// # Errors
+/// [`ArchiveError::NoFolder`].
+pub fn require(state: &Path) -> Result<(), ArchiveError> {
+    match std::fs::read_dir(state) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(ArchiveError::NoFolder(state.to_owned())),
+    }
+}
 
 /// Reads the runs of a state directory, all or those of one runbook.
 pub struct Archive<'a> {

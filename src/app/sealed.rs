@@ -194,6 +194,18 @@ pub fn admit<'a>(plan: &'a Plan, path: &Path, now: Timestamp) -> Result<&'a Seal
     Ok(seal)
 }
 
+/// Whether a file may be replaced by a sealed plan: it is one, or there is nothing in it.
+#[must_use]
+pub fn may_replace(file: &Path) -> bool {
+    match std::fs::metadata(file) {
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+        Ok(data) if data.is_file() && data.len() == 0 => true,
+        Ok(_) => {
+            matches!(recognize(file), Ok(Some(plan)) if plan.seal.is_some())
+        }
+    }
+}
+
 /// Seals a plan and puts it in a file, whole or not at all. `sources` are the texts that it was
 /// made from, the runbook first.
 ///

@@ -30,8 +30,14 @@ fn compare(args: &Diff, out: &Out) -> Result<String, Exit> {
         return Err(out.refuse(&message, "check the paths", Exit::Usage));
     }
     let selections = (selection(args, &old, &new), selection(args, &new, &old));
-    let old = planned(old, &args.old, &selections.0, out)?;
-    let new = planned(new, &args.new, &selections.1, out)?;
+    // Both forecasts share their luck, so that what differs is what the change does.
+    let sealed = match (&old, &new) {
+        (Side::Runbook(_), Side::Plan(plan)) => Some(plan.digest.clone()),
+        _ => None,
+    };
+    let old = planned(old, &args.old, &selections.0, Effort::like(sealed), out)?;
+    let like = old.as_ref().map(|plan| plan.digest.clone());
+    let new = planned(new, &args.new, &selections.1, Effort::like(like), out)?;
     let found = diff::diff(old.as_ref(), new.as_ref());
     Ok(match args.format {
         DiffFormat::Text => diff::text(&found, out.screen().colour),
@@ -97,13 +103,14 @@ fn planned(
     side: Side,
     named: &str,
     selection: &Selection,
+    effort: Effort,
     out: &Out,
 ) -> Result<Option<Plan>, Exit> {
     match side {
         Side::Nothing => Ok(None),
         Side::Plan(plan) => Ok(Some(*plan)),
         Side::Runbook(examined) => {
-            match plan_of(*examined, selection, &[], Effort::default(), None, out) {
+            match plan_of(*examined, selection, &[], effort, None, out) {
                 // Files that steps use are those of today, whatever the revision.
                 Ok((plan, _)) => Ok(Some(plan)),
                 Err(exit) => {

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::mem::ManuallyDrop;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::ValueEnum as _;
 use serde::Serialize;
 
 use super::args::{Plan as PlanArgs, PlanFormat, Selection};
@@ -18,7 +19,7 @@ use crate::app::source::Examined;
 use crate::app::state::StateDir;
 use crate::app::who;
 use crate::app::{archive, files};
-use crate::id::{SealId, StepId};
+use crate::id::{Digest, SealId, StepId};
 use crate::plan::{Plan, Seal};
 use crate::planner::render::{self, Look};
 use crate::planner::{self, Comparison, Estimates, InputValue, PlanRequest, Skip};
@@ -28,6 +29,9 @@ use crate::time::{Clock as _, Millis, SystemClock};
 use crate::words::Mode;
 
 pub(super) fn run(args: &PlanArgs, state_dir: Option<&Path>, out: &Out) -> Exit {
+    if let Some((message, help)) = unsupported(args) {
+        return out.refuse(&message, help, Exit::Usage);
+    }
     // The process ends with it: taking a large one apart first would be a tenth of the time.
     let plan = match planned(args, state_dir, out) {
         Ok(plan) => ManuallyDrop::new(plan),
@@ -72,6 +76,21 @@ pub(super) fn run(args: &PlanArgs, state_dir: Option<&Path>, out: &Out) -> Exit 
     }
 }
 
+/// What is asked for beside the plan and has no such form.
+fn unsupported(args: &PlanArgs) -> Option<(String, &'static str)> {
+    let asked = match (&args.why, args.compare) {
+        (Some(_), _) => "--why",
+        (None, Some(_)) => "--compare",
+        (None, None) => return None,
+    };
+    let format = args.format.to_possible_value()?;
+    let has = matches!(args.format, PlanFormat::Text | PlanFormat::Json);
+    (!has).then(|| {
+        let message = format!("`{asked}` cannot be shown as {}", format.get_name());
+        (message, "`--format text` and `--format json` show it")
+    })
+}
+
 /// The plan that is asked for: that of a runbook, or one that was sealed.
 fn planned(args: &PlanArgs, state_dir: Option<&Path>, out: &Out) -> Result<Plan, Exit> {
     if let Some(plan) = sealed::open(&args.runbook, out)? {
@@ -95,9 +114,20 @@ fn planned(args: &PlanArgs, state_dir: Option<&Path>, out: &Out) -> Result<Plan,
     let past = match args.history.as_deref() {
         None => Some(state.path().to_owned()),
         Some("none") => None,
-        Some(folder) => Some(folder.into()),
+        Some(folder) => {
+            let folder = PathBuf::from(folder);
+            archive::require(&folder).map_err(|error| out.fail(&error, Exit::Usage))?;
+            Some(folder)
+        }
     };
-    let effort = Effort { schedules: args.effort, samples: args.samples };
+    let lasts = match &args.out {
+        Some(file) => {
+            may_write(file, out)?;
+            lasts(args.expires.as_deref(), out)?
+        }
+        None => None,
+    };
+    let effort = Effort { schedules: args.effort, samples: args.samples, like: None };
     let (mut plan, examined) =
         make(&args.runbook, &args.selection, &[], effort, past.as_deref(), out)?;
     if let (false, Err(error)) = (args.observe, app::identity::require(&plan)) {
@@ -106,7 +136,7 @@ fn planned(args: &PlanArgs, state_dir: Option<&Path>, out: &Out) -> Result<Plan,
     let examined = ManuallyDrop::new(examined);
     require(&plan, args, out)?;
     if let Some(file) = &args.out {
-        seal(&mut plan, &examined, file, args.expires.as_deref(), out)?;
+        seal(&mut plan, &examined, file, lasts, out)?;
     }
     Ok(plan)
 }
@@ -124,7 +154,7 @@ fn require(plan: &Plan, args: &PlanArgs, out: &Out) -> Result<(), Exit> {
     }
     show_plan(plan, args, out)?;
     let message = format!("the plan misses the objective of {}", missed.join(", "));
-    Err(out.refuse(&message, "the critical path above is what to shorten", Exit::NotReady))
+    Err(out.refuse(&message, &render::what_binds(plan), Exit::NotReady))
 }
 
 fn show_plan(plan: &Plan, args: &PlanArgs, out: &Out) -> Result<(), Exit> {
@@ -178,18 +208,38 @@ fn explain(plan: &Plan, step: &str, format: PlanFormat, look: Look, out: &Out) -
     Ok(())
 }
 
+/// Whether `-o` may write this file: a runbook named by mistake is not overwritten, nor anything
+/// else but a sealed plan.
+fn may_write(file: &Path, out: &Out) -> Result<(), Exit> {
+    if app::sealed::may_replace(file) {
+        return Ok(());
+    }
+    let message =
+        format!("{} is there and is no sealed plan: it is not overwritten", file.display());
+    let help = "name another file, such as `-o plan.json`, or remove this one first";
+    Err(out.refuse(&message, help, Exit::Usage))
+}
+
+/// `--expires`.
+fn lasts(given: Option<&str>, out: &Out) -> Result<Option<Millis>, Exit> {
+    let lasts = match given.map(str::parse::<Millis>).transpose() {
+        Ok(Some(Millis(0))) => Err("a seal that expires at once is never executed".to_owned()),
+        other => other,
+    };
+    lasts.map_err(|message| {
+        out.refuse(&format!("--expires: {message}"), "such as `--expires 24h`", Exit::Usage)
+    })
+}
+
 /// `-o FILE`.
 fn seal(
     plan: &mut Plan,
     examined: &Examined,
     file: &Path,
-    expires: Option<&str>,
+    lasts: Option<Millis>,
     out: &Out,
 ) -> Result<(), Exit> {
     let created_at = SystemClock.wall();
-    let lasts = expires.map(str::parse::<Millis>).transpose().map_err(|message| {
-        out.refuse(&format!("--expires: {message}"), "such as `--expires 24h`", Exit::Usage)
-    })?;
     let seal = Seal {
         id: SealId::from(format!("{:016x}", random())),
         created_at,
@@ -205,18 +255,25 @@ fn seal(
 }
 
 /// How much is tried; absent: as much as the size of the plan allows.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Effort {
     /// Schedules.
     schedules: Option<usize>,
     /// Simulated runs.
     samples: Option<usize>,
+    /// The plan whose luck the simulated runs share.
+    like: Option<Digest>,
 }
 
 impl Effort {
     /// The same schedule as by default, without a forecast: for who is about to run the plan,
     /// and looks at the projection of the run from then on.
-    pub(super) const NO_FORECAST: Self = Self { schedules: None, samples: Some(0) };
+    pub(super) const NO_FORECAST: Self = Self { schedules: None, samples: Some(0), like: None };
+
+    /// As much as by default, with the luck of another plan: what differs then is the plans.
+    pub(super) fn like(plan: Option<Digest>) -> Self {
+        Self { like: plan, ..Self::default() }
+    }
 }
 
 /// Reads, checks and plans a runbook. What is wrong is shown.
@@ -276,7 +333,7 @@ pub(super) fn plan_of(
         Ok(mut plan) => {
             let standard = planner::forecast::standard_samples(plan.steps.len());
             let samples = effort.samples.unwrap_or(standard);
-            planner::forecast::forecast(&mut plan, &estimates, samples);
+            planner::forecast::forecast(&mut plan, &estimates, samples, effort.like.as_ref());
             Ok((plan, examined))
         }
         Err(problems) => {

@@ -125,7 +125,7 @@ fn corpus() -> String {
         plan.digest = Digest::of(name.as_bytes());
         plan.critical_path.clear();
         timing::schedule_plan(&mut plan, Some(effort));
-        forecast(&mut plan, &estimates, 60);
+        forecast(&mut plan, &estimates, 60, None);
         let _ = writeln!(
             lines,
             "{name}, {steps} steps, effort {effort}: {} ms, {}",

@@ -296,7 +296,7 @@ steps:
     let plan_from = |estimates: &Estimates| {
         let mut plan =
             plan(&runbook, &catalog(), &PlanRequest::default(), estimates).expect("a plan");
-        super::forecast::forecast(&mut plan, estimates, 500);
+        super::forecast::forecast(&mut plan, estimates, 500, None);
         plan
     };
     let planned = plan_from(&Estimates::of((0..5).map(run)));

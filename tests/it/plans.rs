@@ -150,3 +150,85 @@ steps:
     );
     assert_eq!(service["bound"]["steps"][0], "first");
 }
+
+const LATE: &str = "
+runbook: late
+pools: { storage: { capacity: 1 } }
+services: { s: { rto: 14m } }
+steps:
+  - { id: h, service: s, needs: [], uses: sim.probe, estimate: 5m }
+  - { id: a, service: s, needs: [h], uses: sim.probe, estimate: 5m, takes: { storage: 1 } }
+  - { id: b, service: s, needs: [h], uses: sim.probe, estimate: 5m, takes: { storage: 1 } }
+";
+
+#[test]
+fn what_binds_is_named_and_adds_up() {
+    let dr = dr().file("pool.yaml", LATE).file(
+        "chain.yaml",
+        &LATE
+            .replace("[h], uses", "[h, a], uses")
+            .replace("id: a, service: s, needs: [h, a]", "id: a, service: s, needs: [h]")
+            .replace(", takes: { storage: 1 }", ""),
+    );
+    let plan = |file: &str, more: &[&str]| dr.args(["plan", file].iter().chain(more)).run();
+    let json = plan("pool.yaml", &["--format", "json"]).code(0).json();
+    let bound = &json["services"][0]["bound"];
+    assert_eq!((&bound["before_ms"], &bound["work_ms"]), (&300_000.into(), &600_000.into()));
+    let message = "5m00s before it can begin, then 10m00s through pool `storage` (1 at once) take 15m0s at least";
+    assert!(json["notices"][0]["message"].as_str().unwrap().ends_with(message), "{json}");
+    let late = plan("pool.yaml", &["--require-rto"])
+        .code(4)
+        .says("pool `storage` (1 at once) is what binds");
+    assert!(!late.stderr.contains("critical path"), "{late}");
+    plan("chain.yaml", &["--require-rto", "--format", "json"]).code(4).says("h → a → b");
+}
+
+#[test]
+fn what_a_format_does_not_have_is_refused() {
+    let dr = dr().runbook(LATE);
+    for format in ["markdown", "mermaid", "dot", "html"] {
+        for asked in [&["--compare", "waves"], &["--why", "a"]] {
+            let ended =
+                dr.args(["plan", "runbook.yaml", "--format", format].iter().chain(asked)).run();
+            let ended = ended.code(2).says(format).says("--format json");
+            assert_eq!(ended.stdout, "");
+        }
+    }
+    for asked in [&["--compare", "waves"], &["--why", "a"]] {
+        dr.args(["plan", "runbook.yaml", "--format", "json"].iter().chain(asked)).run().code(0);
+    }
+}
+
+#[test]
+fn a_history_that_is_named_must_be_there() {
+    let dr = dr().runbook(LATE);
+    let plan = |history: &str| dr.args(["plan", "runbook.yaml", "--history", history]).run();
+    for history in ["not_there", "runbook.yaml"] {
+        plan(history).code(2).says("DR2221 (docs/errors/DR2221.md)").says(history);
+    }
+    plan("none").code(0);
+    plan(".").code(0);
+}
+
+/// Also what is said of a runbook that is refused.
+#[test]
+fn nothing_that_a_runbook_says_reaches_the_terminal_as_an_order() {
+    let dr = dr()
+        .file("a.yaml", "runbook: r\ndescription: \"a \\e[2J b\\a\"\nsteps: [{ id: a, uses: sim.probe, with: { \"\\e[31mx\\a\": 1 } }]\n")
+        .file("b.yaml", "runbook: r\nhosts: { h: { address: \"x\\e[31m\\a\" } }\nsteps: [{ id: a, uses: sim.probe, when: \"'\\e[2J' == inputs.none\" }]\n")
+        .file("raw.yaml", "runbook: r\ndescription: a \u{1b}[2J b\nsteps: [{ id: a, uses: sim.probe }]\n")
+        .file("key.yaml", "runbook: r\n\"\\e[2Jstep\\a\": []\nsteps: [{ id: \"a\\e[2J\", uses: \"s\\e[1m.x\" }]\n");
+    for file in ["a.yaml", "b.yaml", "raw.yaml", "key.yaml"] {
+        for verb in [
+            &["check", file][..],
+            &["plan", file],
+            &["plan", file, "--why", "\u{1b}[2J"],
+            &["diff", "a.yaml", file],
+        ] {
+            let ended = dr.args(verb.iter().chain(&["--color", "never"])).run();
+            for text in [&ended.stdout, &ended.stderr] {
+                assert!(!text.contains(['\u{1b}', '\u{7}']), "{verb:?}: {text:?}");
+            }
+        }
+    }
+}

@@ -147,3 +147,30 @@ fn a_sealed_plan_is_shown_as_it_is() {
     shown.prints("sealed ").prints(", expires ");
     dr.args(["plan", "plans.d", "-o", "other.json"]).run().code(2).says("sealed already");
 }
+
+#[test]
+fn only_a_sealed_plan_is_written_over() {
+    let dr = folder().file("notes.txt", "mine").file("empty", "");
+    let plan = |file: &str| dr.args(["plan", "runbook.yaml", "-o", file]).run();
+    for file in ["runbook.yaml", "one.sh", "notes.txt", "/dev/null", "."] {
+        plan(file).code(2).says("no sealed plan").says("-o plan.json");
+    }
+    assert_eq!(dr.read("runbook.yaml"), RUNBOOK);
+    assert_eq!(dr.read("notes.txt"), "mine");
+    let shown = dr.args(["plan", "runbook.yaml", "--format", "json"]).run().code(0);
+    std::fs::write(dr.path("shown.json"), &shown.stdout).unwrap();
+    plan("shown.json").code(2).says("no sealed plan");
+    plan("empty").code(0);
+    plan("plan.json").code(0);
+    plan("plan.json").code(0);
+}
+
+#[test]
+fn a_seal_lasts_for_a_while() {
+    let dr = folder();
+    for lasts in ["0s", "0m", "soon"] {
+        let ended = dr.args(["plan", "runbook.yaml", "-o", "plan.json", "--expires", lasts]).run();
+        ended.code(2).says("--expires");
+    }
+    assert!(!dr.path("plan.json").exists());
+}

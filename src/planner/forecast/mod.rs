@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::Estimates;
 use super::problem::instance;
 use super::timing::seed;
-use crate::id::StepId;
+use crate::id::{Digest, StepId};
 use crate::plan::{EstimateSource, Forecast, Plan, Step};
 
 /// Simulated runs of a plan at most.
@@ -32,8 +32,9 @@ pub fn standard_samples(steps: usize) -> usize {
 }
 
 /// Fills the plan's forecast: each step varies about what the plan expects of it, as much as past
-/// runs of the same runbook in the same environment and mode varied.
-pub fn forecast(plan: &mut Plan, estimates: &Estimates, samples: usize) {
+/// runs of the same runbook in the same environment and mode varied. Chance begins with `like`:
+/// the plan's own digest, or that of another plan which it is compared with.
+pub fn forecast(plan: &mut Plan, estimates: &Estimates, samples: usize, like: Option<&Digest>) {
     if samples == 0 || plan.steps.is_empty() {
         return;
     }
@@ -51,7 +52,7 @@ pub fn forecast(plan: &mut Plan, estimates: &Estimates, samples: usize) {
         clock: &clock.map(|(_, position)| position).collect::<Vec<u32>>(),
         usual: &plan.steps.iter().map(|step| usual(step, estimates)).collect::<Vec<_>>(),
     };
-    let sampling = sample(&project, &spread, samples, seed(&plan.digest));
+    let sampling = sample(&project, &spread, samples, seed(like.unwrap_or(&plan.digest)));
     let mut chances = BTreeMap::new();
     for (service, reached) in plan.services.iter_mut().zip(&sampling.goals) {
         service.p50_ms = quantile(reached, 0.5);

@@ -6,7 +6,8 @@ use super::forecast::percent;
 use super::paint::{count, list};
 use super::pools;
 use crate::event::SkipReason;
-use crate::plan::{EstimateSource, Plan, Step, by_source};
+use crate::id::StepId;
+use crate::plan::{Bound, EstimateSource, Plan, Step, by_source};
 use crate::planner::codes;
 use crate::time::Millis;
 
@@ -31,6 +32,41 @@ pub(super) fn headline(plan: &Plan) -> String {
         }
     };
     format!("Everything is done after {all}; {objectives}.")
+}
+
+/// What must change for a plan that misses an objective, in one sentence: what proves that nothing
+/// else helps, or what the plan waits for.
+#[must_use]
+pub fn what_binds(plan: &Plan) -> String {
+    let chain = |steps: &[StepId]| {
+        let names: Vec<&str> = steps.iter().map(StepId::as_str).collect();
+        if names.len() <= NAMES {
+            names.join(" → ")
+        } else {
+            let ends =
+                (names[..NAMES / 2].join(" → "), names[names.len() - NAMES / 2..].join(" → "));
+            format!("{} → ({} more) → {}", ends.0, names.len() - NAMES / 2 * 2, ends.1)
+        }
+    };
+    let late = plan.services.iter().find(|service| service.meets_rto == Some(false));
+    let impossible = late.filter(|service| service.lower_bound_ms > service.rto_ms);
+    match impossible.and_then(|service| service.bound.as_ref()) {
+        Some(Bound::Chain { steps }) => {
+            return format!("what follows each other is what to shorten: {}", chain(steps));
+        }
+        Some(Bound::Pool { pool, capacity, .. }) => {
+            return format!(
+                "pool `{pool}` ({capacity} at once) is what binds: give it more units, or shorten \
+                 what has to pass through it"
+            );
+        }
+        None => {}
+    }
+    let path = format!("the critical path is what to shorten: {}", chain(&plan.critical_path));
+    match pools::lines(plan).first() {
+        Some(pool) => format!("{path}; or a pool that steps wait for: {pool}"),
+        None => path,
+    }
 }
 
 /// Where the duration of a step is known from, unless it is declared.

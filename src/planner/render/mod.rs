@@ -19,6 +19,7 @@ mod why;
 
 pub use compare::comparison;
 pub use dot::dot;
+pub use facts::what_binds;
 pub use html::html;
 pub use markdown::markdown;
 pub use mermaid::mermaid;
