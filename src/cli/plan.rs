@@ -302,6 +302,7 @@ pub(super) fn plan_of(
     past: Option<&Path>,
     out: &Out,
 ) -> Result<(Plan, Examined), Exit> {
+    let Effort { schedules, samples, like } = effort;
     let Some((read, catalog)) = examined.runbook.as_ref().filter(|_| examined.errors() == 0) else {
         show(&examined.errors_only(), out);
         return Err(Exit::Invalid);
@@ -322,7 +323,7 @@ pub(super) fn plan_of(
             })
             .collect(),
         parallelism: selection.parallelism,
-        effort: effort.schedules,
+        effort: schedules,
     };
     let estimates = past.map_or_else(Estimates::default, |folder| {
         let environment = archive::environment(&read.document, selection.env.as_deref());
@@ -332,8 +333,8 @@ pub(super) fn plan_of(
     match planner::plan(read, catalog, &request, &estimates) {
         Ok(mut plan) => {
             let standard = planner::forecast::standard_samples(plan.steps.len());
-            let samples = effort.samples.unwrap_or(standard);
-            planner::forecast::forecast(&mut plan, &estimates, samples, effort.like.as_ref());
+            let samples = samples.unwrap_or(standard);
+            planner::forecast::forecast(&mut plan, &estimates, samples, like.as_ref());
             Ok((plan, examined))
         }
         Err(problems) => {

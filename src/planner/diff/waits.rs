@@ -1,6 +1,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::compare::{by_id, is_join};
+use crate::id::StepId;
 use crate::plan::{EdgeReason, Plan, Step};
 
 /// What the steps of a plan wait for: by name or not, at once or through others.
@@ -35,12 +36,15 @@ impl<'a> Waits<'a> {
     /// a step put between two others, the last still waits for the first.
     pub(super) fn only_here(&self, step: &Step, other: &Self) -> Vec<Wait<'a>> {
         let Some(there) = other.step(step.id.as_str()) else { return Vec::new() };
+        if self.is_same(step, there, other) {
+            return Vec::new();
+        }
         let direct: Vec<Wait<'a>> = self
             .directly(step)
             .into_iter()
             .filter(|wait| other.step(wait.on.id.as_str()).is_some())
             .collect();
-        if direct.iter().all(|wait| other.names(there, *wait)) {
+        if direct.iter().all(|wait| names(there, *wait)) {
             return Vec::new();
         }
         let (needed, awaited) = (other.all(there, true), other.all(there, false));
@@ -56,9 +60,18 @@ impl<'a> Waits<'a> {
         self.step(id).is_some_and(|step| self.all(step, false).contains(other))
     }
 
-    /// A short way to the usual answer.
-    fn names(&self, step: &Step, wait: Wait<'_>) -> bool {
-        step.needs.contains(&wait.on.id) || (!wait.needs && step.after.contains(&wait.on.id))
+    /// Whether the edges are the same, and those of what only stands between: the usual case, in
+    /// large plans too.
+    fn is_same(&self, step: &Step, there: &Step, other: &Self) -> bool {
+        let same = |id: &StepId| match (self.steps.get(id.as_str()), other.steps.get(id.as_str())) {
+            (Some(on), Some(_)) if on.opens.is_some() => true,
+            (Some(on), Some(there)) if is_join(on) => self.is_same(on, there, other),
+            (Some(on), Some(there)) => on.skip.is_none() && there.skip.is_none(),
+            _ => false,
+        };
+        step.needs == there.needs
+            && step.after == there.after
+            && step.needs.iter().chain(&step.after).all(same)
     }
 
     fn directly(&self, step: &Step) -> Vec<Wait<'a>> {
@@ -75,7 +88,7 @@ impl<'a> Waits<'a> {
             }
         }
         let order: HashMap<&str, usize> =
-            step.needs.iter().chain(&step.after).map(|id| id.as_str()).zip(0..).collect();
+            step.needs.iter().chain(&step.after).map(StepId::as_str).zip(0..).collect();
         found.sort_by_key(|wait| {
             let id = wait.on.id.as_str();
             (order.get(id).copied().unwrap_or(usize::MAX), id)
@@ -109,4 +122,9 @@ impl<'a> Waits<'a> {
             .collect();
         edges.into_iter()
     }
+}
+
+/// A short way to an answer that is as usual.
+fn names(step: &Step, wait: Wait<'_>) -> bool {
+    step.needs.contains(&wait.on.id) || (!wait.needs && step.after.contains(&wait.on.id))
 }

@@ -208,8 +208,8 @@ fn dependencies(found: &mut Found, old: &Step, olds: &Waits<'_>, news: &Waits<'_
     }
 }
 
-fn class(word: &Option<String>) -> Option<Class> {
-    word.as_ref().and_then(|word| word.parse().ok())
+fn class(word: Option<&String>) -> Option<Class> {
+    word.and_then(|word| word.parse().ok())
 }
 
 fn objectives(found: &mut Found, diff: &PlanDiff) {
@@ -245,7 +245,8 @@ fn objectives(found: &mut Found, diff: &PlanDiff) {
             };
             add(WatchKind::ObjectiveMissed, text);
         }
-        if let (Some(old), Some(new)) = (class(&service.priority.old), class(&service.priority.new))
+        if let (Some(old), Some(new)) =
+            (class(service.priority.old.as_ref()), class(service.priority.new.as_ref()))
             && new > old
         {
             let text = format!("priority of `{name}`: {old} → {new}");
