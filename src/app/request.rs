@@ -7,6 +7,7 @@ use crate::event::{Actor, Request, RequestKind};
 use crate::id::{RequestId, StepId};
 use crate::journal::RunDir;
 use crate::plan::Plan;
+use crate::time::{Clock as _, SystemClock};
 
 /// A request with an id of its own.
 #[must_use]
@@ -32,7 +33,8 @@ pub fn request(
 /// # Errors
 /// The system's.
 pub fn hand_in(dir: &RunDir, plan: &Plan, request: Request) -> std::io::Result<Posted> {
-    post(dir, &Letter::new(dir.id(), plan.digest.clone(), request))
+    let asked = SystemClock.wall();
+    post(dir, &Letter::new(dir.id(), plan.digest.clone(), asked, request))
 }
 
 /// Random bits, from the system's per-process hash keys.

@@ -156,7 +156,7 @@ pub(super) fn run(args: &Execute, state_dir: Option<&Path>, out: &Out) -> Exit {
         journal,
         history: Vec::new(),
         preflight: preflight.map(|found| found.findings()),
-        session: Session { started, reason: None, requests, lost: None },
+        session: Session { started, reason: None, requests, refused: Vec::new(), lost: None },
         clock: Arc::new(clock),
         dir: dir.clone(),
     };

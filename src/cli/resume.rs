@@ -147,7 +147,13 @@ pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
         journal,
         history: past.replay.records,
         preflight: None,
-        session: Session { started, reason: args.reason.clone(), requests, lost },
+        session: Session {
+            started,
+            reason: args.reason.clone(),
+            requests,
+            refused: Vec::new(),
+            lost,
+        },
         clock: Arc::new(clock),
         dir: dir.clone(),
     };
@@ -220,7 +226,6 @@ fn given(args: &Resume, past: &Past, out: &Out) -> Result<BTreeMap<String, Strin
 /// The options as requests, in the order in which they matter.
 fn requests(args: &Resume, past: &Past, out: &Out) -> Result<Vec<Request>, Exit> {
     let mut asked: Vec<(RequestKind, &str)> = Vec::new();
-    asked.extend(args.skips.iter().map(|step| (RequestKind::Skip, step.as_str())));
     for (step, what) in &args.assumes {
         let kind = match what.as_str() {
             "done" => RequestKind::AssumeDone,
@@ -241,6 +246,8 @@ fn requests(args: &Resume, past: &Past, out: &Out) -> Result<Vec<Request>, Exit>
     }
     asked.extend(args.redos.iter().map(|step| (RequestKind::Redo, step.as_str())));
     asked.extend(args.retries.iter().map(|step| (RequestKind::Retry, step.as_str())));
+    // What puts steps back comes first, so that what passes steps over finds them so.
+    asked.extend(args.skips.iter().map(|step| (RequestKind::Skip, step.as_str())));
     let mut requests = Vec::new();
     for (kind, step) in asked {
         if past.plan.step_or_undo(step).is_none() {

@@ -145,8 +145,9 @@ impl<L: Logic> Engine<L> {
         let sender = self.ends.sender.clone();
         let listen = self.signals.then(|| signals::listen(&session.started.by, sender));
         let _signals = listen.transpose().map_err(system)?;
-        self.requests.extend(session.requests.iter().map(|request| request.id.clone()));
-        let (mut refused, mut watch) = (Vec::new(), None);
+        // What waited in the inbox was said before what the command line says.
+        let said = std::mem::take(&mut session.requests);
+        let mut watch = None;
         if let Some(mut inbox) = self.inbox.take() {
             for incoming in inbox.look() {
                 match incoming {
@@ -156,18 +157,22 @@ impl<L: Logic> Engine<L> {
                             session.requests.push(request);
                         }
                     }
-                    other => refused.push(other),
+                    Incoming::Refused { request, why, file } => {
+                        batch.files.push(file);
+                        session.refused.push((request, why));
+                    }
+                    // An inbox holds nothing else.
+                    _ => {}
                 }
             }
             watch = Some(inbox);
         }
+        self.requests.extend(said.iter().map(|request| request.id.clone()));
+        session.requests.extend(said);
         self.feed(Input::Start(Box::new(session)), &mut batch);
         if let Some(findings) = self.preflight.take() {
             let found = EventKind::PreflightFinished { findings };
             self.feed(Input::Noted(Box::new(found)), &mut batch);
-        }
-        for incoming in refused {
-            self.take(incoming, &mut batch);
         }
         let watched: Option<sync_mpsc::Sender<()>> = match watch {
             Some(inbox) => Some(inbox.watch(self.ends.sender.clone()).map_err(system)?),

@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::handle::Incoming;
-use crate::event::Request;
+use crate::event::{Request, RequestKind};
 use crate::id::{Digest, RunId};
 use crate::journal::{RunDir, write_new};
-use crate::time::{Clock, Timestamp};
+use crate::plan::Challenge;
+use crate::time::{Clock, Timestamp, ToSecond};
 
 /// Version of the format of a letter.
 const FORMAT: u32 = 1;
@@ -30,6 +31,9 @@ pub struct Letter {
     pub run: RunId,
     /// The plan that whoever wrote it has seen.
     pub plan_digest: Digest,
+    /// When it was asked: requests are taken in this order. Letters of older programs do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Timestamp>,
     /// Not to be followed after this moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
@@ -38,10 +42,42 @@ pub struct Letter {
 }
 
 impl Letter {
-    /// A letter that does not expire.
+    /// A letter of this moment. What lets a run go on expires: it was said of the run as it stood
+    /// then. What holds it back never does.
     #[must_use]
-    pub fn new(run: RunId, plan_digest: Digest, request: Request) -> Self {
-        Self { format: FORMAT, run, plan_digest, expires: None, request }
+    pub fn new(run: RunId, plan_digest: Digest, asked: Timestamp, request: Request) -> Self {
+        let expires = match request.ask {
+            RequestKind::Approve
+            | RequestKind::Retry
+            | RequestKind::Redo
+            | RequestKind::Skip
+            | RequestKind::AssumeDone
+            | RequestKind::AssumeNotDone => Some(Challenge::expiry(asked, None)),
+            RequestKind::Reject
+            | RequestKind::Fail
+            | RequestKind::Cancel
+            | RequestKind::CancelNow
+            | RequestKind::Undo
+            | RequestKind::CancelUndo
+            | RequestKind::Pause => None,
+        };
+        Self { format: FORMAT, run, plan_digest, asked: Some(asked), expires, request }
+    }
+
+    /// Why it is not followed; nothing if it is.
+    fn refuse(&self, run: &RunId, plan: &Digest, now: Timestamp) -> Option<String> {
+        if self.format != FORMAT {
+            return Some(format!("its format {} is not known", self.format));
+        }
+        if self.run != *run {
+            return Some(format!("it is for the run {}", self.run));
+        }
+        if self.plan_digest != *plan {
+            return Some("it was made for another plan".to_owned());
+        }
+        let expired = self.expires.filter(|expires| *expires < now)?;
+        let command = self.request.command(run.as_str());
+        Some(format!("it expired at {}: ask again with `{command}`", ToSecond(expired)))
     }
 }
 
@@ -88,48 +124,31 @@ impl Inbox {
         Self { dir, run, plan_digest: plan, clock, seen: HashSet::new() }
     }
 
-    /// The letters that have come since the last look, by name.
+    /// The letters that have come since the last look, in the order in which they were asked.
     pub(super) fn look(&mut self) -> Vec<Incoming> {
         let Ok(entries) = std::fs::read_dir(self.dir.inbox()) else { return Vec::new() };
-        let mut names: Vec<OsString> = entries
+        let names: Vec<OsString> = entries
             .filter_map(|entry| entry.ok().map(|entry| entry.file_name()))
             .filter(|name| Path::new(name).extension().is_some_and(|end| end == "json"))
             .filter(|name| !self.seen.contains(name))
             .collect();
-        names.sort();
-        let found = names.iter().filter_map(|name| self.open(self.dir.inbox().join(name)));
-        let found = found.collect();
-        self.seen.extend(names);
-        found
-    }
-
-    fn open(&self, file: PathBuf) -> Option<Incoming> {
-        let read = std::fs::read(&file).map_err(|error| error.to_string());
-        let letter = read.and_then(|bytes| {
-            serde_json::from_slice::<Letter>(&bytes).map_err(|error| error.to_string())
+        let files = names.iter().map(|name| self.dir.inbox().join(name));
+        let mut letters: Vec<(Letter, PathBuf)> = files.filter_map(open).collect();
+        // What was said later must not be overtaken: a veto stands until somebody takes it back.
+        letters.sort_by(|(one, _), (other, _)| {
+            (one.asked, &one.request.id).cmp(&(other.asked, &other.request.id))
         });
-        let letter = match letter {
-            Ok(letter) => letter,
-            Err(error) => {
-                tracing::warn!(file = %file.display(), "not a request, left alone: {error}");
-                return None;
+        self.seen.extend(names);
+        let now = self.clock.wall();
+        let taken = letters.into_iter().map(|(letter, file)| {
+            let why = letter.refuse(&self.run, &self.plan_digest, now);
+            let request = letter.request;
+            match why {
+                Some(why) => Incoming::Refused { request, why, file },
+                None => Incoming::Request { request, file: Some(file) },
             }
-        };
-        let why = if letter.format != FORMAT {
-            Some(format!("its format {} is not known", letter.format))
-        } else if letter.run != self.run {
-            Some(format!("it is for the run {}", letter.run))
-        } else if letter.plan_digest != self.plan_digest {
-            Some("it was made for another plan".to_owned())
-        } else {
-            let expired = letter.expires.filter(|expires| *expires < self.clock.wall());
-            expired.map(|expires| format!("it expired at {expires}"))
-        };
-        let request = letter.request;
-        Some(match why {
-            Some(why) => Incoming::Refused { request, why, file },
-            None => Incoming::Request { request, file: Some(file) },
-        })
+        });
+        taken.collect()
     }
 
     /// Looks again and again, on a thread of its own, until what is returned is dropped.
@@ -145,6 +164,25 @@ impl Inbox {
             }
         })?;
         Ok(stop)
+    }
+}
+
+/// Reads a letter. One that does not say when it was asked was when it was written.
+fn open(file: PathBuf) -> Option<(Letter, PathBuf)> {
+    let read = std::fs::read(&file).map_err(|error| error.to_string());
+    let letter = read.and_then(|bytes| {
+        serde_json::from_slice::<Letter>(&bytes).map_err(|error| error.to_string())
+    });
+    match letter {
+        Ok(mut letter) => {
+            let written = || std::fs::metadata(&file).and_then(|it| it.modified()).ok();
+            letter.asked = letter.asked.or_else(|| Timestamp::try_from(written()?).ok());
+            Some((letter, file))
+        }
+        Err(error) => {
+            tracing::warn!(file = %file.display(), "not a request, left alone: {error}");
+            None
+        }
     }
 }
 

@@ -81,6 +81,31 @@ pub struct Request {
     pub signed: Option<Signed>,
 }
 
+impl Request {
+    /// The command that asks the same of a run.
+    #[must_use]
+    pub fn command(&self, run: &str) -> String {
+        let step = self.step.as_ref().map_or("STEP", StepId::as_str);
+        match self.ask {
+            RequestKind::Approve => format!("dr approve {run} {step}"),
+            RequestKind::Reject | RequestKind::Fail => {
+                format!("dr approve {run} {step} --reject 'REASON'")
+            }
+            RequestKind::Retry => format!("dr resume {run} --retry {step}"),
+            RequestKind::Redo => format!("dr resume {run} --redo {step}"),
+            RequestKind::Skip => format!("dr resume {run} --skip {step} --reason 'REASON'"),
+            RequestKind::AssumeDone => {
+                format!("dr resume {run} --assume {step}=done --reason 'REASON'")
+            }
+            RequestKind::AssumeNotDone => format!("dr resume {run} --assume {step}=not-done"),
+            RequestKind::Cancel => format!("dr cancel {run}"),
+            RequestKind::CancelNow => format!("dr cancel {run} --now"),
+            RequestKind::Undo | RequestKind::CancelUndo => format!("dr cancel {run} --undo"),
+            RequestKind::Pause => format!("dr pause {run}"),
+        }
+    }
+}
+
 /// A line and a signature over it: `ssh-keygen -Y verify -n dr-approve@v1` says the same of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Signed {

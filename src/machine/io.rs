@@ -47,8 +47,11 @@ pub struct Session {
     pub started: RunStarted,
     /// Why it is resumed.
     pub reason: Option<String>,
-    /// `--skip`, `--assume`, `--retry`, `--redo` of the command line and the kept inbox, in order.
+    /// What the kept inbox asks, then `--assume`, `--redo`, `--retry`, `--skip` of the command line:
+    /// they are followed in this order.
     pub requests: Vec<Request>,
+    /// Requests of the kept inbox that are not for the run as it is, each with why.
+    pub refused: Vec<(Request, String)>,
     /// What of the journal was given up because it was damaged.
     pub lost: Option<LossAccepted>,
 }

@@ -42,10 +42,11 @@ impl Machine {
             let why = "the run was resumed since".to_owned();
             self.emit(EventKind::RequestRefused { request, why });
         }
-        // What puts steps back comes first, so that what passes steps over finds them so.
-        let (skips, others): (Vec<_>, Vec<_>) =
-            requests.into_iter().partition(|request| request.ask == RequestKind::Skip);
-        for request in others.into_iter().chain(skips) {
+        // Before what may end the session at once.
+        for (request, why) in session.refused {
+            self.emit(EventKind::RequestRefused { request, why });
+        }
+        for request in requests {
             self.request(request);
         }
         for step in graph.own() {

@@ -158,7 +158,13 @@ impl<'a> Simulation<'a> {
                 let _ = self.machine.handle(self.now(), replayed);
             }
         }
-        let session = Session { started: self.started(), reason: None, requests, lost: None };
+        let session = Session {
+            started: self.started(),
+            reason: None,
+            requests,
+            refused: Vec::new(),
+            lost: None,
+        };
         let mut input = Input::Start(Box::new(session));
         let most = INPUTS_A_STEP * (self.plan.steps.len() as u64 + 1);
         for _ in 0..most {

@@ -58,6 +58,46 @@ fn without_a_time_limit_and_without_people_the_run_pauses() {
     dr.args(["resume", "last"]).run().code(2);
 }
 
+const UNHURRIED: &str = "runbook: gate
+steps:
+  - { id: g, needs: [], approve: { message: 'Really?' } }
+  - { id: act, needs: [g], uses: local.script, effect: idempotent, timeout: 10s, with: { script: 'echo done > done.txt' } }
+";
+
+#[test]
+fn answers_that_waited_are_taken_in_the_order_in_which_they_were_given() {
+    let reject = ["approve", "last", "g", "--reject", "first: no"];
+    let approve = ["approve", "last", "g"];
+    // Whatever their random names are.
+    for _ in 0..4 {
+        let dr = dr().runbook(UNHURRIED);
+        dr.args(["execute", "runbook.yaml"]).run().code(7);
+        dr.args(reject).run().code(0).says("dr resume");
+        dr.args(approve).run().code(0);
+        dr.args(["resume", "last"]).run().code(5).says("first: no");
+        assert!(!dr.path("done.txt").exists());
+    }
+}
+
+#[test]
+fn a_kept_answer_that_has_expired_is_refused_and_says_what_to_type() {
+    let dr = dr().runbook(UNHURRIED);
+    dr.args(["execute", "runbook.yaml"]).run().code(7);
+    dr.args(["approve", "last", "g"]).run().code(0);
+    let inbox = dr.last_run().join("inbox");
+    let letter = std::fs::read_dir(inbox).unwrap().next().unwrap().unwrap().path();
+    let mut text: Value = serde_json::from_slice(&std::fs::read(&letter).unwrap()).unwrap();
+    assert!(text["asked"].is_string() && text["expires"].is_string(), "{text}");
+    text["expires"] = "2026-01-01T00:00:00Z".into();
+    std::fs::write(&letter, text.to_string()).unwrap();
+    let resumed = dr.args(["resume", "last"]).run().code(7);
+    assert!(resumed.to_string().contains("it expired at 2026-01-01T00:00:00Z"), "{resumed}");
+    assert!(resumed.to_string().contains("ask again with `dr approve"), "{resumed}");
+    let journal = std::fs::read_to_string(dr.last_run().join("journal.jsonl")).unwrap();
+    assert!(journal.contains("request_refused"), "{journal}");
+    assert!(!letter.exists() && !dr.path("done.txt").exists());
+}
+
 const SLOW: &str = "runbook: slow
 steps:
   - { id: first, needs: [], uses: local.command, effect: idempotent, timeout: 60s, with: { argv: [sh, -c, 'echo started; while [ ! -e go ]; do sleep 0.05; done'] } }

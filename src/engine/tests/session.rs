@@ -5,7 +5,7 @@ use super::support::*;
 use crate::event::{EventKind, RequestKind};
 use crate::id::{Digest, RequestId, RunId};
 use crate::journal::{Head, Masker, MemoryStorage, Writer, decode};
-use crate::machine::{Effect, Ending, Input, Timer};
+use crate::machine::{Effect, Ending, Input, Session, Timer};
 use crate::time::{Clock, Now, SystemClock, Timestamp};
 
 #[tokio::test]
@@ -13,7 +13,8 @@ async fn requests_of_other_terminals_are_taken_once_and_kept_until_durable() {
     let world = World::new();
     let dir = world.dir.clone();
     let letter = |id: &str| {
-        Letter::new(RunId::from("r1"), Digest::from("sha256:1"), request(id, RequestKind::Approve))
+        let (run, plan) = (RunId::from("r1"), Digest::from("sha256:1"));
+        Letter::new(run, plan, SystemClock.wall(), request(id, RequestKind::Approve))
     };
     assert_eq!(post(&dir, &letter("early")).unwrap(), Posted::Kept);
     let asked = Arc::new(Mutex::new(Vec::new()));
@@ -72,13 +73,57 @@ async fn requests_of_other_terminals_are_taken_once_and_kept_until_durable() {
             "b",
             "c it is for the run r2",
             "d it was made for another plan",
-            "e it expired at 1970-01-01T00:00:00Z",
+            "e it expired at 1970-01-01T00:00:00Z: ask again with `dr approve r1 one`",
             "last"
         ]
     );
     let left: Vec<_> = std::fs::read_dir(dir.inbox()).unwrap().collect();
     assert_eq!(left.len(), 1, "only what is no request stays: {left:?}");
     assert_eq!(decode(&storage.bytes(), false).unwrap().records.len(), 6);
+}
+
+#[tokio::test]
+async fn what_waited_is_taken_in_the_order_in_which_it_was_asked() {
+    let world = World::new();
+    let second = |second: i64| Timestamp::from_second(2_000_000_000 + second).unwrap();
+    let asked = [
+        ("f", 1, RequestKind::Reject),
+        ("a", 2, RequestKind::Approve),
+        ("d", 3, RequestKind::Skip),
+        ("b", 4, RequestKind::Cancel),
+        ("c", 4, RequestKind::CancelNow),
+    ];
+    for (id, at, ask) in asked.into_iter().rev() {
+        let (run, plan) = (RunId::from("r1"), Digest::from("sha256:1"));
+        post(&world.dir, &Letter::new(run, plan, second(at), request(id, ask))).unwrap();
+    }
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let into = Arc::clone(&taken);
+    let logic = Scripted(move |now: Now, input| {
+        let Input::Start(session) = input else { return Vec::new() };
+        let ids = session.requests.into_iter().map(|request| request.id.to_string());
+        into.lock().unwrap().extend(ids);
+        let moved = append(now, EventKind::ClockMoved { by_ms: 0 });
+        vec![moved, Effect::Finish(Ending::Paused(Vec::new()))]
+    });
+    let (engine, _handle) = world.engine(logic, MemoryStorage::default());
+    let said = request("0", RequestKind::Retry);
+    engine.run(Session { requests: vec![said], ..session() }).await.unwrap();
+    assert_eq!(*taken.lock().unwrap(), ["f", "a", "d", "b", "c", "0"]);
+}
+
+#[test]
+fn what_holds_a_run_back_does_not_expire() {
+    let letter = |ask| {
+        let (run, plan) = (RunId::from("r1"), Digest::from("sha256:1"));
+        Letter::new(run, plan, Timestamp::UNIX_EPOCH, request("a", ask)).expires
+    };
+    for ask in [RequestKind::Approve, RequestKind::Retry, RequestKind::AssumeDone] {
+        assert_eq!(letter(ask), Some("1970-01-02T00:00:00Z".parse().unwrap()), "{ask:?}");
+    }
+    for ask in [RequestKind::Reject, RequestKind::Cancel, RequestKind::CancelUndo] {
+        assert_eq!(letter(ask), None, "{ask:?}");
+    }
 }
 
 #[tokio::test]

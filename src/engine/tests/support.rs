@@ -241,6 +241,7 @@ pub(super) fn session() -> Session {
         },
         reason: None,
         requests: Vec::new(),
+        refused: Vec::new(),
         lost: None,
     }
 }

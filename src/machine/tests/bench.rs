@@ -77,7 +77,13 @@ impl Bench {
         lost: Option<LossAccepted>,
     ) -> Self {
         let started = run_started(&self.plan, attended);
-        self.feed(Input::Start(Box::new(Session { started, reason: None, requests, lost })));
+        self.feed(Input::Start(Box::new(Session {
+            started,
+            reason: None,
+            requests,
+            refused: Vec::new(),
+            lost,
+        })));
         self
     }
 

@@ -275,7 +275,7 @@ impl<'a> Player<'a> {
     /// Plays until the session ends; nothing if it is ended from outside.
     fn session(&mut self, requests: Vec<Request>) -> Option<Ending> {
         let started = run_started(self.plan, true);
-        let start = Session { started, reason: None, requests, lost: None };
+        let start = Session { started, reason: None, requests, refused: Vec::new(), lost: None };
         match self.feed(Input::Start(Box::new(start))) {
             Fed::Crashed => return None,
             Fed::Ended(ending) => return Some(ending),

@@ -166,7 +166,7 @@ fn a_failed_step_is_put_back_and_with_it_what_it_blocked() {
     assert_eq!(bench.ending, Some(Ending::Verdict(Verdict::Failed)));
     let retry = bench.request("bob", RequestKind::Retry, "f");
     let skip = bench.request("bob", RequestKind::Skip, "n");
-    let mut bench = bench.crash(vec![skip, retry]);
+    let mut bench = bench.crash(vec![retry, skip]);
     bench.ok("f", nothing()).ok("m", nothing());
     bench.ends(
         Verdict::Succeeded,

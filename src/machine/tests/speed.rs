@@ -35,6 +35,7 @@ fn run(plan: &Arc<Plan>) -> Vec<Event> {
         started: run_started(plan, true),
         reason: None,
         requests: Vec::new(),
+        refused: Vec::new(),
         lost: None,
     };
     let mut inputs = std::collections::VecDeque::from([Input::Start(Box::new(start))]);
@@ -79,6 +80,7 @@ fn the_work_is_linear_in_the_steps() {
             started: run_started(&plan, true),
             reason: None,
             requests: vec![],
+            refused: Vec::new(),
             lost: None,
         };
         let effects = machine.handle(now(0), Input::Start(Box::new(start)));
