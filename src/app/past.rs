@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::request::RequestError;
 use super::state::{dir_to_name, spoken};
-use crate::event::Record;
+use crate::event::{EventKind, Record, Request};
 use crate::journal::{self, JournalError, Replay, RunDir};
+use crate::machine::{Input, Machine};
 use crate::plan::Plan;
+use crate::time::{Clock as _, Now, SystemClock};
 use crate::view::View;
 
 /// A run read from its folder.
@@ -68,6 +71,37 @@ impl Past {
             view.apply_record(record);
         }
         view
+    }
+
+    /// Whether the run as it stands would follow a request about a step.
+    ///
+    /// # Errors
+    /// [`RequestError`]: why not.
+    pub fn takes(&self, request: &Request) -> Result<(), RequestError> {
+        self.is_going()?;
+        let Ok(mut machine) = Machine::new(Arc::clone(&self.plan)) else { return Ok(()) };
+        for Record { event, .. } in self.records() {
+            let now = Now { at: event.at, elapsed_ms: event.elapsed_ms };
+            let _ = machine.handle(now, Input::Replayed(Box::new(event.clone())));
+        }
+        let why = machine.refuses(request, SystemClock.wall());
+        why.zip(request.step.clone()).map_or(Ok(()), |(why, step)| {
+            Err(RequestError::Refused { why, run: self.spoken(), step })
+        })
+    }
+
+    /// Whether anything can still be asked of the run.
+    ///
+    /// # Errors
+    /// [`RequestError::Over`].
+    pub fn is_going(&self) -> Result<(), RequestError> {
+        let last = self.records().last().map(|record| &record.event.kind);
+        match last {
+            Some(EventKind::RunFinished(finished)) if finished.verdict.is_final() => {
+                Err(JournalError::Over { verdict: finished.verdict.as_str() }.into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The state directory, if a command has to name it.

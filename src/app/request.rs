@@ -5,9 +5,32 @@ use std::collections::BTreeMap;
 use crate::engine::{Letter, Posted, post};
 use crate::event::{Actor, Request, RequestKind};
 use crate::id::{RequestId, StepId};
-use crate::journal::RunDir;
+use crate::journal::{JournalError, RunDir};
 use crate::plan::Plan;
 use crate::time::{Clock as _, SystemClock};
+
+/// Why a request is not handed in: the run would not follow it.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+pub enum RequestError {
+    /// The run is over for good.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Over(#[from] JournalError),
+    /// As it stands, it would be refused.
+    #[error("{why}")]
+    #[diagnostic(
+        code(DR3130),
+        help("nothing was recorded: `dr show {run} {step}` tells what was decided, and by whom")
+    )]
+    Refused {
+        /// What stands against it.
+        why: String,
+        /// The run, as a command names it.
+        run: String,
+        /// The step that it is about.
+        step: StepId,
+    },
+}
 
 /// A request with an id of its own.
 #[must_use]

@@ -28,6 +28,9 @@ pub(super) fn approve(args: &Approve, state_dir: Option<&Path>, out: &Out) -> Ex
     let Some(step) = past.plan.step_or_undo(&args.step) else {
         return no_such_step(&past, &args.step, out);
     };
+    if let Err(error) = past.is_going() {
+        return out.fail(&error, Exit::Usage);
+    }
     let view = past.view();
     let question = view.step(args.step.as_str()).and_then(StepView::open_question);
     let ask = match (&args.reject, question) {
@@ -46,6 +49,14 @@ pub(super) fn approve(args: &Approve, state_dir: Option<&Path>, out: &Out) -> Ex
         (None, None) => RequestKind::Approve,
     };
     let reason = args.reject.clone().filter(|reason| !reason.is_empty());
+    let request = request(ask, Some(step.id.clone()), actor("inbox"), reason);
+    // Nobody is to type values for a gate that is shut: a rejection needs none.
+    let asks = Request { ask: RequestKind::Reject, ..request.clone() };
+    if ask == RequestKind::Approve
+        && let Err(error) = past.takes(&asks)
+    {
+        return out.fail(&error, Exit::Usage);
+    }
     // Who approves after others confirms what they told.
     let told = view.step(args.step.as_str()).and_then(StepView::open_gate);
     let told = told.is_some_and(|gate| gate.approvals() > 0);
@@ -60,7 +71,6 @@ pub(super) fn approve(args: &Approve, state_dir: Option<&Path>, out: &Out) -> Ex
             return out.refuse("only an approval takes inputs", help, Exit::Usage);
         }
     };
-    let request = request(ask, Some(step.id.clone()), actor("inbox"), reason);
     let request = Request { inputs, ..request };
     let opened = view.step(args.step.as_str()).and_then(StepView::open_gate);
     match (&step.approve, opened) {
@@ -69,7 +79,15 @@ pub(super) fn approve(args: &Approve, state_dir: Option<&Path>, out: &Out) -> Ex
             let message = format!("`{}` does not ask for approval now", step.id);
             out.refuse(&message, "`dr show` lists what waits for a decision", Exit::Usage)
         }
-        _ => submit(&past, request, out),
+        _ => answer(&past, request, out),
+    }
+}
+
+/// Hands an answer in that will count.
+fn answer(past: &Past, request: Request, out: &Out) -> Exit {
+    match past.takes(&request) {
+        Ok(()) => submit(past, request, out),
+        Err(error) => out.fail(&error, Exit::Usage),
     }
 }
 
@@ -105,7 +123,7 @@ fn by_hand(
     };
     let Some(file) = &args.signature else {
         if !args.challenge {
-            return submit(past, request, out);
+            return answer(past, request, out);
         }
         return match challenge() {
             Ok(line) => {
@@ -124,7 +142,7 @@ fn by_hand(
     match found {
         Ok((user, signed)) => {
             let by = Actor { user, via: "signature".to_owned(), ..request.by };
-            submit(past, Request { by, signed: Some(signed), ..request }, out)
+            answer(past, Request { by, signed: Some(signed), ..request }, out)
         }
         Err(why) => refused(&why, out),
     }
@@ -214,6 +232,9 @@ pub(super) fn cancel(args: &Cancel, state_dir: Option<&Path>, out: &Out) -> Exit
         Ok(past) => past,
         Err(exit) => return exit,
     };
+    if let Err(error) = past.is_going() {
+        return out.fail(&error, Exit::Usage);
+    }
     let view = past.view();
     // What a person has to decide can be decided before anybody goes on with the run.
     let asked = view.unwindings().last().is_some_and(|unwinding| unwinding.open().is_some());
@@ -239,6 +260,9 @@ pub(super) fn pause(args: &Pause, state_dir: Option<&Path>, out: &Out) -> Exit {
         Ok(past) => past,
         Err(exit) => return exit,
     };
+    if let Err(error) = past.is_going() {
+        return out.fail(&error, Exit::Usage);
+    }
     if !past.is_live() {
         let message = format!("no process works on run {}", past.dir.id());
         return out.refuse(&message, "it is at rest: `dr show` says where it stands", Exit::Usage);

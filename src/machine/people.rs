@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
-use std::sync::Arc;
+
+use serde_json::Value;
 
 use super::graph::{Index, Role};
 use super::io::{Effect, Timer};
@@ -11,6 +12,7 @@ use super::step::Stage;
 use crate::event::{
     Actor, CancelRequest, EventKind, Outcome, Purpose, Request, RequestKind, SkipReason, StepState,
 };
+use crate::time::Timestamp;
 use dr_plugin::CallError;
 
 impl Machine {
@@ -68,38 +70,56 @@ impl Machine {
         }
     }
 
-    fn answer_gate(&mut self, step: Index, request: Request) {
-        let record = self.state.record(step);
-        let graph = Arc::clone(&self.graph);
-        let Some((plan, gate)) = graph.step(step).approve.as_ref().zip(record.gate.as_ref()) else {
-            return;
+    /// Why a request about a step would not be followed as the run stands; nothing if it would.
+    #[must_use]
+    pub fn refuses(&self, request: &Request, at: Timestamp) -> Option<String> {
+        let step = self.graph.find(request.step.as_ref()?.as_str())?;
+        if let Some(requests) = self.about_group(step, request) {
+            let refused = requests.iter().map(|request| self.refuses(request, at));
+            return refused.collect::<Option<Vec<_>>>()?.into_iter().next();
+        }
+        let busy = self.session.live[step as usize].ticket.is_some();
+        refuse(&self.graph, &self.state, step, busy, request).or_else(|| {
+            let answers = matches!(request.ask, RequestKind::Approve | RequestKind::Reject);
+            answers.then(|| self.counts(step, request, at).err()).flatten()
+        })
+    }
+
+    /// What an answer to the open gate of a step tells, and whether it settles the gate; or why it
+    /// does not count.
+    fn counts(
+        &self,
+        step: Index,
+        request: &Request,
+        at: Timestamp,
+    ) -> Result<(BTreeMap<String, Value>, bool), String> {
+        let asked = self.graph.step(step).approve.as_ref();
+        let (Some((plan, gate)), RequestKind::Approve) =
+            (asked.zip(self.state.record(step).gate.as_ref()), request.ask)
+        else {
+            return Ok((BTreeMap::new(), true));
         };
-        let approved = request.ask == RequestKind::Approve;
-        let told = if approved {
-            gate::told(&self.graph.plan, &self.state, plan, gate, (&request, self.now.at))
-        } else {
-            Ok(BTreeMap::new())
-        };
-        let inputs = match told {
-            Ok(inputs) => inputs,
-            Err(why) => {
-                self.emit(EventKind::RequestRefused { request, why });
-                return;
-            }
-        };
-        let settled = match approve(gate, &request.by, plan.approvers) {
-            _ if !approved => true,
-            Approval::Opens => true,
-            Approval::Counts => false,
+        let told = gate::told(&self.graph.plan, &self.state, plan, gate, (request, at))?;
+        match approve(gate, &request.by, plan.approvers) {
+            Approval::Opens => Ok((told, true)),
+            Approval::Counts => Ok((told, false)),
             Approval::Repeated => {
-                let why = format!("{} has already approved: another person must", request.by.user);
+                Err(format!("{} has already approved: another person must", request.by.user))
+            }
+        }
+    }
+
+    fn answer_gate(&mut self, step: Index, request: Request) {
+        let (inputs, settled) = match self.counts(step, &request, self.now.at) {
+            Ok(counts) => counts,
+            Err(why) => {
                 self.emit(EventKind::RequestRefused { request, why });
                 return;
             }
         };
         self.emit(EventKind::ApprovalAnswered {
             step: self.graph.id(step),
-            approved,
+            approved: request.ask == RequestKind::Approve,
             by: Some(request.by),
             request: Some(request.id),
             reason: request.reason,

@@ -98,6 +98,40 @@ fn a_kept_answer_that_has_expired_is_refused_and_says_what_to_type() {
     assert!(!letter.exists() && !dr.path("done.txt").exists());
 }
 
+#[test]
+fn answers_that_cannot_count_are_refused_at_once() {
+    let approve = ["approve", "last", "g"];
+    let dr = dr().runbook(UNHURRIED);
+    dr.args(["execute", "runbook.yaml"]).run().code(7);
+    dr.args(approve).run().code(0);
+    dr.args(["resume", "last"]).run().code(0);
+    let over = dr.args(approve).run().code(2).says("DR3106");
+    assert!(over.stderr.contains("its verdict is succeeded"), "{over}");
+    dr.args(["cancel", "last", "--undo"]).run().code(2).says("DR3106");
+    dr.args(["pause", "last"]).run().code(2).says("DR3106");
+
+    let message = "message: 'Really?'";
+    let asks = |more: &str| {
+        let dr = crate::dr().runbook(&UNHURRIED.replace(message, &format!("{message}, {more}")));
+        dr.args(["execute", "runbook.yaml", "--format", "json"]).run();
+        dr
+    };
+    let decided = asks("timeout: 100ms");
+    decided.args(approve).run().code(2).says("DR3130").says("no longer open");
+    decided.args(["approve", "last", "g", "--reject", "no"]).run().code(2).says("DR3130");
+
+    let others = asks("from: [nobody_here]");
+    others.args(approve).run().code(2).says("DR3130").says("nobody_here may");
+    others.args(["approve", "last", "g", "--reject", "no"]).run().code(0);
+
+    let two = asks("approvers: 2");
+    two.args(approve).run().code(0);
+    two.args(["resume", "last"]).run().code(7);
+    two.args(approve).run().code(2).says("DR3130").says("another person must");
+    let inbox = std::fs::read_dir(two.last_run().join("inbox")).unwrap();
+    assert_eq!(inbox.count(), 0, "what cannot count is not kept");
+}
+
 const SLOW: &str = "runbook: slow
 steps:
   - { id: first, needs: [], uses: local.command, effect: idempotent, timeout: 60s, with: { argv: [sh, -c, 'echo started; while [ ! -e go ]; do sleep 0.05; done'] } }
