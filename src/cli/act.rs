@@ -13,12 +13,12 @@ use crate::app::request::{hand_in, request};
 use crate::app::state::StateDir;
 use crate::app::who::actor;
 use crate::engine::Posted;
-use crate::event::{Actor, Request, RequestKind, Signed, Verdict};
+use crate::event::{Actor, Request, RequestKind, Signed};
 use crate::id::StepId;
 use crate::journal::{JournalError, Lost};
 use crate::plan::{Asked, Challenge, Gate, answers};
 use crate::text::nearest;
-use crate::view::{GateView, StepView, value_text};
+use crate::view::{GateView, Phase, StepView, value_text};
 
 pub(super) fn approve(args: &Approve, state_dir: Option<&Path>, out: &Out) -> Exit {
     let past = match open(state_dir, &args.run, out) {
@@ -238,8 +238,9 @@ pub(super) fn cancel(args: &Cancel, state_dir: Option<&Path>, out: &Out) -> Exit
     let view = past.view();
     // What a person has to decide can be decided before anybody goes on with the run.
     let asked = view.unwindings().last().is_some_and(|unwinding| unwinding.open().is_some());
-    let over = view.verdict().is_some_and(Verdict::is_final);
-    if !past.is_live() && ((!args.undo && !asked) || over) {
+    let left = args.undo || asked || view.verdict().is_none() || !view.held_open().is_empty();
+    let live = past.is_live();
+    if !live && !left {
         let message = format!("no process works on run {}", past.dir.id());
         return out.refuse(
             &message,
@@ -247,10 +248,12 @@ pub(super) fn cancel(args: &Cancel, state_dir: Option<&Path>, out: &Out) -> Exit
             Exit::Usage,
         );
     }
+    let under_way = live || matches!(view.phase(), Phase::Open);
     let ask = match (args.undo, args.now) {
         (true, _) => RequestKind::CancelUndo,
-        (false, true) => RequestKind::CancelNow,
-        (false, false) => RequestKind::Cancel,
+        // Where nothing is under way, there is time to close what is open.
+        (false, true) if under_way => RequestKind::CancelNow,
+        (false, _) => RequestKind::Cancel,
     };
     submit(&past, request(ask, None, actor("inbox"), args.reason.clone()), out)
 }

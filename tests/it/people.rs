@@ -132,6 +132,29 @@ fn answers_that_cannot_count_are_refused_at_once() {
     assert_eq!(inbox.count(), 0, "what cannot count is not kept");
 }
 
+const HOLDS_OPEN: &str = "runbook: holds
+steps:
+  - { id: mute, needs: [], uses: local.script, effect: idempotent, timeout: 10s, with: { script: 'echo muted >> trace' } }
+  - { id: g, needs: [mute], approve: { message: 'Really?' } }
+  - { id: act, needs: [g], uses: local.script, effect: idempotent, timeout: 10s, with: { script: 'echo acted >> trace' } }
+  - { id: unmute, closes: mute, after: [act], uses: local.script, effect: idempotent, timeout: 10s, with: { script: 'echo unmuted >> trace' } }
+";
+
+#[test]
+fn a_paused_run_that_holds_something_open_is_cancelled_when_it_is_resumed() {
+    for more in [&["--reason", "abandon"][..], &["--now"]] {
+        let dr = dr().runbook(HOLDS_OPEN);
+        dr.args(["execute", "runbook.yaml"]).run().code(7);
+        let cancel = ["cancel", "last"].into_iter().chain(more.iter().copied());
+        dr.args(cancel).run().code(0).says("recorded; continue with `dr resume");
+        dr.args(["resume", "last"]).run().code(5);
+        assert_eq!(dr.read("trace"), "muted\nunmuted\n", "{more:?}");
+        dr.args(["show", "last"]).run().code(0).prints("cancelled");
+        // Nothing is open any more, and nothing works on it.
+        dr.args(["cancel", "last"]).run().code(2).says("nothing to stop");
+    }
+}
+
 const SLOW: &str = "runbook: slow
 steps:
   - { id: first, needs: [], uses: local.command, effect: idempotent, timeout: 60s, with: { argv: [sh, -c, 'echo started; while [ ! -e go ]; do sleep 0.05; done'] } }
