@@ -353,6 +353,20 @@ impl Graph {
         self.ancestors(closing).into_iter().filter(|step| !seen.contains(step)).collect()
     }
 
+    /// All that led to a step: what it needs, directly or not.
+    pub(super) fn led_to(&self, step: Index) -> HashSet<Index> {
+        let mut found = HashSet::new();
+        let mut next = vec![step];
+        while let Some(step) = next.pop() {
+            for &on in self.node(step).needs.iter().chain(self.inside(step)) {
+                if found.insert(on) {
+                    next.push(on);
+                }
+            }
+        }
+        found
+    }
+
     fn ancestors(&self, step: Index) -> Vec<Index> {
         let mut found = Vec::new();
         let mut seen = HashSet::new();

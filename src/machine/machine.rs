@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::graph::{Graph, Index, PlanFault, Role};
@@ -47,8 +47,8 @@ pub(super) struct Session {
     pub(super) left: Vec<usize>,
     pub(super) flights: HashMap<Ticket, Flight>,
     pub(super) polls: HashMap<Index, Poll>,
-    /// Failed steps that stop others, with the services that they stop; without any, all.
-    pub(super) halting: BTreeMap<Index, Vec<u32>>,
+    /// Failed steps that stop others.
+    pub(super) halting: BTreeMap<Index, Halting>,
     /// Steps that wait for a moment.
     pub(super) timed: BTreeSet<Index>,
     /// Steps that wait for people, without a deadline.
@@ -100,6 +100,15 @@ pub(super) struct Live {
     pub(super) tries: u32,
     /// Whether its action was seen in this session to run on, so that launching it joins it.
     pub(super) found_running: bool,
+}
+
+/// What a failed step stops.
+#[derive(Debug)]
+pub(super) struct Halting {
+    /// The services that it stops; without any, all.
+    services: Vec<u32>,
+    /// Steps that led to it: it failed because of them, so that they may be done again.
+    led_to: HashSet<Index>,
 }
 
 /// A launched attempt.
@@ -444,7 +453,8 @@ impl Machine {
     /// it; without a service, all.
     fn note_halt(&mut self, step: Index) -> bool {
         let Some(services) = self.state.halted_by(&self.graph, step) else { return false };
-        self.session.halting.insert(step, services);
+        let led_to = self.graph.led_to(step);
+        self.session.halting.insert(step, Halting { services, led_to });
         true
     }
 
@@ -454,7 +464,7 @@ impl Machine {
 
     fn halted_by(&self, halting: Index) -> Vec<Index> {
         match self.session.halting.get(&halting) {
-            Some(services) if !services.is_empty() => {
+            Some(Halting { services, .. }) if !services.is_empty() => {
                 let of = |service: &u32| self.graph.services[*service as usize].steps.clone();
                 services.iter().flat_map(of).collect()
             }
@@ -465,11 +475,13 @@ impl Machine {
     /// The failed step that stops this one, if one does.
     pub(super) fn halted(&self, step: Index) -> Option<Index> {
         let own = self.graph.node(step).service;
-        let stops = |services: &Vec<u32>| {
-            services.is_empty() || own.is_some_and(|own| services.contains(&own))
+        let stops = |halting: &Halting| {
+            let services = &halting.services;
+            (services.is_empty() || own.is_some_and(|own| services.contains(&own)))
+                && !halting.led_to.contains(&step)
         };
         let halting = self.session.halting.iter();
-        let mut stopping = halting.filter(|(_, services)| stops(services)).map(|(&by, _)| by);
+        let mut stopping = halting.filter(|(_, halting)| stops(halting)).map(|(&by, _)| by);
         stopping.find(|&by| by != step && self.halts(by))
     }
 

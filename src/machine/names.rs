@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::graph::{Graph, Index, Role};
 use super::state::State;
 use crate::id::StepId;
-use crate::plan::{Include, begin_of};
+use crate::plan::{Include, begin_of, meanings};
 use crate::text::{Names, Templated, TextError};
 use crate::time::{Now, Timestamp};
 
@@ -113,22 +113,7 @@ impl<'a> Scope<'a> {
 
     /// The step that a name means here: one of the same group, else of those around it.
     fn named(&self, name: &str) -> Option<Index> {
-        let own = self.graph.step(self.step);
-        // What stands in no group, nor takes back what does, sees the outermost steps alone.
-        let is_outermost = own.inside.is_none() && own.group.is_none();
-        if is_outermost && !own.id.as_str().contains('/') {
-            return self.graph.find(name);
-        }
-        let mut around = own.id.as_str();
-        loop {
-            if let Some(found) = self.graph.find(&format!("{around}/{name}")) {
-                return Some(found);
-            }
-            match around.rfind(['/', '@']) {
-                Some(end) => around = &around[..end],
-                None => return self.graph.find(name),
-            }
-        }
+        meanings(self.graph.step(self.step), name).find_map(|id| self.graph.find(&id))
     }
 
     fn facts(&self, position: Index) -> Map<String, Value> {

@@ -30,7 +30,7 @@ pub use include::{Include, OwnNames, plugin_of, rename_secrets};
 pub use model::{
     Bound, Executable, FORMAT, Forecast, Notice, Plan, PluginUse, Pool, SecretSource, Service,
 };
-pub use names::PlanNames;
+pub use names::{PlanNames, meanings};
 pub use procedure::by_source;
 pub use project::{Progress, Projection, Projector, project};
 pub use seal::{Seal, SealedSource, UsedFile};
@@ -38,8 +38,8 @@ pub use secret_input::{input_secret, input_sources, input_variable, secret_input
 pub use signed::{Challenge, public_key};
 pub use span::{Passed, Span};
 pub use step::{
-    Check, EdgeReason, EstimateSource, Expectation, Gate, OnReject, Output, Place, Repeat, Retry,
-    Rule, Sleep, Step, Tally, Urgency, Uses,
+    Check, EXPECTATION_FAILED, EdgeReason, EstimateSource, Expectation, Gate, OnReject, Output,
+    Place, Repeat, Retry, Rule, Sleep, Step, Tally, Urgency, Uses,
 };
 pub use typed::{Asked, allowed, answers, from_json, from_text};
 pub use undo::{UNDO, undone_by};

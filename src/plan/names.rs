@@ -1,6 +1,8 @@
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
-use super::Plan;
+use super::{Plan, Step};
 use crate::text::{Names, Path};
 
 /// What texts can read before a run has done anything: the plan's own names.
@@ -40,4 +42,21 @@ impl Names for PlanNames<'_> {
             _ => None,
         }
     }
+}
+
+/// The ids that the name of a step may mean in the texts of `own`, nearest first: a step of the same
+/// group, else of those around it.
+pub fn meanings<'a>(own: &'a Step, name: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
+    // What stands in no group, nor takes back what does, sees the outermost steps alone.
+    let id = own.id.as_str();
+    let is_outermost = own.inside.is_none() && own.group.is_none() && !id.contains('/');
+    let mut around = (!is_outermost).then_some(id);
+    let mut outermost = Some(name);
+    std::iter::from_fn(move || match around {
+        Some(text) => {
+            around = text.rfind(['/', '@']).map(|end| &text[..end]);
+            Some(Cow::Owned(format!("{text}/{name}")))
+        }
+        None => outermost.take().map(Cow::Borrowed),
+    })
 }

@@ -282,6 +282,9 @@ pub struct Output {
     pub secret: bool,
 }
 
+/// Code of the error of a step one of whose expectations does not hold.
+pub const EXPECTATION_FAILED: &str = "expectation_failed";
+
 /// What must hold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Expectation {

@@ -200,7 +200,9 @@ fn open(view: &View, run: &str) -> Vec<Advice> {
                 let inputs = asked.map(input_options).unwrap_or_default();
                 gate_advice(step, gate, run, &inputs, &mut advice);
             }
-            Open::Question(step, question) => question_advice(step, question, run, &mut advice),
+            Open::Question(step, question) => {
+                question_advice(view, step, question, run, &mut advice);
+            }
             Open::Unwinding(unwinding) => {
                 advice.push(Advice::run(
                     format!("{} To take everything back", unwinding.question()),
@@ -242,26 +244,30 @@ fn gate_advice(
     advice.push(Advice::run("or refuse", format!("dr approve {run} {id} --reject 'REASON'")));
 }
 
-fn question_advice(step: &StepView, question: &QuestionView, run: &str, advice: &mut Vec<Advice>) {
+fn question_advice(
+    view: &View,
+    step: &StepView,
+    question: &QuestionView,
+    run: &str,
+    advice: &mut Vec<Advice>,
+) {
     advice.push(Advice::run(
         format!("{} waits for an answer: {}", step.id, clean_line(&question.message)),
         format!("dr logs {run} {}", quote(step.id.as_str())),
     ));
     for option in &question.options {
-        advice.extend(answer(step, *option, run));
+        advice.extend(answer(view, step, *option, run));
     }
 }
 
-fn answer(step: &StepView, option: RequestKind, run: &str) -> Option<Advice> {
+fn answer(view: &View, step: &StepView, option: RequestKind, run: &str) -> Option<Advice> {
     let id = quote(step.id.as_str());
     Some(match option {
         RequestKind::Retry if step.state == StepState::Unknown => Advice::run(
             "look again: ask its check once more",
             format!("dr resume {run} --retry {id}"),
         ),
-        RequestKind::Retry => {
-            Advice::run("go on at the part that failed", format!("dr resume {run} --retry {id}"))
-        }
+        RequestKind::Retry => Advice::run("go on at the part that failed", retry(view, step, run)),
         RequestKind::Redo => {
             Advice::run("run its action again", format!("dr resume {run} --redo {id}"))
         }
@@ -290,6 +296,13 @@ fn answer(step: &StepView, option: RequestKind, run: &str) -> Option<Advice> {
     })
 }
 
+/// The command that tries a step once more, together with what it read.
+fn retry(view: &View, step: &StepView, run: &str) -> String {
+    let measured = view.measured(step);
+    let redo = measured.iter().map(|step| format!(" --redo {}", quote(step.as_str())));
+    format!("dr resume {run}{} --retry {}", redo.collect::<String>(), quote(step.id.as_str()))
+}
+
 /// What can be done about each step that failed, in the order in which they failed.
 fn failures(view: &View, run: &str) -> Vec<Advice> {
     // What failed inside a group is what can be mended.
@@ -316,7 +329,14 @@ fn failures(view: &View, run: &str) -> Vec<Advice> {
             Some(ErrorClass::Transient) => "once the target answers again",
             _ => "once the cause is mended",
         };
-        advice.push(Advice::run(mend, format!("dr resume {quoted} --retry {id}")));
+        let measured = view.measured(step);
+        let mend = if measured.is_empty() {
+            mend.to_owned()
+        } else {
+            let names: Vec<&str> = measured.iter().map(|step| step.as_str()).collect();
+            format!("{mend}: {} tells anew what {} reads", list(&names), step.id)
+        };
+        advice.push(Advice::run(mend, retry(view, step, run)));
         advice.push(Advice::run(
             "or, if you have done by hand what it should do",
             format!("dr resume {quoted} --assume {id}=done --reason 'REASON'"),

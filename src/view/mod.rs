@@ -7,6 +7,7 @@ mod advice;
 mod attention;
 mod fold;
 mod fold_step;
+mod measured;
 mod model;
 mod progress;
 mod spans;

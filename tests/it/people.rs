@@ -155,6 +155,33 @@ fn a_paused_run_that_holds_something_open_is_cancelled_when_it_is_resumed() {
     }
 }
 
+const MEASURES: &str = "runbook: measures
+steps:
+  - { id: m, needs: [], uses: local.command, effect: pure, timeout: 10s, with: { argv: [cat, lag] }, outputs: { lag: 'int(result.stdout)' } }
+  - { id: guard, needs: [m], expect: ['steps.m.outputs.lag < 5'] }
+  - { id: act, needs: [guard], uses: local.script, effect: idempotent, timeout: 10s, with: { script: 'echo acted >> trace' } }
+";
+
+#[test]
+fn a_failed_guard_is_tried_again_with_what_it_reads() {
+    let dr = dr().runbook(MEASURES).file("lag", "9");
+    let failed = dr.args(["execute", "runbook.yaml"]).run().code(5);
+    assert!(failed.stdout.contains("--redo m --retry guard"), "{failed}");
+    std::fs::write(dr.path("lag"), "7").unwrap();
+    // Alone it is done again; what it made fail stays so, and is named with it again.
+    for _ in 0..2 {
+        let redone = dr.args(["resume", "last", "--redo", "m"]).run().code(5);
+        assert!(!redone.to_string().contains("blocked by guard\nm"), "{redone}");
+        dr.args(["show", "last", "m"]).run().code(0).prints("succeeded");
+        dr.args(["show", "last"]).run().code(0).prints("--redo m --retry guard");
+    }
+    let again = ["resume", "last", "--redo", "m", "--retry", "guard"];
+    dr.args(again).run().code(5).prints("--redo m --retry guard");
+    std::fs::write(dr.path("lag"), "1").unwrap();
+    dr.args(again).run().code(0);
+    assert_eq!(dr.read("trace"), "acted\n");
+}
+
 const SLOW: &str = "runbook: slow
 steps:
   - { id: first, needs: [], uses: local.command, effect: idempotent, timeout: 60s, with: { argv: [sh, -c, 'echo started; while [ ! -e go ]; do sleep 0.05; done'] } }

@@ -6,7 +6,7 @@ use dr_plugin::CallError;
 use serde_json::Value;
 
 use crate::machine::names::{Scope, as_time};
-use crate::plan::{Expectation, Rule, Step};
+use crate::plan::{EXPECTATION_FAILED, Expectation, Rule, Step};
 use crate::text::{Expr, TextError, secret_reference, secret_value};
 use crate::time::Timestamp;
 use crate::words::Severity;
@@ -105,7 +105,7 @@ pub(in crate::machine) fn judge(
     }
     let mut failures = failures.into_iter();
     let error = failures.next().map(|first| {
-        let mut error = CallError::permanent("expectation_failed", first);
+        let mut error = CallError::permanent(EXPECTATION_FAILED, first);
         error.causes = failures.collect();
         error
     });
