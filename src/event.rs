@@ -445,6 +445,9 @@ pub enum Next {
         /// As a further attempt with a key of its own; otherwise the same attempt, with its key.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         fresh: bool,
+        /// What was launched under the key still runs: nothing starts anew, its end is waited for.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        joins: bool,
     },
     /// Another attempt of the same purpose starts at `at`.
     Again {

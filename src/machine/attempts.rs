@@ -281,7 +281,11 @@ impl Machine {
             }
             Ok(Judgement::Relaunch(ms)) => {
                 let at = Some(self.after_ms(ms));
-                Decision::error(Outcome::Unknown, error, Next::Launch { at, fresh: false })
+                Decision::error(
+                    Outcome::Unknown,
+                    error,
+                    Next::Launch { at, fresh: false, joins: false },
+                )
             }
             Ok(Judgement::Unknown) => self.unknown(step, 0, error),
             Ok(Judgement::CheckThenAgain) if unknown::way(plan, 0).is_some() => {
@@ -306,7 +310,7 @@ impl Machine {
                 let record = self.state.record(step);
                 if record.used() < plan.retry.attempts.max(unknown::UNKNOWN_ATTEMPTS) {
                     let at = Some(self.after_ms(retry::backoff(&plan.retry, record.used())));
-                    let next = Next::Launch { at, fresh: true };
+                    let next = Next::Launch { at, fresh: true, joins: false };
                     return Decision::error(Outcome::Unknown, error, next);
                 }
                 Decision::error(outcome_of(&error), error, self.failed(step))

@@ -199,13 +199,15 @@ impl Machine {
                 if *tries < unknown::CHECK_TRIES {
                     Next::Again { at: self.after_ms(pause) }
                 } else {
-                    Next::Launch { at: None, fresh: true }
+                    Next::Launch { at: None, fresh: true, joins: false }
                 }
             }
             Found::CannotTell(_) if unknown::way(self.graph.step(about), next_way).is_some() => {
                 Next::Check
             }
-            Found::Done(_) | Found::CannotTell(_) => Next::Launch { at: None, fresh: true },
+            Found::Done(_) | Found::CannotTell(_) => {
+                Next::Launch { at: None, fresh: true, joins: false }
+            }
         };
         Decision { outcome: Outcome::Succeeded, finish: Finish::default(), result: None, next }
     }
@@ -236,14 +238,14 @@ impl Machine {
             }
             Found::NotDone if is_failed(record.outcome) => {
                 let at = Some(self.after_ms(retry::backoff(&plan.retry, record.used())));
-                self.launch_again(step, at, true)
+                self.launch_again(step, Next::Launch { at, fresh: true, joins: false })
             }
             Found::NotDone if retry::may_relaunch(record.relaunches) => {
                 let again = record.relaunches;
                 let at = (again > 0).then(|| self.after_ms(retry::backoff(&plan.retry, again)));
                 // A job that could not tell about itself would not start again under its name.
                 let fresh = !by_action && plan.keyed == Keyed::Job;
-                self.launch_again(step, at, fresh)
+                self.launch_again(step, Next::Launch { at, fresh, joins: false })
             }
             Found::NotDone => {
                 let message = "it is launched again and again and never starts";
@@ -252,7 +254,8 @@ impl Machine {
             }
             Found::Running if by_action && retry::may_relaunch(record.relaunches) => {
                 self.session.live[step as usize].found_running = true;
-                self.launch_again(step, None, false)
+                let joins = Next::Launch { at: None, fresh: false, joins: true };
+                self.launch_again(step, joins)
             }
             Found::Running if !by_action && record.deadline.is_none_or(|at| self.now.at < at) => {
                 let tries = &mut self.session.live[step as usize].tries;
@@ -267,15 +270,10 @@ impl Machine {
         }
     }
 
-    fn launch_again(
-        &self,
-        step: Index,
-        at: Option<crate::time::Timestamp>,
-        fresh: bool,
-    ) -> Decision {
+    fn launch_again(&self, step: Index, next: Next) -> Decision {
         let error = self.state.record(step).error.as_deref().cloned();
         let error = error.unwrap_or_else(unknown::crashed);
-        Decision::error(Outcome::Failed, error, Next::Launch { at, fresh })
+        Decision::error(Outcome::Failed, error, next)
     }
 
     /// This way of finding out has led nowhere.

@@ -57,7 +57,7 @@ impl Stage {
             E::AttemptStarted { purpose, .. } => Self::Running(*purpose),
             E::AttemptFinished(AttemptFinished { next, purpose, outcome, .. }) => match next {
                 Next::Proceed => Self::Decided,
-                Next::Launch { at, fresh } => Self::Relaunch { at: *at, fresh: *fresh },
+                Next::Launch { at, fresh, .. } => Self::Relaunch { at: *at, fresh: *fresh },
                 Next::Again { at } => Self::Wait(*purpose, *at),
                 Next::Check => Self::Check,
                 Next::Ask => Self::Ask(match outcome {

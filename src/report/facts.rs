@@ -182,12 +182,12 @@ pub fn facts(view: &View, event: &Event) -> Vec<Fact> {
         }
         EventKind::AttemptStarted { step, attempt, purpose, launch, .. } => {
             let what = attempt_name(*purpose, *attempt);
-            let again = if *launch > 1 {
-                format!(", launch {launch} with the same key")
-            } else {
-                String::new()
-            };
             let shown = view.step(step.as_str());
+            let how = match *launch {
+                0 | 1 => "started".to_owned(),
+                _ if shown.is_some_and(|step| step.joins) => "goes on".to_owned(),
+                launch => format!("started, launch {launch} with the same key"),
+            };
             let uses = shown
                 .and_then(|step| step.uses.as_deref())
                 .map(|uses| format!(": {uses}"))
@@ -196,7 +196,7 @@ pub fn facts(view: &View, event: &Event) -> Vec<Fact> {
                 .and_then(|step| step.host.as_deref())
                 .map(|host| format!(" on {host}"))
                 .unwrap_or_default();
-            vec![Fact::detail(of_step(step), format!("{what} started{again}{uses}{host}"))]
+            vec![Fact::detail(of_step(step), format!("{what} {how}{uses}{host}"))]
         }
         EventKind::AttemptFinished(finished) => attempt_finished(finished, event),
         // That a group begins says what begins inside it.
@@ -364,7 +364,8 @@ fn attempt_finished(finished: &AttemptFinished, event: &Event) -> Vec<Fact> {
     let took = Millis(finished.duration_ms).short();
     let then = match &finished.next {
         Next::Proceed => "",
-        Next::Launch { at, fresh } => {
+        Next::Launch { joins: true, .. } => "; its end is waited for",
+        Next::Launch { at, fresh, .. } => {
             let key = if *fresh { "" } else { " with the same key" };
             let wait = at.map_or(0, |at| at.as_millisecond() - event.at.as_millisecond());
             match u64::try_from(wait) {
@@ -389,7 +390,10 @@ fn attempt_finished(finished: &AttemptFinished, event: &Event) -> Vec<Fact> {
             &format!("; again in {wait}")
         }
         Next::Check => "; its outcome is checked",
-        Next::Ask => "; somebody must say whether it was done",
+        Next::Ask if finished.outcome == Outcome::Unknown || finished.purpose == Purpose::Check => {
+            "; somebody must say whether it was done"
+        }
+        Next::Ask => "; somebody must choose how to go on",
     };
     let error =
         finished.error.as_ref().map(|error| format!(": {}", error_text(error))).unwrap_or_default();
@@ -411,7 +415,9 @@ fn attempt_finished(finished: &AttemptFinished, event: &Event) -> Vec<Fact> {
             if finished.purpose == Purpose::Check
                 && matches!(finished.next, Next::Launch { .. }) =>
         {
-            let text = format!("{what} after {took}: it is not done yet{then}");
+            let joins = matches!(finished.next, Next::Launch { joins: true, .. });
+            let found = if joins { "it still runs" } else { "it is not done yet" };
+            let text = format!("{what} after {took}: {found}{then}");
             vec![Fact::new(subject, Tone::Plain, text)]
         }
         Outcome::Failed => vec![Fact {

@@ -129,6 +129,7 @@ impl StepView {
         self.warnings.clone_from(&finished.warnings);
         self.recovery_point = finished.recovery_point;
         self.next_at = None;
+        self.joins = matches!(finished.next, Next::Launch { joins: true, .. });
         match &finished.next {
             Next::Proceed | Next::Launch { at: None, .. } | Next::Check => {
                 self.state = StepState::Running;

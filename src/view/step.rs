@@ -55,6 +55,8 @@ pub struct StepView {
     pub next_at: Option<Timestamp>,
     /// Whether it is read again and again until something holds.
     pub polling: bool,
+    /// Whether it was found to run still, so that its next launch joins what runs.
+    pub joins: bool,
     /// Who passed it over, and why.
     pub skipped: Option<SkipView>,
     /// Whether it had failed when a person passed it over: what needs it stays blocked.
@@ -234,6 +236,7 @@ impl StepView {
             questions: Vec::new(),
             next_at: None,
             polling: false,
+            joins: false,
             skipped: None,
             failed_before_skip: false,
             blocked_by: Vec::new(),
