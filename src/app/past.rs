@@ -70,7 +70,7 @@ impl Past {
         for record in self.records() {
             view.apply_record(record);
         }
-        view
+        if self.is_live() { view } else { view.unattended() }
     }
 
     /// Whether the run as it stands would follow a request about a step.

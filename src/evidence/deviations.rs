@@ -379,6 +379,11 @@ fn of_state(step: &StepView, found: &mut Found) {
                 found.step(step, at_ms, DeviationKind::Warned, None, text);
             }
         }
+        // What people are asked about is told with the attempt.
+        StepState::Unknown if step.open_question().is_none() => {
+            let text = "was left under way: whether it was done is not known".to_owned();
+            found.step(step, step.started_ms, DeviationKind::OutcomeUnknown, None, text);
+        }
         StepState::Undone => {
             let who = step.by.as_ref().map(|by| format!(", as {by} says")).unwrap_or_default();
             let text = format!("was taken back{who}{}", because(step.reason.as_deref()));

@@ -74,10 +74,7 @@ pub fn facts(view: &View, event: &Event) -> Vec<Fact> {
         EventKind::RunPaused { waiting } => {
             let mut facts =
                 vec![Fact::new("run", Tone::Asks, format!("paused: {}", paused_for(waiting)))];
-            for (opener, closing) in view.held_open() {
-                let text = format!("held open: {}, until {closing} has run", opener.id);
-                facts.push(Fact::new("run", Tone::Warning, text));
-            }
+            facts.extend(held_open(view));
             facts
         }
         EventKind::PauseRequested { by, reason } => {
@@ -321,7 +318,11 @@ pub fn facts(view: &View, event: &Event) -> Vec<Fact> {
             let by = Millis(by_ms.unsigned_abs());
             vec![Fact::new("run", Tone::Warning, format!("the wall clock was moved {way} by {by}"))]
         }
-        EventKind::RunFinished(finished) => run_finished(finished),
+        EventKind::RunFinished(finished) => {
+            let mut facts = run_finished(finished);
+            facts.extend(held_open(view));
+            facts
+        }
     }
 }
 
@@ -480,6 +481,15 @@ fn step_finished(finished: &StepFinished) -> Vec<Fact> {
         facts.push(Fact::detail(&*subject, format!("output {name} = {}", value_text(value))));
     }
     facts
+}
+
+/// What nothing closes before the run goes on.
+fn held_open(view: &View) -> Vec<Fact> {
+    let open = view.left_open(false).into_iter().map(|(opener, closing)| {
+        let text = format!("held open: {}, until {closing} has run", opener.id);
+        Fact::new("run", Tone::Warning, text)
+    });
+    open.collect()
 }
 
 fn run_finished(finished: &RunFinished) -> Vec<Fact> {

@@ -35,7 +35,17 @@ pub fn what_now(view: &View, alive: bool) -> Vec<Advice> {
     let run = view.spoken();
     match view.phase() {
         Phase::New => vec![Advice::say("nothing has been recorded yet: no step was started")],
-        Phase::Finished(finished) => after_verdict(view, finished, &run),
+        Phase::Finished(finished) => {
+            let mut advice = after_verdict(view, finished, &run);
+            advice.extend(view.left_open(alive).into_iter().map(|(opener, closing)| {
+                let what = format!(
+                    "{} stays open until {closing} has run. To close it and leave the rest",
+                    opener.id
+                );
+                Advice::run(what, format!("dr cancel {run} --reason 'REASON' && dr resume {run}"))
+            }));
+            advice
+        }
         Phase::Paused(_) => {
             let mut advice = open(view, &run);
             for (opener, closing) in view.held_open() {

@@ -63,12 +63,10 @@ impl View {
             }
             _ => {}
         }
-        if !alive && self.started().is_some() {
-            for (opener, closing) in self.held_open() {
-                why.push(format!("{} stays open until {closing}", opener.id));
-                if commands.is_empty() {
-                    commands.push(resume.clone());
-                }
+        for (opener, closing) in self.left_open(alive) {
+            why.push(format!("{} stays open until {closing}", opener.id));
+            if commands.is_empty() {
+                commands.push(resume.clone());
             }
         }
         (!why.is_empty()).then_some(Attention { why, commands })

@@ -298,6 +298,7 @@ impl View {
             EventKind::ClockMoved { by_ms } => self.clock_moves.push((now.ms, *by_ms)),
             EventKind::RunFinished(finished) => {
                 self.phase = Phase::Finished(finished.clone());
+                self.lose_sight();
                 self.end_session(now, Some(finished.verdict));
             }
         }
@@ -339,6 +340,13 @@ impl View {
         }
     }
 
+    /// No process works on the run any more: of what was under way nobody knows how it ended.
+    pub(super) fn lose_sight(&mut self) {
+        for step in &mut self.steps {
+            step.lose_sight();
+        }
+    }
+
     /// A further session: what was prevented is pending again, what was under way is lost until
     /// its next event.
     fn reopen(&mut self, now: Moment) {
@@ -356,13 +364,7 @@ impl View {
                     step.put_back(now);
                     reopened.push(step.id.clone());
                 }
-                StepState::Running => {
-                    if let Some(attempt) = step.attempts.last_mut() {
-                        attempt.lost |= attempt.outcome.is_none();
-                    }
-                    step.progress = None;
-                    step.share = None;
-                }
+                StepState::Running => step.lose_attempt(),
                 _ => {}
             }
         }

@@ -86,6 +86,23 @@ impl StepView {
         self.attempts.push(attempt);
     }
 
+    /// The session that launched its attempt has ended without a word about it.
+    pub(super) fn lose_attempt(&mut self) {
+        if let Some(attempt) = self.attempts.last_mut() {
+            attempt.lost |= attempt.outcome.is_none();
+        }
+        self.progress = None;
+        self.share = None;
+    }
+
+    /// Nobody sees it any more: what was under way may have been done or not.
+    pub(super) fn lose_sight(&mut self) {
+        if self.state == StepState::Running {
+            self.lose_attempt();
+            self.state = StepState::Unknown;
+        }
+    }
+
     pub(super) fn land(&mut self, finished: &AttemptFinished, session: u32, now: Moment) {
         let same = self.attempts.iter_mut().rev().find(|known| {
             known.purpose == finished.purpose

@@ -289,6 +289,13 @@ impl View {
         self.pause.as_ref()
     }
 
+    /// The view of a run that no process works on: the journal of one that was killed does not tell.
+    #[must_use]
+    pub fn unattended(mut self) -> Self {
+        self.lose_sight();
+        self
+    }
+
     /// What is held open: steps that were started, each with the step that will close it.
     #[must_use]
     pub fn held_open(&self) -> Vec<(&StepView, &StepId)> {
@@ -300,6 +307,13 @@ impl View {
             (begun && !closed).then_some((opener, &closing.id))
         });
         open.collect()
+    }
+
+    /// The same, if no process is about to close it. `alive`: whether one works on the run.
+    #[must_use]
+    pub fn left_open(&self, alive: bool) -> Vec<(&StepView, &StepId)> {
+        let over = self.verdict().is_some_and(Verdict::is_final);
+        if alive || over || self.started().is_none() { Vec::new() } else { self.held_open() }
     }
 
     /// Each time that what was done was taken back, oldest first.

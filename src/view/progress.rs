@@ -117,6 +117,8 @@ pub struct RunSummary {
     pub sessions: usize,
     /// Steps that wait for a person.
     pub open: Vec<StepId>,
+    /// Steps that hold something open which no process is about to close.
+    pub held_open: Vec<StepId>,
     /// How many services recovered, of how many.
     pub recovered: (usize, usize),
     /// Set if somebody should look at it now.
@@ -290,6 +292,7 @@ impl View {
             alive,
             sessions: self.sessions().len(),
             open,
+            held_open: self.left_open(alive).into_iter().map(|(step, _)| step.id.clone()).collect(),
             recovered: (recovered.count(), services.len()),
             attention: self.attention(alive, &self.run()),
         }

@@ -77,6 +77,8 @@ impl View {
         match step.state {
             StepState::Pending => {}
             StepState::Ready => return Some(WaitingFor::Turn),
+            // It was left under way: whoever goes on with the run asks about it.
+            StepState::Unknown if step.open_question().is_none() => return None,
             StepState::Waiting | StepState::Unknown => {
                 let planned = self.planned(step.id.as_str());
                 let sleeps = planned.is_some_and(|planned| planned.sleep.is_some());

@@ -155,6 +155,39 @@ fn a_paused_run_that_holds_something_open_is_cancelled_when_it_is_resumed() {
     }
 }
 
+const LEFT: &str = "runbook: left
+steps:
+  - { id: mute, needs: [], uses: local.script, effect: idempotent, timeout: 10s, with: { script: 'echo muted >> trace' } }
+  - { id: act, needs: [mute], uses: local.command, timeout: 60s, with: { argv: [sh, -c, 'echo started >> trace; while [ ! -e go ]; do sleep 0.05; done; echo acted >> trace'] } }
+  - { id: unmute, closes: mute, after: [act], uses: local.script, effect: idempotent, timeout: 10s, with: { script: 'echo unmuted >> trace' } }
+";
+
+#[test]
+fn what_was_left_under_way_is_unknown_and_what_stays_open_is_told() {
+    let dr = dr().runbook(LEFT);
+    let run = dr.args(["execute", "runbook.yaml", "--format", "json"]).spawn();
+    run.event(|event| event["type"] == "attempt_started" && event["step"] == "act");
+    while !std::fs::read_to_string(dr.path("trace")).is_ok_and(|it| it.contains("started")) {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    run.kill();
+    while !dr.args(["show", "last"]).run().code(0).stdout.contains("dr resume") {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    dr.args(["show", "last", "act"]).run().code(0).prints("unknown");
+    let listed = dr.args(["runs", "--format", "json"]).run().code(0);
+    let listed: Value = serde_json::from_str(&listed.stdout).unwrap();
+    assert_eq!(listed[0]["held_open"], serde_json::json!(["mute"]), "{listed}");
+    // What goes on finds the job at work, and waits for it.
+    let resumed = dr.args(["resume", "last"]).spawn();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    std::fs::write(dr.path("go"), "").unwrap();
+    let resumed = resumed.finish().code(0);
+    assert!(resumed.to_string().contains("it still runs; its end is waited for"), "{resumed}");
+    assert!(!resumed.to_string().contains("launched again"), "{resumed}");
+    assert_eq!(dr.read("trace"), "muted\nstarted\nacted\nunmuted\n");
+}
+
 const MEASURES: &str = "runbook: measures
 steps:
   - { id: m, needs: [], uses: local.command, effect: pure, timeout: 10s, with: { argv: [cat, lag] }, outputs: { lag: 'int(result.stdout)' } }
