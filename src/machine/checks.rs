@@ -32,7 +32,7 @@ impl Machine {
         let about = self.checked_step(step);
         let (own, plan) = (graph.id(step), graph.step(about));
         let attempt = self.state.record(about).attempt;
-        let (launch, kind) = match unknown::way(plan, record.way) {
+        let (launch, kind) = match self.next_way(&graph, step, record.way) {
             None => {
                 // Only a plan that lost its check leads here.
                 let (attempt, since) = (record.attempt, self.now.elapsed_ms);
@@ -189,9 +189,13 @@ impl Machine {
     /// There is something to take back, unless it is certain that there is not.
     fn found_before_undo(&mut self, step: Index, found: &Found) -> Decision {
         let about = self.checked_step(step);
-        let next_way = self.state.record(step).way + 1;
+        let way = self.state.record(step).way;
+        // A job tells of its own attempt only, and not of those before.
+        let says_all = self.next_way(&self.graph, step, way) != Some(Way::Action)
+            || self.graph.step(about).keyed != Keyed::Job
+            || self.state.record(about).acted == 0;
         let next = match found {
-            Found::NotDone => Next::Proceed,
+            Found::NotDone if says_all => Next::Proceed,
             Found::Error(_) | Found::Running => {
                 let tries = &mut self.session.live[step as usize].tries;
                 *tries += 1;
@@ -202,10 +206,12 @@ impl Machine {
                     Next::Launch { at: None, fresh: true, joins: false }
                 }
             }
-            Found::CannotTell(_) if unknown::way(self.graph.step(about), next_way).is_some() => {
+            Found::NotDone | Found::CannotTell(_)
+                if self.next_way(&self.graph, step, way + 1).is_some() =>
+            {
                 Next::Check
             }
-            Found::Done(_) | Found::CannotTell(_) => {
+            Found::Done(_) | Found::NotDone | Found::CannotTell(_) => {
                 Next::Launch { at: None, fresh: true, joins: false }
             }
         };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dr_plugin::{CallError, Keyed};
+use dr_plugin::{CallError, ErrorClass, Keyed};
 use serde_json::Value;
 
 use super::graph::Index;
@@ -136,6 +136,9 @@ pub(super) struct Record {
     pub(super) begun: bool,
     /// Whether the action is known to be done.
     pub(super) done: bool,
+    /// Number of the last attempt that may have done something, for all that is ever known: it ended
+    /// with an error of its own, or another one followed although nobody could tell. 0: none.
+    pub(super) acted: u32,
     /// Whether it has failed since it was last put back: a skip does not heal that.
     pub(super) failed: bool,
     pub(super) skip: Option<SkipReason>,
@@ -317,6 +320,9 @@ impl Record {
             self.attempt = finished.attempt;
             self.outcome = Some(finished.outcome);
         }
+        if leaves_something(finished) {
+            self.acted = self.attempt;
+        }
         if matches!(finished.next, Next::Proceed | Next::Ask) {
             self.outcome = Some(finished.outcome);
             self.done = finished.outcome == Outcome::Succeeded
@@ -415,6 +421,7 @@ impl Record {
         self.stage = Stage::Idle;
         self.fresh();
         self.begun = false;
+        self.acted = 0;
         self.error = None;
         self.warnings.clear();
         self.recovery_point = None;
@@ -472,4 +479,15 @@ impl Record {
             self.over = None;
         }
     }
+}
+
+/// Whether the end of an attempt says, or leaves open for good, that something was done by it.
+fn leaves_something(finished: &AttemptFinished) -> bool {
+    let by_itself = || {
+        let class = finished.error.as_ref().map(|error| error.class);
+        finished.purpose != Purpose::Check && class == Some(ErrorClass::Permanent)
+    };
+    let given_up = finished.outcome == Outcome::Unknown
+        && matches!(finished.next, Next::Launch { fresh: true, .. });
+    given_up || by_itself()
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use dr_plugin::{CallError, ErrorClass, Keyed};
 
-use super::graph::{Index, Role};
+use super::graph::{Graph, Index, Role};
 use super::machine::{Ends, Machine, Stand};
 use super::rules::finish::Finish;
-use super::rules::unknown;
+use super::rules::unknown::{self, Way};
 use super::step::Stage;
 use crate::event::{
     Actor, CancelRequest, EventKind, Outcome, Purpose, Question, Request, RequestKind, SkipReason,
@@ -359,8 +359,23 @@ impl Machine {
     /// Whether it must be found out first whether there is anything to take back.
     pub(super) fn checks_before_undo(&self, step: Index) -> bool {
         let of = self.checked_step(step);
-        of != step
-            && !self.state.record(of).done
-            && unknown::ways(self.graph.step(of)).next().is_some()
+        of != step && !self.state.record(of).done && self.next_way(&self.graph, step, 0).is_some()
+    }
+
+    /// The way of checking on the last attempt of a step, or before one is taken back, that is tried
+    /// after `tried` ones could not tell.
+    pub(super) fn next_way<'a>(
+        &self,
+        graph: &'a Graph,
+        step: Index,
+        tried: u32,
+    ) -> Option<Way<'a>> {
+        let about = self.checked_step(step);
+        let plan = graph.step(about);
+        if about == step {
+            return unknown::way(plan, tried);
+        }
+        let record = self.state.record(about);
+        unknown::way_before_undo(plan, record.acted > 0 && record.acted == record.attempt, tried)
     }
 }

@@ -100,3 +100,28 @@ fn several_steps_that_take_one_back_are_tried_again_where_they_failed() {
     let report = dr.args(["report", "last", "--format", "markdown"]).run().code(0);
     assert!(report.stdout.contains("| move_volume!undo/attached |"), "{report}");
 }
+
+/// What was done halfway before a command failed.
+const HALF: &str = r#"
+runbook: half
+steps:
+  - id: c
+    needs: []
+    uses: local.script
+    on_failure: undo
+    with: { script: "echo half >> log; exit 1" }
+    undo: { uses: local.script, effect: idempotent, with: { script: "echo back >> log" } }
+"#;
+
+#[test]
+fn a_command_that_failed_is_taken_back() {
+    let dr = dr().runbook(HALF);
+    dr.args(["execute", "runbook.yaml", "--yes"]).run().code(5);
+    assert_eq!(log(&dr), "half back");
+
+    let dr = self::dr().runbook(&HALF.replace("on_failure: undo", "on_failure: ask"));
+    dr.args(["execute", "runbook.yaml", "--yes"]).run().code(7);
+    dr.args(["cancel", "last", "--undo", "--reason", "I looked"]).run().code(0);
+    dr.args(["resume", "last"]).run().code(5);
+    assert_eq!(log(&dr), "half back");
+}

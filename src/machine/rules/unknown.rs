@@ -31,6 +31,17 @@ pub(in crate::machine) fn way(step: &Step, tried: u32) -> Option<Way<'_>> {
     ways(step).nth(tried as usize)
 }
 
+/// The way of finding out whether a step is to be taken back that is tried after `tried` ones could
+/// not tell. A job tells only of itself: once its end is `recorded` it is put away, and says nothing.
+pub(in crate::machine) fn way_before_undo(
+    step: &Step,
+    recorded: bool,
+    tried: u32,
+) -> Option<Way<'_>> {
+    let silent = recorded && step.keyed == Keyed::Job;
+    ways(step).filter(|way| !(silent && *way == Way::Action)).nth(tried as usize)
+}
+
 /// Milliseconds between the questions of a check that says "still going".
 pub(in crate::machine) fn pause(asked: u32) -> u64 {
     1_000_u64.saturating_mul(1 << asked.saturating_sub(1).min(4))

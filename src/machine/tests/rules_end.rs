@@ -247,6 +247,47 @@ fn a_step_that_may_not_have_happened_is_checked_before_it_is_taken_back() {
 }
 
 #[test]
+fn a_job_whose_end_is_on_record_is_taken_back_without_asking_it() {
+    let job = || step("job").effect(Effect::Once).keyed(Keyed::Job).undo();
+    let undoing = || job().on_failure(OnFailure::Undo);
+
+    let mut bench = Bench::start(plan(vec![undoing()]));
+    bench.err("job", refused());
+    assert_eq!(bench.flies(), ["job!undo"], "what it did halfway is taken back");
+    assert_eq!(bench.flying[0].kind, LaunchKind::Apply);
+    let mut bench = bench.crash(Vec::new());
+    bench.ok("job!undo", nothing());
+    bench.ends(Verdict::Unwound, "job failed");
+
+    // Whoever is asked about the failure may take it back.
+    let mut bench = Bench::start(plan(vec![job().on_failure(OnFailure::Ask)]));
+    bench.err("job", refused()).answer("bob", RequestKind::CancelUndo, "job");
+    assert_eq!(bench.flies(), ["job!undo"]);
+
+    // It says nothing of an attempt before the one that it is asked about.
+    let twice = undoing().set(|step| step.effect = Effect::Idempotent).retry_written(2);
+    let mut bench = Bench::start(plan(vec![twice]));
+    bench.err("job", refused()).pass(1_000);
+    bench.err("job", CallError::transient("refused", "no connection"));
+    bench.checked("job", Checked::NotDone);
+    assert_eq!((bench.flying[0].kind, bench.flies()), (LaunchKind::Apply, vec!["job!undo"]));
+
+    // A step's own check looks at the world.
+    let checked = job().check("result.done").on_failure(OnFailure::Undo);
+    let mut bench = Bench::start(plan(vec![checked]));
+    bench.err("job", refused());
+    assert_eq!(bench.flying[0].purpose, Purpose::Check);
+    bench.ok("job!undo", json!({ "done": false }));
+    bench.ends(Verdict::Unwound, "job failed");
+
+    // It can tell where its last attempt left nothing on record.
+    let mut bench = Bench::start(plan(vec![undoing()]));
+    bench.err("job", CallError::transient("refused", "no connection"));
+    bench.checked("job", Checked::NotDone);
+    bench.ends(Verdict::Unwound, "job failed");
+}
+
+#[test]
 fn an_action_undoes_itself_with_what_it_was_told() {
     let mut own = step("a").undo();
     own.with = crate::text::Templated::literal(json!({ "x": 1 }));
