@@ -308,7 +308,7 @@ impl Machine {
             OnUnknown::Ask => Decision::error(Outcome::Unknown, error, Next::Ask),
             OnUnknown::Retry => {
                 let record = self.state.record(step);
-                if record.used() < plan.retry.attempts.max(unknown::UNKNOWN_ATTEMPTS) {
+                if record.used() < unknown::attempts(&plan.retry) {
                     let at = Some(self.after_ms(retry::backoff(&plan.retry, record.used())));
                     let next = Next::Launch { at, fresh: true, joins: false };
                     return Decision::error(Outcome::Unknown, error, next);

@@ -2,14 +2,19 @@
 
 use dr_plugin::{CallError, Keyed};
 
-use crate::plan::{Check, Step};
+use crate::plan::{Check, Retry, Step};
 
 /// Milliseconds that an action has to say what became of an attempt.
 pub(in crate::machine) const CHECK_LIMIT_MS: u64 = 60_000;
 /// Tries of one way of checking before it is said that it cannot tell.
 pub(in crate::machine) const CHECK_TRIES: u32 = 3;
-/// Attempts after which `on_unknown: retry` gives up, if the step does not allow more.
-pub(in crate::machine) const UNKNOWN_ATTEMPTS: u32 = 3;
+/// Attempts after which `on_unknown: retry` gives up, if the step does not say how many there are.
+const UNKNOWN_ATTEMPTS: u32 = 3;
+
+/// Attempts, the first included, after which `on_unknown: retry` gives up.
+pub(in crate::machine) fn attempts(retry: &Retry) -> u32 {
+    if retry.written { retry.attempts } else { retry.attempts.max(UNKNOWN_ATTEMPTS) }
+}
 
 /// A way of finding out.
 #[derive(Debug, Clone, Copy, PartialEq)]

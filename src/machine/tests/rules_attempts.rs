@@ -208,6 +208,14 @@ fn on_unknown_decides_where_nothing_can_tell() {
         retried.pass(60_000);
     }
     retried.ends(Verdict::Failed, "a failed");
+    for (step, most) in [
+        (once(OnUnknown::Retry), 3),
+        (once(OnUnknown::Retry).retry_written(1), 1),
+        (once(OnUnknown::Retry).retry_written(2), 2),
+        (once(OnUnknown::Retry).retry_written(5), 5),
+    ] {
+        assert_eq!(attempts(step, &lost()), (most, StepState::Failed), "the first included");
+    }
 
     let mut asked = crashed(OnUnknown::Ask);
     assert_eq!(asked.state("a"), StepState::Unknown);
