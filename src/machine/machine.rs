@@ -504,10 +504,7 @@ impl Machine {
     }
 
     fn end_if_over(&mut self) {
-        if self.session.stand != Stand::Running
-            || !self.session.flights.is_empty()
-            || !self.session.queue.is_empty()
-        {
+        if self.session.stand != Stand::Running || !self.session.flights.is_empty() {
             return;
         }
         if self.is_pausing() && (self.session.open > 0 || self.state.is_unwinding()) {

@@ -18,7 +18,6 @@ pub(super) struct Queue {
     parked: Vec<BTreeSet<(u32, u32)>>,
     /// Pools that got units back since the last choice.
     opened: BTreeSet<u32>,
-    len: usize,
 }
 
 #[derive(Debug, Default)]
@@ -37,12 +36,7 @@ impl Queue {
             active: BTreeSet::new(),
             parked: graph.pools.iter().map(|_| BTreeSet::new()).collect(),
             opened: BTreeSet::new(),
-            len: 0,
         }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.len == 0
     }
 
     /// A step becomes ready.
@@ -50,9 +44,7 @@ impl Queue {
         let node = graph.node(step);
         let (number, rank) = (node.demand, node.rank);
         let old = self.take_out(number);
-        if self.groups[number as usize].ready.insert(rank) {
-            self.len += 1;
-        }
+        self.groups[number as usize].ready.insert(rank);
         self.put_back(number, old);
     }
 
@@ -65,7 +57,6 @@ impl Queue {
         }
         let old = self.take_out(number);
         self.groups[number as usize].ready.remove(&rank);
-        self.len -= 1;
         self.put_back(number, old);
     }
 
@@ -151,7 +142,6 @@ impl Queue {
         }
         let group = &mut self.groups[number as usize];
         group.ready.remove(&rank);
-        self.len -= 1;
         if let Some(&next) = group.ready.first() {
             self.active.insert((next, number));
         }

@@ -113,7 +113,6 @@ impl Machine {
     pub(super) fn tend(&mut self) -> bool {
         if self.session.stand != Stand::Running
             || !self.session.flights.is_empty()
-            || !self.session.queue.is_empty()
             || self.is_stopped()
             || self.is_pausing()
         {

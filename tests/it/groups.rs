@@ -135,3 +135,22 @@ fn what_a_repeated_group_may_not_have_is_told() {
         assert!(ended.stderr.contains(told), "{to}: {ended}");
     }
 }
+
+#[test]
+fn a_gate_inside_a_window_pauses_the_run() {
+    let text = r#"
+runbook: gated
+steps:
+  - id: node
+    needs: []
+    for_each: [one, two]
+    max_parallel: 1
+    in_order: true
+    steps:
+      - { id: down, uses: local.script, with: { script: "true" } }
+      - { id: up, approve: { message: "up?" }, uses: local.script, with: { script: "true" } }
+"#;
+    let dr = dr().runbook(text);
+    let paused = dr.args(["execute", "runbook.yaml", "--yes"]).run().code(7);
+    assert!(paused.stdout.contains("node@one/up"), "{paused}");
+}

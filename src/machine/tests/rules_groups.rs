@@ -1,11 +1,12 @@
-use dr_plugin::CallError;
+use dr_plugin::{CallError, Effect};
 use serde_json::json;
 
 use super::bench::Bench;
 use super::build::{Build, expr, nothing, step};
 use super::groups::{each, group, later, plan_of};
-use crate::event::{RequestKind, Verdict};
-use crate::plan::{Items, Plan, Pool, Step};
+use crate::event::{CancelRequest, RequestKind, Verdict};
+use crate::machine::Ending;
+use crate::plan::{Items, OnReject, Plan, Pool, Step};
 use crate::words::OnFailure;
 
 fn no() -> CallError {
@@ -210,6 +211,42 @@ fn an_element_keeps_its_place_in_the_window_over_a_crash() {
     bench.ok("l@a/stop", nothing());
     let bench = bench.crash(Vec::new());
     assert_eq!(bench.flies(), ["l@a/start"]);
+}
+
+#[test]
+fn a_session_ends_although_elements_wait_for_a_window_that_only_people_free() {
+    let looped = |b: fn(Step) -> Step| {
+        let make = move || vec![step("a"), b(step("b").needs(&["a"]))];
+        plan_of(vec![each("l", &["x", "z"], (Some(1), 0), make)])
+    };
+    let asks = |step: Step| step.gate(1, None, OnReject::Fail);
+    let lost = || CallError::unknown("connection_lost", "the connection was lost");
+
+    let mut bench = Bench::unattended(looped(asks));
+    bench.ok("l@x/a", nothing());
+    assert_eq!(bench.ending, Some(Ending::Paused(vec!["l@x/b".into()])));
+    let answer = bench.request("ann", RequestKind::Approve, "l@x/b");
+    let bench = bench.crash(vec![answer]);
+    assert_eq!(bench.flies(), ["l@x/b"]);
+
+    for (step, error) in [
+        (looped(|step| step.on_failure(OnFailure::Ask)), no()),
+        (looped(|step| step.effect(Effect::Once)), lost()),
+    ] {
+        let mut bench = Bench::unattended(step);
+        bench.ok("l@x/a", nothing()).err("l@x/b", error);
+        assert_eq!(bench.ending, Some(Ending::Paused(vec!["l@x/b".into()])));
+    }
+
+    // Somebody is there, and leaves.
+    let mut bench = Bench::start(looped(asks));
+    bench.ok("l@x/a", nothing());
+    assert_eq!(bench.ending, None);
+    bench.answer("ann", RequestKind::Pause, "l");
+    assert_eq!(bench.ending, Some(Ending::Paused(vec!["l@x/b".into()])));
+    let mut bench = Bench::start(looped(asks));
+    bench.ok("l@x/a", nothing()).cancel(CancelRequest::Drain);
+    assert_eq!(bench.verdict(), Some(Verdict::Cancelled));
 }
 
 /// A loop over what `list` gives, of two steps for each element.
