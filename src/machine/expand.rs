@@ -103,7 +103,10 @@ impl Machine {
             self.count_open(step);
             self.session.live[step as usize].waiting = self.unfinished(step);
         }
-        self.session.live[end as usize].waiting = self.unfinished(end);
+        // What closes something around the loop waits for its elements as well.
+        for &step in graph.closings.iter().chain([&end]) {
+            self.session.live[step as usize].waiting = self.unfinished(step);
+        }
         for step in added {
             if self.state.stage(step) == Stage::Idle {
                 self.later(step);

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use dr_plugin::Host;
@@ -84,6 +84,8 @@ pub(super) struct Graph {
     pub(super) by_rank: Vec<Index>,
     /// Closing and cleanup steps.
     pub(super) closings: Vec<Index>,
+    /// For each closing step, what it waits for because of what it closes.
+    scopes: HashMap<Index, Vec<Index>>,
     /// Steps that take others back.
     undos: Vec<Step>,
     /// Which step stands at each position: those of the plan, then what takes them back; behind
@@ -306,7 +308,7 @@ impl Graph {
             .map(|(name, host)| (name.clone(), serde_json::to_value(host).unwrap_or_default()))
             .collect();
         let demands = demands.list;
-        Ok(Self {
+        let mut graph = Self {
             plan,
             nodes,
             services,
@@ -315,13 +317,33 @@ impl Graph {
             order,
             by_rank,
             closings,
+            scopes: HashMap::new(),
             undos,
             places,
             layers,
             hosts,
             index,
             groups,
-        })
+        };
+        graph.close_last();
+        Ok(graph)
+    }
+
+    /// Lets each closing step wait for all of its scope. What it is written after may be over at once,
+    /// because it can never run, while work before that still goes on.
+    fn close_last(&mut self) {
+        for closing in self.closings.clone() {
+            let Role::Closing(opener) = self.role(closing) else { continue };
+            let scope = self.find_scope(closing, opener);
+            for &on in &scope {
+                let waits = &mut self.nodes[closing as usize].waits;
+                if let Err(place) = waits.binary_search(&on) {
+                    waits.insert(place, on);
+                    self.nodes[on as usize].dependents.push((closing, false));
+                }
+            }
+            self.scopes.insert(closing, scope);
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -347,10 +369,8 @@ impl Graph {
 
     /// What a closing step waits for because of what it closes: all its ancestors but the step
     /// that it closes and that one's own.
-    pub(super) fn scope(&self, closing: Index, opener: Index) -> Vec<Index> {
-        let mut seen: HashSet<Index> = self.ancestors(opener).into_iter().collect();
-        seen.insert(opener);
-        self.ancestors(closing).into_iter().filter(|step| !seen.contains(step)).collect()
+    pub(super) fn scope(&self, closing: Index) -> &[Index] {
+        self.scopes.get(&closing).map_or(&[], Vec::as_slice)
     }
 
     /// All that led to a step: what it needs, directly or not.
@@ -367,13 +387,20 @@ impl Graph {
         found
     }
 
-    fn ancestors(&self, step: Index) -> Vec<Index> {
+    fn find_scope(&self, closing: Index, opener: Index) -> Vec<Index> {
+        let mut seen = vec![false; self.len()];
+        seen[opener as usize] = true;
+        self.ancestors(opener, &mut seen);
+        self.ancestors(closing, &mut seen)
+    }
+
+    /// What a step waits for, directly or not, less what was seen already and what comes before that.
+    fn ancestors(&self, step: Index, seen: &mut [bool]) -> Vec<Index> {
         let mut found = Vec::new();
-        let mut seen = HashSet::new();
         let mut next = vec![step];
         while let Some(step) = next.pop() {
             for &on in &self.node(step).waits {
-                if seen.insert(on) {
+                if !std::mem::replace(&mut seen[on as usize], true) {
                     found.push(on);
                     next.push(on);
                 }

@@ -158,7 +158,7 @@ impl State {
             let closed = matches!(state, StepState::Succeeded | StepState::Warned);
             match graph.role(closing) {
                 Role::Closing(opener) => {
-                    if !(open(opener) || graph.scope(closing, opener).into_iter().any(open)) {
+                    if !(open(opener) || graph.scope(closing).iter().copied().any(open)) {
                         continue;
                     }
                     if closed && self.stage(opener).is_over() && self.record(opener).is_met() {

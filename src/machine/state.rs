@@ -186,8 +186,8 @@ impl State {
         self.record(step).is_met()
             && match graph.role(step) {
                 Role::Closing(opener) => {
-                    let scope = graph.scope(step, opener);
-                    scope.into_iter().chain([opener]).all(|step| self.record(step).is_met())
+                    let scope = graph.scope(step).iter().copied();
+                    scope.chain([opener]).all(|step| self.record(step).is_met())
                 }
                 _ => true,
             }

@@ -125,3 +125,24 @@ fn a_command_that_failed_is_taken_back() {
     dr.args(["resume", "last"]).run().code(5);
     assert_eq!(log(&dr), "half back");
 }
+
+#[test]
+fn what_is_open_stays_so_while_anything_in_between_runs() {
+    let text = r#"
+runbook: between
+steps:
+  - { id: lock, needs: [], uses: local.script, with: { script: "echo lock >> log" } }
+  - { id: copy, needs: [lock], uses: local.script, with: { script: "sleep 1; echo copied >> log" } }
+  - { id: probe, needs: [lock], uses: local.script, with: { script: "exit 1" } }
+  - { id: switch, needs: [copy, probe], uses: local.script, with: { script: "true" } }
+  - id: unlock
+    closes: lock
+    after: [switch]
+    uses: local.script
+    effect: idempotent
+    with: { script: "echo unlock >> log" }
+"#;
+    let dr = dr().runbook(text);
+    dr.args(["execute", "runbook.yaml", "--yes"]).run().code(5);
+    assert_eq!(log(&dr), "lock copied unlock");
+}

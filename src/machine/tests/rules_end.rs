@@ -110,6 +110,43 @@ fn what_was_closed_is_opened_again_when_its_work_goes_on() {
 }
 
 #[test]
+fn what_is_open_stays_so_while_anything_in_between_runs() {
+    let steps = || {
+        vec![
+            step("mute"),
+            step("copy").needs(&["mute"]),
+            step("probe").needs(&["mute"]),
+            step("switch").needs(&["copy", "probe"]),
+            step("unmute").closes("mute", &["switch"]),
+        ]
+    };
+    let play = |stop: &dyn Fn(&mut Bench)| {
+        let mut bench = Bench::start(plan(steps()));
+        bench.ok("mute", nothing());
+        stop(&mut bench);
+        assert_eq!(bench.flies(), ["copy"], "{}", bench.states());
+        let mut bench = bench.crash(Vec::new());
+        bench.ok("copy", nothing());
+        bench
+    };
+    let mut failed = play(&|bench| {
+        bench.err("probe", refused());
+    });
+    assert_eq!(failed.flies(), ["unmute"]);
+    failed.ok("unmute", nothing());
+    failed.ends(
+        Verdict::Failed,
+        "mute succeeded, copy succeeded, probe failed, switch blocked, unmute succeeded",
+    );
+
+    let mut bench = Bench::start(plan(steps()));
+    bench.ok("mute", nothing()).ok("probe", nothing()).cancel(CancelRequest::Drain);
+    assert_eq!((bench.flies(), bench.state("switch")), (vec!["copy"], StepState::Cancelled));
+    bench.ok("copy", nothing());
+    assert_eq!(bench.flies(), ["unmute"]);
+}
+
+#[test]
 fn a_question_keeps_open_what_a_cancel_closes() {
     let steps = || {
         let mut steps = muted();
@@ -438,11 +475,12 @@ fn nothing_is_reopened_for_what_a_failed_group_stops() {
     ]);
     let mut bench = Bench::start(plan(steps));
     bench.ok("open", nothing()).err("g/x", CallError::permanent("exit_1", "no"));
-    bench.ok("close", nothing());
-    assert_eq!(bench.flies(), ["work"]);
+    assert_eq!(bench.flies(), ["work"], "it is open as long as that runs");
     let mut bench = bench.crash(Vec::new());
-    assert_eq!(bench.flies(), ["work"], "it is not begun without what it needs");
     bench.ok("work", nothing());
+    assert_eq!(bench.flies(), ["close"], "nothing is begun without what it needs");
+    let mut bench = bench.crash(Vec::new());
+    bench.ok("close", nothing());
     assert_eq!(bench.verdict(), Some(Verdict::Failed));
     assert!(
         bench.states().contains("open succeeded, work succeeded, rest blocked, close succeeded")
