@@ -87,7 +87,11 @@ impl Machine {
             Stage::Asked(_) => self.free_slots(step),
             Stage::Judge => self.judge(step),
             Stage::Decided => self.conclude(step),
-            Stage::Over(_) => {}
+            Stage::Over(_) => {
+                if self.session.live[step as usize].holds {
+                    self.let_in(step);
+                }
+            }
         }
     }
 
@@ -147,6 +151,9 @@ impl Machine {
             if graph.role(step) == Role::Forward {
                 self.emit(EventKind::StepCancelled { step: plan.id.clone() });
             }
+            return;
+        }
+        if graph.begin_of_end(step).is_none() && !self.is_let_in(step) {
             return;
         }
         let record = self.state.record(step);

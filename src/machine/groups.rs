@@ -261,6 +261,7 @@ impl State {
             }
             self.records[end as usize].regroup();
             if stage.is_over() {
+                self.records[end as usize].left = true;
                 reopened.push(end);
                 self.withdraw(graph, end);
                 self.unblock(graph, end, reopened);

@@ -347,17 +347,21 @@ impl Machine {
         }
     }
 
-    /// Whether the step has its slots; if not, it gets in line.
+    /// Whether the step has its slots, and what is around it too; if not, it gets in line.
     pub(super) fn has_slots(&mut self, step: Index) -> bool {
-        let live = &mut self.session.live[step as usize];
-        if live.holds {
+        if self.session.live[step as usize].holds {
             return true;
         }
-        if !live.queued {
-            live.queued = true;
-            self.session.queue.push(&self.graph, step);
+        if self.is_let_in(step) {
+            self.get_in_line(step);
         }
         false
+    }
+
+    pub(super) fn get_in_line(&mut self, step: Index) {
+        if !std::mem::replace(&mut self.session.live[step as usize].queued, true) {
+            self.session.queue.push(&self.graph, step);
+        }
     }
 
     fn leave_queue(&mut self, step: Index) {
@@ -503,6 +507,8 @@ impl Machine {
         });
     }
 
+    /// Ends the session if nothing runs and nothing will. Whoever is still in line for slots gets
+    /// none until somebody else goes on.
     fn end_if_over(&mut self) {
         if self.session.stand != Stand::Running || !self.session.flights.is_empty() {
             return;

@@ -34,6 +34,7 @@ mod step;
 pub(crate) mod tests;
 mod undo_groups;
 mod unwind;
+mod windows;
 mod yielding;
 
 pub use foresee::{Foreseen, Unmet, UnmetKind};

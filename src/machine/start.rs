@@ -30,7 +30,10 @@ impl Machine {
         let graph = Arc::clone(&self.graph);
         // What runs in the world has its slots; everything else gets in line.
         for &step in &graph.by_rank {
-            if matches!(self.state.stage(step), Stage::Running(_)) || self.holds_on(step) {
+            let was_left = graph.node(step).opened.is_some_and(|end| self.state.record(end).left);
+            if matches!(self.state.stage(step), Stage::Running(_))
+                || (self.holds_on(step) && !was_left)
+            {
                 let holds = self.session.queue.take(&graph, step);
                 self.session.live[step as usize].holds = holds;
             }

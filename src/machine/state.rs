@@ -226,6 +226,10 @@ impl State {
         let record = &mut self.records[step as usize];
         let was = record.stage;
         record.fold(graph.step(step), &event.kind, event.at, event.elapsed_ms);
+        if record.stage.is_under_way() || matches!(record.stage, Stage::Gate | Stage::Sleep(_)) {
+            self.enter(graph, step);
+        }
+        let record = &mut self.records[step as usize];
         self.alone |= record.undid && graph.scope_of(step).is_some();
         if let EventKind::StepBlocked { by, .. } = &event.kind {
             record.blocked_by = by.iter().filter_map(|id| graph.find(id.as_str())).collect();

@@ -128,6 +128,9 @@ pub(super) struct Record {
     pub(super) polling: bool,
     /// Of a group that is repeated: for how many rounds in a row its condition has held.
     pub(super) held: u32,
+    /// Of a group, loop or element: whether it was over and is open again, with nothing of it under
+    /// way since.
+    pub(super) left: bool,
     /// When the attempt, or the whole `repeat`, is given up.
     pub(super) deadline: Option<Timestamp>,
     /// Outcome of the last attempt of the action.

@@ -137,6 +137,27 @@ fn what_a_repeated_group_may_not_have_is_told() {
 }
 
 #[test]
+fn who_tries_an_element_again_does_not_widen_the_window() {
+    let text = r#"
+runbook: window
+steps:
+  - id: node
+    needs: []
+    for_each: [one, two]
+    max_parallel: 1
+    in_order: true
+    steps:
+      - { id: down, uses: local.script, with: { env: { N: "{{ item }}" }, script: "echo down $N >> log" } }
+      - { id: up, uses: local.script, with: { env: { N: "{{ item }}" }, script: "sleep 0.3; echo up $N >> log; test -e mended" } }
+"#;
+    let dr = dr().runbook(text);
+    dr.args(["execute", "runbook.yaml", "--yes"]).run().code(5);
+    std::fs::write(dr.path("mended"), "").unwrap();
+    dr.args(["resume", "last", "--retry", "node@one/up"]).run().code(0);
+    assert_eq!(dr.read("log"), "down one\nup one\nup one\ndown two\nup two\n");
+}
+
+#[test]
 fn a_gate_inside_a_window_pauses_the_run() {
     let text = r#"
 runbook: gated

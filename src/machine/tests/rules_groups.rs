@@ -4,7 +4,7 @@ use serde_json::json;
 use super::bench::Bench;
 use super::build::{Build, expr, nothing, step};
 use super::groups::{each, group, later, plan_of};
-use crate::event::{CancelRequest, RequestKind, Verdict};
+use crate::event::{CancelRequest, RequestKind, StepState, Verdict};
 use crate::machine::Ending;
 use crate::plan::{Items, OnReject, Plan, Pool, Step};
 use crate::words::OnFailure;
@@ -247,6 +247,53 @@ fn a_session_ends_although_elements_wait_for_a_window_that_only_people_free() {
     let mut bench = Bench::start(looped(asks));
     bench.ok("l@x/a", nothing()).cancel(CancelRequest::Drain);
     assert_eq!(bench.verdict(), Some(Verdict::Cancelled));
+}
+
+#[test]
+fn an_element_that_was_over_enters_the_window_again_before_anything_of_it_runs() {
+    let make = || vec![step("down"), step("up").needs(&["down"])];
+    let names = &["a", "b", "c"];
+    let looped = || plan_of(vec![each("l", names, (Some(1), 0), make)]);
+    let captured = || {
+        let list = step("list").output("items", "result.items");
+        let mut l = later("l", "steps.list.outputs.items", (Some(1), 0), make);
+        l[0].needs.push("list".into());
+        plan_of(vec![vec![list], l])
+    };
+    let goes_on = |mut bench: Bench, order: &[&str]| {
+        for id in order {
+            assert_eq!(bench.flies(), [*id], "one after the other");
+            bench.ok(id, nothing());
+        }
+        assert_eq!(bench.verdict(), Some(Verdict::Succeeded));
+    };
+    for plan in [looped(), captured()] {
+        for (ask, what) in [(RequestKind::Retry, "l@a/up"), (RequestKind::Retry, "l")] {
+            let mut bench = Bench::start(plan.clone());
+            if bench.flies() == ["list"] {
+                bench.ok("list", json!({ "items": names }));
+            }
+            bench.ok("l@a/down", nothing()).err("l@a/up", no());
+            let request = bench.request("ann", ask, what);
+            let bench = bench.crash(vec![request]);
+            assert_eq!(bench.flies(), ["l@a/up"]);
+            // It has its place in the window over a crash.
+            let bench = bench.crash(Vec::new());
+            goes_on(bench, &["l@a/up", "l@b/down", "l@b/up", "l@c/down", "l@c/up"]);
+        }
+    }
+
+    // The one that is under way comes first, also after a crash.
+    for crashes in [false, true] {
+        let mut bench = Bench::start(looped());
+        bench.ok("l@a/down", nothing()).ok("l@a/up", nothing());
+        bench.answer("ann", RequestKind::Redo, "l@a/down");
+        assert_eq!(bench.state("l@a/down"), StepState::Pending);
+        if crashes {
+            bench = bench.crash(Vec::new());
+        }
+        goes_on(bench, &["l@b/down", "l@b/up", "l@a/down", "l@c/down", "l@c/up"]);
+    }
 }
 
 /// A loop over what `list` gives, of two steps for each element.
