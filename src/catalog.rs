@@ -34,6 +34,8 @@ pub struct Catalog {
     executables: BTreeMap<String, Executable>,
     /// Known, and neither linked in nor found as a program.
     missing: BTreeSet<String>,
+    /// They belong to `dr`: what their manifests list is made of the types that they give.
+    own: BTreeSet<String>,
 }
 
 /// The program of a plugin that is not linked in.
@@ -46,22 +48,25 @@ pub struct Executable {
 }
 
 impl Catalog {
-    /// A catalog of these manifests.
+    /// A catalog of these manifests, as if they were linked in.
     #[must_use]
     pub fn new(manifests: impl IntoIterator<Item = Manifest>) -> Self {
-        let offers = manifests
+        let offers: BTreeMap<_, _> = manifests
             .into_iter()
-            .map(|manifest| (manifest.name.clone(), Offer::new(|| Some(manifest))));
-        Self { offers: offers.collect(), ..Self::default() }
+            .map(|manifest| (manifest.name.clone(), Offer::new(|| Some(manifest))))
+            .collect();
+        Self { own: offers.keys().cloned().collect(), offers, ..Self::default() }
     }
 
     /// Adds a plugin that is linked in.
     pub fn add_linked(&mut self, name: &str, offer: Offer) {
+        self.own.insert(name.to_owned());
         self.offers.insert(name.to_owned(), offer);
     }
 
     /// Adds what a plugin offers whose program may not be here.
     pub fn add_known(&mut self, name: &str, offer: Offer) {
+        self.own.insert(name.to_owned());
         self.missing.insert(name.to_owned());
         self.offers.insert(name.to_owned(), offer);
     }
@@ -83,6 +88,13 @@ impl Catalog {
     #[must_use]
     pub fn is_missing(&self, plugin: &str) -> bool {
         self.missing.contains(plugin)
+    }
+
+    /// Whether the plugin belongs to `dr`: a result has the fields that its manifest lists and no
+    /// others. Of another plugin that is so only where the schema says it.
+    #[must_use]
+    pub fn is_own(&self, plugin: &str) -> bool {
+        self.own.contains(plugin)
     }
 
     /// The manifest of a plugin.

@@ -27,6 +27,18 @@ struct Command {
     detach: bool,
 }
 
+/// What a command gives.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct CommandOutput {
+    /// The code it exited with.
+    exit_code: i32,
+    /// What it wrote.
+    stdout: String,
+    /// What it complained about.
+    stderr: String,
+}
+
 /// Arguments of a script.
 #[derive(JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -72,7 +84,8 @@ struct Settings {
 struct Nothing {}
 
 pub(crate) fn catalog() -> Catalog {
-    let once = |description| ActionManifest::action::<Command, Value>(description, Effect::Once);
+    let once =
+        |description| ActionManifest::action::<Command, CommandOutput>(description, Effect::Once);
     Catalog::new([
         Manifest::new::<Nothing>("local", "1.0.0", "Commands here")
             .with("command", once("Runs a command").as_job())

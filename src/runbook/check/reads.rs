@@ -1,6 +1,7 @@
 use serde_json::Value;
 
 use super::checker::{Checker, may_hold_template, texts};
+use super::members::{Wrong, known_field, wrong_output_of, wrong_self};
 use super::undo_steps::{MOST, Siblings};
 use crate::plan::OnReject;
 use crate::runbook::{
@@ -9,9 +10,6 @@ use crate::runbook::{
 };
 use crate::text::has_braces;
 use crate::text::{Expr, Path, Place, Read, Segment, Templated, TextError, known_at_plan_time};
-
-/// Members of a host that may be read.
-const HOST: &[&str] = &["name", "address", "port", "user", "become", "labels", "job_dir"];
 
 /// Who reads, and where.
 #[derive(Clone, Copy)]
@@ -29,6 +27,8 @@ pub(super) struct Reader<'r> {
     /// How many of the step's outputs exist already.
     outputs: usize,
     place: Place,
+    /// The action that `result` is of, if it is not that of the step.
+    probe: Option<&'r str>,
     /// The steps that take another one back together with it.
     beside: Option<Beside<'r>>,
 }
@@ -50,6 +50,7 @@ const NOWHERE: Reader<'static> = Reader {
     inside: None,
     outputs: 0,
     place: Place::With,
+    probe: None,
     beside: None,
 };
 
@@ -79,6 +80,7 @@ impl Checker<'_> {
             inside: if declared.is_group() { Some(index) } else { parent },
             outputs: step.outputs.len(),
             place: Place::With,
+            probe: None,
             beside: None,
         };
         let begin = format!("{id}!begin");
@@ -163,7 +165,7 @@ impl Checker<'_> {
             if let Some(with) = &check.with {
                 self.with(reader, with, || at.field("with"));
             }
-            let reader = reader.at(Place::Check);
+            let reader = Reader { probe: Some(&check.uses), ..reader.at(Place::Check) };
             self.decision(reader, &check.done, || at.field("done"));
             if let Some(running) = &check.running {
                 self.decision(reader, running, || at.field("running"));
@@ -178,7 +180,7 @@ impl Checker<'_> {
         node: &str,
         at: &DocPath,
     ) {
-        let reader = Reader { node: Some(node), ..NOWHERE };
+        let reader = Reader { node: Some(node), probe: Some(&check.uses), ..NOWHERE };
         if let Some(with) = &check.with {
             self.with(reader, with, || at.field("with"));
         }
@@ -430,6 +432,10 @@ impl Checker<'_> {
                 let message = "the action must fail here, so there is no `result`".to_owned();
                 Err((codes::NAME_NOT_HERE, message, Some(help)))
             }
+            "result" => {
+                let own = || reader.step.and_then(|step| step.uses.as_deref());
+                reader.probe.or_else(own).map_or(Ok(()), |uses| self.wrong_result(uses, path))
+            }
             _ => Ok(()),
         }
     }
@@ -526,19 +532,6 @@ impl Checker<'_> {
     }
 }
 
-/// An output that a step does not have.
-fn wrong_output_of(step: &StepDoc, id: &str, output: &str) -> Result<(), Wrong> {
-    let told = step.approve.as_ref().is_some_and(|gate| gate.inputs.contains_key(output));
-    if step.outputs.contains_key(output) || told {
-        return Ok(());
-    }
-    let help = match nearest(output, step.outputs.keys().map(String::as_str)) {
-        Some(close) => format!("did you mean `{close}`?"),
-        None => format!("add `outputs: {{ {output}: \"result…\" }}` to `{id}`"),
-    };
-    Err((codes::UNKNOWN_OUTPUT, format!("`{id}` has no output `{output}`"), Some(help)))
-}
-
 /// What is read of a step that takes another one back together with the reader.
 fn wrong_beside(beside: Beside<'_>, position: usize, path: &Path) -> Result<(), Wrong> {
     let step = &beside.steps[position];
@@ -560,23 +553,6 @@ fn wrong_beside(beside: Beside<'_>, position: usize, path: &Path) -> Result<(), 
     }
 }
 
-/// What is read of the step that is taken back or closed.
-fn wrong_self(own: &StepDoc, path: &Path) -> Result<(), Wrong> {
-    let (Some("outputs"), Some(output)) = (path.field(1), path.field(2)) else { return Ok(()) };
-    if own.outputs.contains_key(output) {
-        return Ok(());
-    }
-    let id = &own.id.value;
-    let help = match nearest(output, own.outputs.keys().map(String::as_str)) {
-        Some(close) => format!("did you mean `{close}`?"),
-        None => format!("add `outputs: {{ {output}: \"result…\" }}` to `{id}`"),
-    };
-    Err((codes::UNKNOWN_OUTPUT, format!("`{id}` has no output `{output}`"), Some(help)))
-}
-
-/// Code, message, way out.
-type Wrong = (&'static str, String, Option<String>);
-
 fn wrong_output(reader: Reader<'_>, path: &Path) -> Result<(), Wrong> {
     let (Some(step), Some(Segment::Field(name))) = (reader.step, path.0.get(1)) else {
         return Ok(());
@@ -593,15 +569,4 @@ fn wrong_output(reader: Reader<'_>, path: &Path) -> Result<(), Wrong> {
     };
     let message = format!("the step has no output `{name}` at this point");
     Err((codes::UNKNOWN_OUTPUT, message, Some(help)))
-}
-
-fn known_field(path: &Path, position: usize) -> Result<(), Wrong> {
-    let Some(name) = path.field(position).filter(|name| !HOST.contains(name)) else {
-        return Ok(());
-    };
-    let help = match nearest(name, HOST.iter().copied()) {
-        Some(close) => format!("did you mean `{close}`?"),
-        None => format!("a host has {}; free ones go into its `labels`", HOST.join(", ")),
-    };
-    Err((codes::UNKNOWN_NAME, format!("a host has no `{name}`"), Some(help)))
 }
