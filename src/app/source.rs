@@ -6,7 +6,7 @@ use crate::app::library::Disk;
 use crate::app::plugins;
 use crate::catalog::Catalog;
 use crate::plugin::FindError;
-use crate::runbook::{self, Finding, Level, Library, Problem, Runbook};
+use crate::runbook::{self, Finding, Level, Library, Problem, Rest, Runbook};
 
 /// A runbook's file with what is wrong with it.
 #[derive(Debug, Clone)]
@@ -70,7 +70,10 @@ impl Examined {
         identity: &str,
     ) -> Result<Self, FindError> {
         match runbook::load(&text, &file) {
-            Err(problems) => Ok(Self::failed(file, text, &problems)),
+            Err(mut problems) => {
+                problems.extend(rest(&text, &file, library, identity));
+                Ok(Self::failed(file, text, &problems))
+            }
             Ok(mut runbook) => {
                 runbook::include(&mut runbook, library, identity);
                 let catalog = plugins::catalog_for(&runbook)?;
@@ -83,7 +86,9 @@ impl Examined {
                     parts.push(Included::of(&part.file, &part.text, &problems));
                 }
                 for part in runbook.unread() {
-                    parts.push(Included::of(&part.file, &part.text, &part.problems));
+                    let mut problems = part.problems.clone();
+                    problems.extend(rest(&part.text, &part.file, library, &part.file));
+                    parts.push(Included::of(&part.file, &part.text, &problems));
                 }
                 Ok(Self { file, text, runbook: Some((runbook, catalog)), findings, parts })
             }
@@ -139,6 +144,17 @@ impl Examined {
         }
         self
     }
+}
+
+/// What is wrong beside the form with a text that has errors of form, as far as that can be told. A
+/// plugin that cannot be used is not told: what it offers decides about the rest.
+fn rest(text: &str, file: &str, library: &dyn Library, identity: &str) -> Vec<Problem> {
+    let Some(mut rest) = Rest::of(text, file) else { return Vec::new() };
+    runbook::include(&mut rest.runbook, library, identity);
+    let Ok(catalog) = plugins::catalog_for(&rest.runbook) else { return Vec::new() };
+    rest.runbook.each_mut(&mut |runbook| runbook::normalize(runbook, &catalog));
+    let problems = runbook::check(&rest.runbook, &catalog);
+    rest.certain(problems)
 }
 
 /// The runbooks that `paths` name: files as they are, folders for every `*.yaml` and `*.yml` below

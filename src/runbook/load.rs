@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use serde_yaml::options::DuplicateKeyPolicy;
 
 use super::yaml::{self, Shapes, Tree};
-use super::{Document, Problem, Runbook, codes};
+use super::{DocPath, Document, Problem, Runbook, codes};
 
 /// Larger files are not read: 100,000 steps take 36 MiB.
 const MAX_FILE: u64 = 48 << 20;
@@ -64,7 +64,7 @@ pub fn load(text: &str, file: &str) -> Result<Runbook, Vec<Problem>> {
         ]);
     }
     let tree = Tree::parse(text).map_err(|problem| vec![*problem])?;
-    let problems = yaml::problems(&tree, text, &SHAPES);
+    let (problems, _) = yaml::problems(&tree, text, &SHAPES);
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -76,13 +76,29 @@ pub fn load(text: &str, file: &str) -> Result<Runbook, Vec<Problem>> {
     };
     // Up to a half of it was reserve, which in a large runbook is more than its plan takes.
     document.steps.shrink_to_fit();
-    Ok(Runbook {
+    Ok(loaded(document, text, file))
+}
+
+/// What can be read of a text that has errors of form, with the keys that are missing in it.
+pub(super) fn load_rest(text: &str, file: &str) -> Option<(Runbook, Vec<DocPath>)> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut tree = Tree::parse(text).ok()?;
+    let (problems, wrong) = yaml::problems(&tree, text, &SHAPES);
+    if problems.is_empty() {
+        return None;
+    }
+    let dropped = yaml::prune(&mut tree, &wrong)?;
+    Some((loaded(yaml::typed(&tree)?, text, file), dropped))
+}
+
+fn loaded(document: Document, text: &str, file: &str) -> Runbook {
+    Runbook {
         document,
         file: file.to_owned(),
         text: Arc::from(text),
         parts: BTreeMap::new(),
         graph: OnceLock::new(),
-    })
+    }
 }
 
 /// The typed document of a text that has the right form.

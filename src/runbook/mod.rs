@@ -20,6 +20,7 @@ mod problem;
 mod report;
 #[cfg(test)]
 mod report_tests;
+mod rest;
 mod sarif;
 mod shorthand;
 mod spans;
@@ -45,6 +46,7 @@ pub use outline::{Declared, Outline};
 pub use parts::{Found, Library, Part, Unread, include, is_path};
 pub use problem::{DocPath, Level, Problem};
 pub use report::{Finding, Look, findings, page, render};
+pub use rest::Rest;
 pub use sarif::{github, sarif};
 pub use spans::Spans;
 pub use step_document::{

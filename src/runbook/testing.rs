@@ -6,7 +6,7 @@ use dr_plugin::{ActionManifest, Effect, HostNeed, Manifest};
 use schemars::JsonSchema;
 use serde_json::Value;
 
-use super::{Problem, check, load, normalize};
+use super::{Problem, Rest, check, load, normalize};
 use crate::catalog::Catalog;
 
 /// Arguments of a command.
@@ -117,6 +117,13 @@ pub(super) fn problems_of(text: &str) -> Vec<Problem> {
             normalize(&mut runbook, &catalog);
             check(&runbook, &catalog)
         }
-        Err(problems) => problems,
+        Err(mut problems) => {
+            if let Some(mut rest) = Rest::of(text, "runbook.yaml") {
+                normalize(&mut rest.runbook, &catalog);
+                let found = check(&rest.runbook, &catalog);
+                problems.extend(rest.certain(found));
+            }
+            problems
+        }
     }
 }

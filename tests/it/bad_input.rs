@@ -54,6 +54,15 @@ fn everything_is_said_at_once() {
 }
 
 #[test]
+fn errors_of_form_hide_no_others() {
+    let text = "runbook: shop\nparalelism: 3\nsteps:\n  - { id: a, needs: [zz], uses: local.comand, with: { argv: ['{{ values.nope }}'] } }\n";
+    let ended = check(text).code(3);
+    for code in ["DR1007", "DR1201", "DR1302", "DR1403"] {
+        assert!(ended.stderr.contains(code), "{ended}");
+    }
+}
+
+#[test]
 fn a_missing_file_and_an_empty_folder() {
     let dr = dr();
     insta::assert_snapshot!("missing_file", dr.args(["check", "none.yaml"]).run().code(3));

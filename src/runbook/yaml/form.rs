@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::braces;
@@ -10,17 +10,41 @@ use crate::runbook::{DocPath, Problem, codes, nearest};
 const MAX_PROBLEMS: usize = 500;
 
 /// Every error of form in a document: what YAML allows and the language does not, and what does
-/// not have the shape that the language gives it.
-pub(crate) fn problems(tree: &Tree<'_>, text: &str, shapes: &Shapes) -> Vec<Problem> {
-    let mut form = Form { tree, text, shapes, path: Vec::new(), problems: tree.problems.clone() };
+/// not have the shape that the language gives it. With the nodes that it is about.
+pub(crate) fn problems(tree: &Tree<'_>, text: &str, shapes: &Shapes) -> (Vec<Problem>, Wrong) {
+    let mut form = Form {
+        tree,
+        text,
+        shapes,
+        path: Vec::new(),
+        problems: tree.problems.clone(),
+        wrong: Wrong::default(),
+    };
     form.everywhere();
     match tree.root() {
         Some(root) if tree.is_empty(root) => form.nothing(),
         Some(root) => form.node(root, shapes.root),
         None => form.nothing(),
     }
-    form.problems
+    form.wrong.is_all = !form.full();
+    (form.problems, form.wrong)
 }
+
+/// What the errors of form are about.
+#[derive(Debug, Default)]
+pub(crate) struct Wrong {
+    /// Whether it is all: not if there are too many errors.
+    pub(super) is_all: bool,
+    /// Values that are not what they should be.
+    pub(super) values: HashSet<NodeId>,
+    /// Keys that cannot be there, each with the one that was probably meant.
+    pub(super) keys: HashMap<NodeId, Option<String>>,
+    /// Maps that lack the name of what they are, and its key.
+    pub(super) unnamed: Vec<(NodeId, &'static str)>,
+}
+
+/// Keys that name what a map is: it can be checked under another name too.
+const NAMES: [&str; 2] = ["id", "runbook"];
 
 enum Part {
     Key(NodeId),
@@ -33,6 +57,7 @@ struct Form<'a, 't> {
     shapes: &'a Shapes,
     path: Vec<Part>,
     problems: Vec<Problem>,
+    wrong: Wrong,
 }
 
 impl Form<'_, '_> {
@@ -83,6 +108,7 @@ impl Form<'_, '_> {
             }
             if self.is_bare(id) {
                 braces_end = span.end;
+                self.wrong.values.insert(id);
                 self.problems.push(braces::problem(self.text, span));
                 continue;
             }
@@ -91,6 +117,7 @@ impl Form<'_, '_> {
                 Kind::List => {
                     for item in self.tree.children(id) {
                         if self.tree.is_empty(item) {
+                            self.wrong.values.insert(item);
                             let at = self.tree.span(item).start;
                             let line = self.text[..at].rfind('-').unwrap_or(at);
                             self.push(
@@ -114,6 +141,7 @@ impl Form<'_, '_> {
                 continue;
             }
             let Some(name) = self.tree.scalar(self.tree.target(key)) else {
+                self.wrong.values.insert(map);
                 self.push(
                     codes::WRONG_TYPE,
                     first_line(self.text, self.tree.span(key)),
@@ -123,6 +151,7 @@ impl Form<'_, '_> {
                 continue;
             };
             if self.tree.is_empty(value) {
+                self.wrong.values.insert(value);
                 self.push(
                     codes::EMPTY_KEY,
                     self.tree.span(key),
@@ -134,6 +163,7 @@ impl Form<'_, '_> {
                 );
             }
             if !seen.insert(name) {
+                self.wrong.keys.insert(key, Some(name.to_owned()));
                 self.push(
                     codes::DUPLICATE_KEY,
                     self.tree.span(key),
@@ -174,6 +204,7 @@ impl Form<'_, '_> {
             Shape::Struct { fields, required } if kind == Kind::Map => {
                 let meant = self.fields(id, fields);
                 for name in required {
+                    self.required(id, name);
                     if self.tree.entry(id, name).is_none() && !meant.contains(&name.as_str()) {
                         let place = self.place_of_map(id);
                         self.push(
@@ -204,6 +235,7 @@ impl Form<'_, '_> {
             Shape::Word(words) if matches!(kind, Kind::Plain | Kind::Quoted) => {
                 let text = self.tree.scalar(id).unwrap_or_default();
                 if !words.iter().any(|word| *word == text) {
+                    self.wrong.values.insert(id);
                     let message = format!("`{text}` is none of {}", words.join(", "));
                     let help = nearest(text, words.iter().map(String::as_str))
                         .map(|close| format!("did you mean `{close}`?"));
@@ -213,6 +245,22 @@ impl Form<'_, '_> {
             Shape::Text | Shape::Bool | Shape::Integer(_) | Shape::Number
                 if self.accepts(id, shape) => {}
             _ => self.wrong(id, shape),
+        }
+    }
+
+    /// A map without a key that it needs is as wrong as that key's value would be.
+    fn required(&mut self, map: NodeId, name: &str) {
+        let is_right = |value: NodeId| {
+            [value, self.tree.target(value)].iter().all(|it| !self.wrong.values.contains(it))
+        };
+        if self.tree.entry(map, name).is_some_and(|(_, value)| is_right(value)) {
+            return;
+        }
+        match NAMES.into_iter().find(|known| *known == name) {
+            Some(name) => self.wrong.unnamed.push((map, name)),
+            None => {
+                self.wrong.values.insert(map);
+            }
         }
     }
 
@@ -252,6 +300,7 @@ impl Form<'_, '_> {
                 let names = fields.iter().map(|(field, _)| field.as_str());
                 let close = nearest(name, names.clone());
                 meant.extend(close);
+                self.wrong.keys.insert(key, close.map(str::to_owned));
                 let help = close.map_or_else(
                     || {
                         let mut names: Vec<_> = names.collect();
@@ -284,6 +333,7 @@ impl Form<'_, '_> {
     }
 
     fn wrong(&mut self, id: NodeId, shape: usize) {
+        self.wrong.values.insert(id);
         let wanted = self.describe(shape);
         let span = self.tree.span(id);
         let text = self.tree.scalar(id);

@@ -3,11 +3,13 @@
 
 mod braces;
 mod form;
+mod prune;
 mod shape;
 mod tree;
 mod typed;
 
 pub(super) use form::{first_line, problems};
+pub(super) use prune::prune;
 pub(super) use shape::{Shape, Shapes};
 pub(super) use tree::{Kind, NodeId, Tree};
 pub(super) use typed::typed;

@@ -394,6 +394,48 @@ impl<'t> Tree<'t> {
     }
 }
 
+/// Changes, for reading what is right in a text that has errors of form.
+impl Tree<'_> {
+    /// Takes a key and its value out of a map.
+    pub(super) fn remove(&mut self, map: NodeId, key: NodeId) {
+        let mut before = None;
+        let mut entry = self.first_child(map);
+        while let Some(at) = entry {
+            let Some(value) = self.next_sibling(at) else { return };
+            let next = self.nodes[value.0 as usize].next;
+            if at == key {
+                match before {
+                    None => self.nodes[map.0 as usize].first = next,
+                    Some(NodeId(before)) => self.nodes[before as usize].next = next,
+                }
+                return;
+            }
+            before = Some(value);
+            entry = some(next);
+        }
+    }
+
+    /// Adds a key with a text to a map.
+    pub(super) fn add(&mut self, map: NodeId, key: &str, text: &str) {
+        let Node { start, first, .. } = self.nodes[map.0 as usize];
+        let id = self.nodes.len() as u32;
+        for (offset, text) in [key, text].into_iter().enumerate() {
+            let next = if offset == 0 { id + 1 } else { first };
+            let kind = Kind::Quoted;
+            self.nodes.push(Node {
+                start,
+                end: start,
+                kind,
+                is_unescaped: true,
+                first: NONE,
+                next,
+            });
+            self.unescaped.insert(id + offset as u32, text.into());
+        }
+        self.nodes[map.0 as usize].first = id;
+    }
+}
+
 fn too_large(at: usize, limit: String) -> Problem {
     Problem::in_text(codes::TOO_LARGE, at..at, limit).with_help("split the runbook")
 }
