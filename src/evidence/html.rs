@@ -91,11 +91,12 @@ fn head(out: &mut String, evidence: &Evidence) {
     out.push_str(&table(&["", ""], &rows));
 }
 
-fn met(met: Option<bool>) -> &'static str {
-    match met {
-        Some(true) => "<span class=\"good\">met</span>",
-        Some(false) => "<span class=\"bad\">missed</span>",
-        None => "<span class=\"dim\">no objective</span>",
+fn met(objective: Option<u64>, met: Option<bool>) -> &'static str {
+    match (objective, met) {
+        (_, Some(true)) => "<span class=\"good\">met</span>",
+        (_, Some(false)) => "<span class=\"bad\">missed</span>",
+        (Some(_), None) => "<span class=\"dim\">not measured</span>",
+        (None, None) => "<span class=\"dim\">no objective</span>",
     }
 }
 
@@ -113,10 +114,10 @@ fn services(evidence: &Evidence) -> String {
                 service.priority.to_string(),
                 or_dash(objective_ms.map(short)),
                 or_dash(achieved_ms.map(short)),
-                met(*met_rto).to_owned(),
+                met(*objective_ms, *met_rto).to_owned(),
                 or_dash(service.rpo.objective_ms.map(short)),
                 or_dash(service.rpo.achieved_ms.map(signed)),
-                met(service.rpo.met).to_owned(),
+                met(service.rpo.objective_ms, service.rpo.met).to_owned(),
                 service.proof.assurance.as_str().replace('_', " "),
             ]
         })

@@ -98,13 +98,17 @@ fn objectives(service: &ServiceEvidence) -> Vec<Case> {
     let class = format!("service.{}", service.name);
     let short = |ms: u64| Millis(ms).short();
     let why = service.reason.clone();
-    let case = |name: &str, ms: u64, met: Option<bool>, figures: String| Case {
+    let case = |name: &str,
+                (objective, ms): (Option<u64>, u64),
+                met: Option<bool>,
+                figures: String| Case {
         name: name.to_owned(),
         class: class.clone(),
         ms,
         came: match met {
             Some(true) => Came::Passed,
             Some(false) => Came::Failed(figures),
+            None if objective.is_some() => Came::Skipped(figures),
             None => Came::Skipped("no objective".to_owned()),
         },
     };
@@ -124,8 +128,13 @@ fn objectives(service: &ServiceEvidence) -> Vec<Case> {
         _ => why.unwrap_or_else(|| "the loss was not measured".to_owned()),
     };
     vec![
-        case("recovery time objective", rto.achieved_ms.unwrap_or(0), rto.met, time),
-        case("recovery point objective", 0, rpo.met, loss),
+        case(
+            "recovery time objective",
+            (rto.objective_ms, rto.achieved_ms.unwrap_or(0)),
+            rto.met,
+            time,
+        ),
+        case("recovery point objective", (rpo.objective_ms, 0), rpo.met, loss),
     ]
 }
 

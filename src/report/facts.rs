@@ -498,10 +498,11 @@ fn run_finished(finished: &RunFinished) -> Vec<Fact> {
         let subject = format!("service {}", service.name);
         let ms =
             |value: Option<u64>| value.map_or_else(|| "none".to_owned(), |ms| Millis(ms).short());
-        let met = |met: Option<bool>| match met {
-            Some(true) => "met",
-            Some(false) => "missed",
-            None => "no objective",
+        let met = |objective: Option<u64>, met: Option<bool>| match (objective, met) {
+            (_, Some(true)) => "met",
+            (_, Some(false)) => "missed",
+            (Some(_), None) => "not measured",
+            (None, None) => "no objective",
         };
         let lost = service.rpa_ms.map_or_else(|| "none".to_owned(), signed_short);
         let why = service.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
@@ -515,9 +516,9 @@ fn run_finished(finished: &RunFinished) -> Vec<Fact> {
                     "RTO {}, RTA {}, {}; RPO {}, RPA {lost}, {}{why}",
                     ms(service.rto_ms),
                     ms(service.rta_ms),
-                    met(service.met_rto),
+                    met(service.rto_ms, service.met_rto),
                     ms(service.rpo_ms),
-                    met(service.met_rpo),
+                    met(service.rpo_ms, service.met_rpo),
                 ),
             )
         });

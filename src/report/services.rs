@@ -120,9 +120,16 @@ fn standing(
 
 fn loss(service: &ServiceView) -> String {
     let achieved = service.achieved.as_ref();
-    let Some(rpa) = achieved.and_then(|achieved| achieved.rpa_ms) else { return String::new() };
     let of =
         service.rpo_ms.map(|rpo| format!(" (RPO {})", Millis(rpo).short())).unwrap_or_default();
+    let Some(rpa) = achieved.and_then(|achieved| achieved.rpa_ms) else {
+        let is_owed = service.rpo_ms.is_some() && service.state.recovered == Some(true);
+        return if achieved.is_some() && is_owed {
+            format!("; loss of data not measured{of}")
+        } else {
+            String::new()
+        };
+    };
     let missed = match achieved.and_then(|achieved| achieved.met_rpo) {
         Some(false) => ", too much",
         _ => "",

@@ -133,6 +133,8 @@ codes! {
     NOTHING_TO_UNDO = "DR1909", "nothing says how to undo";
     /// A closing step that waits for nothing but what it closes.
     CLOSES_AT_ONCE = "DR1910", "a closing step that closes at once";
+    /// An RPO without anything that measures the loss.
+    RPO_WITHOUT_RECOVERY_POINT = "DR1911", "an objective that nothing measures";
     /// The runbook's own estimates are longer than the objective.
     RTO_BELOW_PATH = "DR1915", "an objective shorter than its own steps";
 }

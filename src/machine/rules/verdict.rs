@@ -56,7 +56,7 @@ pub(in crate::machine) fn of_service(graph: &Graph, state: &State, service: usiz
                 achieved.met_rpo = Some(false);
                 reasons.push("its recovery point is not known".to_owned());
             }
-            None => reasons.push("no step says what its data is from: RPO not measured".to_owned()),
+            None => reasons.push("no step says what its data is from".to_owned()),
         }
     }
     if !reasons.is_empty() {

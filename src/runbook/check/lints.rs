@@ -3,7 +3,7 @@
 use dr_plugin::{Effect, HostNeed, Kind};
 
 use super::checker::Checker;
-use crate::runbook::{Declared, DocPath, StepDoc, codes};
+use crate::runbook::{Declared, DocPath, Part, StepDoc, codes};
 use crate::words::Phase;
 
 impl Checker<'_> {
@@ -18,6 +18,7 @@ impl Checker<'_> {
         }
         self.lint_undo();
         self.lint_proof();
+        self.lint_loss();
         self.lint_objectives();
     }
 
@@ -166,4 +167,44 @@ impl Checker<'_> {
             }
         }
     }
+
+    /// An RPO that a run has nothing to compare with.
+    fn lint_loss(&mut self) {
+        let document = self.document;
+        // What an included runbook measures may be the service's.
+        let measures_inside = |part: &Part| match part {
+            Part::Runbook(part) => {
+                part.all().into_iter().any(|part| says_moment(&part.document.steps))
+            }
+            Part::Unread(_) | Part::Nothing(_) => true,
+        };
+        if self.parts.values().any(measures_inside) {
+            return;
+        }
+        for (name, service) in &document.services {
+            let tier = service.tier.as_ref().and_then(|tier| document.tiers.get(tier));
+            let key = match (&service.rpo, tier.and_then(|tier| tier.rpo.as_ref())) {
+                (Some(_), _) => "rpo",
+                (None, Some(_)) => "tier",
+                (None, None) => continue,
+            };
+            let measures = |step: &Declared<'_>| {
+                step.service == Some(name.as_str()) && step.doc.recovery_point.is_some()
+            };
+            if !self.outline.steps().any(measures) {
+                self.warn(
+                    codes::RPO_WITHOUT_RECOVERY_POINT,
+                    DocPath::key("services").field(name).field(key),
+                    format!("nothing measures how much data `{name}` loses"),
+                    "add `recovery_point: EXPRESSION` to a step of it that knows from when its data is",
+                );
+            }
+        }
+    }
+}
+
+fn says_moment(steps: &[StepDoc]) -> bool {
+    steps
+        .iter()
+        .any(|step| step.recovery_point.is_some() || step.steps.as_deref().is_some_and(says_moment))
 }
