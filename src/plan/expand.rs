@@ -65,8 +65,15 @@ fn plain_name(item: &Value) -> Option<String> {
         Value::Number(number) => number.to_string(),
         _ => return None,
     };
+    can_name_element(&text).then_some(text)
+}
+
+/// Whether an element of a loop can be called so in ids: nothing that separates their parts, and nothing
+/// that a terminal or a shell would take for something else.
+#[must_use]
+pub fn can_name_element(text: &str) -> bool {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
-    (!text.is_empty() && text.len() <= LONGEST && text.chars().all(plain)).then_some(text)
+    !text.is_empty() && text.len() <= LONGEST && text.chars().all(plain)
 }
 
 /// The id of the step with which a group or loop begins.
@@ -349,6 +356,10 @@ mod tests {
         assert_eq!(names(&json!(["web_1", "10.0.0.1", 7])), ["web_1", "10.0.0.1", "7"]);
         assert_eq!(names(&json!(["a b", "c"])), ["1", "2"]);
         assert_eq!(names(&json!([{ "id": 1 }, "x"])), ["1", "2"]);
+        for strange in ["", "a/b", "a@b", "a!b", "*", "a b", "a\nb", "a\u{1b}[2J", "a\u{202e}b"] {
+            assert_eq!(names(&json!([strange])), ["1"], "{strange:?}");
+            assert_eq!(names(&json!({ strange: 1 })), ["1"], "{strange:?}");
+        }
         assert_eq!(names(&json!({ "b": 1, "a": 2 })).len(), 2);
         assert_eq!(names(&json!([])), [] as [String; 0]);
         assert_eq!(

@@ -23,7 +23,9 @@ mod typed;
 mod undo;
 
 pub use digest::{covered_head, covered_step, digest};
-pub use expand::{ANY, WINDOW, begin_of, elements, expand, grown_by, map_ids, windows};
+pub use expand::{
+    ANY, WINDOW, begin_of, can_name_element, elements, expand, grown_by, map_ids, windows,
+};
 pub use forward::{Dispatcher, Lists, Network, Stand, Yield, dispatch, list_schedule};
 pub use group::{FAILED_INSIDE, Group, Items, Loop, Rounds};
 pub use include::{Include, OwnNames, plugin_of, rename_secrets};

@@ -1,5 +1,6 @@
 use super::checker::Checker;
 use crate::id::check_name;
+use crate::plan;
 use crate::runbook::outline::Declared;
 use crate::runbook::{DocPath, ForEachDoc, StepDoc, codes};
 use crate::text::is_reserved_name;
@@ -62,6 +63,17 @@ impl Checker<'_> {
                 format!("`{id}` goes over nothing"),
                 "add elements; if none is fine, say `allow_empty: true`",
             );
+        }
+        if let ForEachDoc::Map(map) = for_each {
+            for key in map.keys().filter(|key| !plan::can_name_element(key)) {
+                self.help(
+                    codes::LOOP_ITEMS,
+                    at.field("for_each").field(key),
+                    format!("{key:?} cannot stand in the ids of steps, where it names its element"),
+                    "use letters, digits, `_`, `-`, `.` and `:`, at most 64 bytes; what else the steps \
+                     need goes into the value",
+                );
+            }
         }
         let item = self.outline.get(index).item();
         if check_name(item).is_err() || (step.item_name.is_some() && is_reserved_name(item)) {
