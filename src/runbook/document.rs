@@ -266,7 +266,9 @@ pub struct ValidationDoc {
     /// Share of the checks that must pass, 0 to 1. Default 1.
     #[serde(default)]
     pub threshold: Option<f64>,
-    /// How long the checks may take to pass. Default 1m.
+    /// How long the checks may take to pass. Default 1m. Until then an expectation that does not hold, a
+    /// target that does not answer and a command that ends with another exit code mean "not yet"; any other
+    /// error fails at once.
     #[serde(default)]
     pub timeout: Option<String>,
     /// Pause between readings. Default 1s.

@@ -45,7 +45,7 @@ pub(in crate::machine) fn read(
     names: Scope<'_>,
 ) -> Reading {
     let value = match result {
-        Err(error) => return tolerate(repeat, error, &names),
+        Err(error) => return tolerate(step, repeat, error, &names),
         Ok(value) => value,
     };
     let names = Scope { result: Some(value), ..names };
@@ -81,8 +81,10 @@ pub(in crate::machine) fn read(
     }
 }
 
-fn tolerate(repeat: &Repeat, error: &CallError, names: &Scope<'_>) -> Reading {
+fn tolerate(step: &Step, repeat: &Repeat, error: &CallError, names: &Scope<'_>) -> Reading {
     let tolerated = match &repeat.tolerate {
+        // A command of a validation says "not yet" by how it ends, as a probe does by what it reads.
+        None if step.validates.is_some() && answers_no(error) => Ok(true),
         None => Ok(matches!(error.class, ErrorClass::Transient | ErrorClass::Unknown)),
         Some(tolerate) => tolerate.decide(&Scope { error: Some(error), ..*names }),
     };
@@ -94,6 +96,13 @@ fn tolerate(repeat: &Repeat, error: &CallError, names: &Scope<'_>) -> Reading {
             error.clone().with_cause(&format!("`tolerate` could not be decided: {why}")),
         ),
     }
+}
+
+/// Whether a command was carried out and ended with a code that says no. What a shell says of a program
+/// that it cannot start is no answer.
+fn answers_no(error: &CallError) -> bool {
+    let code = error.code.strip_prefix("exit_").and_then(|code| code.parse::<i32>().ok());
+    code.is_some_and(|code| !matches!(code, 126 | 127))
 }
 
 /// The error of a step whose condition never held.

@@ -320,6 +320,27 @@ fn errors_of_readings_are_tolerated_as_told() {
 }
 
 #[test]
+fn a_command_of_a_validation_says_not_yet_by_its_exit_code() {
+    let read = |code: &str| {
+        let works = |step: &mut crate::plan::Step| step.validates = Some("works".to_owned());
+        let made = step("v").until("", 1_000, Some(60_000)).set(works);
+        let mut bench = Bench::start(plan(vec![made]));
+        bench.err("v", CallError::permanent(code, "no"));
+        bench.state("v")
+    };
+    for (code, state) in [
+        ("exit_1", StepState::Running),
+        ("exit_75", StepState::Running),
+        ("exit_126", StepState::Failed),
+        ("exit_127", StepState::Failed),
+        ("command_not_found", StepState::Failed),
+        ("exit_", StepState::Failed),
+    ] {
+        assert_eq!(read(code), state, "{code}");
+    }
+}
+
+#[test]
 fn readings_go_on_after_a_crash_within_the_same_limit() {
     let made = step("a").until("result.n == 1", 1_000, Some(15_000));
     let mut bench = Bench::start(plan(vec![made]));
