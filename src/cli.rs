@@ -9,6 +9,7 @@ mod detach;
 mod diff;
 mod execute;
 mod init;
+mod inputs;
 mod log;
 mod look;
 mod observe;
@@ -44,6 +45,10 @@ pub fn main() -> Exit {
     let out = Out::new(cli.color);
     out.start_log(cli.verbose);
     let state_dir = cli.state_dir.as_deref();
+    if let Some(name) = inputs::twice(&cli.command) {
+        let message = format!("input `{name}` is given twice");
+        return out.refuse(&message, "give it once: only one value could count", Exit::Usage);
+    }
     match &cli.command {
         Command::Init(args) => init::run(args, &out),
         Command::Check(args) => check::run(args, &out),
