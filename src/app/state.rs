@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::folder::as_typed;
 use crate::id::RunId;
-use crate::journal::{RunDir, RunStore};
+use crate::journal::{LockError, RunDir, RunStore};
 use crate::view::quote;
 
 /// The folder that holds runs, locks and history.
@@ -46,6 +46,20 @@ impl StateDir {
         RunStore::new(&self.0)
     }
 
+    /// Whether the runs can be listed: a folder that is not there yet holds none.
+    ///
+    /// # Errors
+    /// [`NoRun::Unreadable`].
+    pub fn readable(&self) -> Result<(), NoRun> {
+        let folder = self.store().runs();
+        match std::fs::read_dir(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(NoRun::Unreadable { folder, why: error.to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Every run, oldest first: ids begin with the second of the start, the plan is written then.
     #[must_use]
     pub fn list(&self) -> Vec<RunId> {
@@ -73,6 +87,7 @@ impl StateDir {
     }
 
     fn find_id(&self, name: &str) -> Result<RunId, NoRun> {
+        self.readable()?;
         let runs = self.list();
         if name == "last" {
             return runs.last().cloned().ok_or_else(|| NoRun::Empty(self.0.clone()));
@@ -96,6 +111,13 @@ impl StateDir {
 /// Bytes of an id that tell the second of the start: `20261121T035326Z`.
 const STAMP: usize = 16;
 
+/// The folder as an option of a command, if it has to be named.
+fn option(folder: &Path) -> String {
+    let folder = StateDir(folder.to_owned()).to_name();
+    folder
+        .map_or_else(String::new, |it| format!(" --state-dir {}", quote(&it.display().to_string())))
+}
+
 /// Why a name means no run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
 pub enum NoRun {
@@ -103,9 +125,29 @@ pub enum NoRun {
     #[error("no run was ever started here: {} holds none", .0.display())]
     #[diagnostic(code(DR3001), help("`--state-dir` names another folder"))]
     Empty(PathBuf),
+    /// There may be some, and this user cannot see them.
+    #[error("cannot read {}: {why}", folder.display())]
+    #[diagnostic(
+        code(DR3001),
+        help(
+            "only the user who started its runs can look at them; `--state-dir` names another folder"
+        )
+    )]
+    Unreadable {
+        /// The folder of the runs.
+        folder: PathBuf,
+        /// The system's reason.
+        why: String,
+    },
     /// None of that name.
     #[error("there is no run `{name}` in {}", folder.display())]
-    #[diagnostic(code(DR3001), help("`dr runs` lists them; `--state-dir` names another folder"))]
+    #[diagnostic(
+        code(DR3001),
+        help(
+            "`dr runs{named}` lists them; `--state-dir` names another folder",
+            named = option(folder)
+        )
+    )]
     Unknown {
         /// As given.
         name: String,
@@ -135,6 +177,15 @@ pub fn dir_to_name(run: &RunDir) -> Option<PathBuf> {
 
 fn to_name(folder: PathBuf) -> Option<PathBuf> {
     (StateDir::resolve(None, &as_typed(Path::new("."))).path() != folder).then_some(folder)
+}
+
+/// The run that has a lock of this state directory, as a command of a shell names it.
+#[must_use]
+pub fn holder(lock: &LockError, state: &StateDir) -> String {
+    match lock {
+        LockError::Held { holder: Some(holder), .. } => spoken(&state.store().run(&holder.run)),
+        _ => format!("{} last", option(state.path())).trim_start().to_owned(),
+    }
 }
 
 /// A run as a command of a shell names it.
@@ -190,6 +241,11 @@ mod tests {
         assert_eq!(state.find("20260101").expect("a run").id().as_str(), "20260101T000000Z-a-0001");
         assert!(matches!(state.find("2026"), Err(NoRun::Several { .. })));
         assert!(matches!(state.find("x"), Err(NoRun::Unknown { .. })));
+        let unreadable = temp.path().join("other");
+        std::fs::create_dir(&unreadable).expect("a folder");
+        std::fs::write(unreadable.join("runs"), "").expect("a file");
+        let state = StateDir::resolve(Some(&unreadable), Path::new("."));
+        assert!(matches!(state.find("last"), Err(NoRun::Unreadable { .. })));
     }
 
     #[test]

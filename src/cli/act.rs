@@ -43,7 +43,7 @@ pub(super) fn approve(args: &Approve, state_dir: Option<&Path>, out: &Out) -> Ex
         }
         (_, None) if step.approve.is_none() => {
             let message = format!("step `{}` has no gate", step.id);
-            return out.refuse(&message, "`dr show` lists what waits for a decision", Exit::Usage);
+            return out.refuse(&message, &waits(&past), Exit::Usage);
         }
         (Some(_), None) => RequestKind::Reject,
         (None, None) => RequestKind::Approve,
@@ -77,7 +77,7 @@ pub(super) fn approve(args: &Approve, state_dir: Option<&Path>, out: &Out) -> Ex
         (Some(gate), Some(open)) => by_hand(&past, gate, open, request, args, out),
         _ if args.challenge || args.signature.is_some() => {
             let message = format!("`{}` does not ask for approval now", step.id);
-            out.refuse(&message, "`dr show` lists what waits for a decision", Exit::Usage)
+            out.refuse(&message, &waits(&past), Exit::Usage)
         }
         _ => answer(&past, request, out),
     }
@@ -242,11 +242,9 @@ pub(super) fn cancel(args: &Cancel, state_dir: Option<&Path>, out: &Out) -> Exit
     let live = past.is_live();
     if !live && !left {
         let message = format!("no process works on run {}", past.dir.id());
-        return out.refuse(
-            &message,
-            "there is nothing to stop: `dr show` says where it stands",
-            Exit::Usage,
-        );
+        let help =
+            format!("there is nothing to stop: `dr show {}` says where it stands", past.spoken());
+        return out.refuse(&message, &help, Exit::Usage);
     }
     let under_way = live || matches!(view.phase(), Phase::Open);
     let ask = match (args.undo, args.now) {
@@ -268,9 +266,14 @@ pub(super) fn pause(args: &Pause, state_dir: Option<&Path>, out: &Out) -> Exit {
     }
     if !past.is_live() {
         let message = format!("no process works on run {}", past.dir.id());
-        return out.refuse(&message, "it is at rest: `dr show` says where it stands", Exit::Usage);
+        let help = format!("it is at rest: `dr show {}` says where it stands", past.spoken());
+        return out.refuse(&message, &help, Exit::Usage);
     }
     submit(&past, request(RequestKind::Pause, None, actor("inbox"), args.reason.clone()), out)
+}
+
+fn waits(past: &Past) -> String {
+    format!("`dr show {}` lists what waits for a decision", past.spoken())
 }
 
 /// The run that is meant.

@@ -20,7 +20,7 @@ use crate::app::request::{random, request};
 use crate::app::sealed::{self, Claim};
 use crate::app::session::{self, Done, Parts, SessionError};
 use crate::app::start::{Locks, Tools, make_run};
-use crate::app::state::{StateDir, new_run_id, spoken};
+use crate::app::state::{StateDir, holder, new_run_id, spoken};
 use crate::app::{folder, identity, moment, who};
 use crate::engine::EngineError;
 use crate::event::{FORMAT, Request, RequestKind, RunStarted, SealUse};
@@ -67,7 +67,7 @@ pub(super) fn run(args: &Execute, state_dir: Option<&Path>, out: &Out) -> Exit {
     let id = new_run_id(now, &plan.runbook, (random() & 0xffff) as u16);
     let mut locks = match Locks::take(&store, &plan, &id, now) {
         Ok(locks) => locks,
-        Err(error) => return locked(&error, out),
+        Err(error) => return locked(&error, &state, out),
     };
     let tools = match Tools::new(&plan, &given) {
         Ok(tools) => tools,
@@ -115,7 +115,7 @@ pub(super) fn run(args: &Execute, state_dir: Option<&Path>, out: &Out) -> Exit {
         }
     };
     if let Err(error) = locks.take_run(&dir, now) {
-        return locked(&error, out);
+        return locked(&error, &state, out);
     }
     tools.keep_calls(&dir);
     if let Err(error) = tools.keep_secrets(&plan, &dir) {
@@ -418,12 +418,17 @@ fn append(file: &Path, text: &str) -> io::Result<()> {
     std::fs::OpenOptions::new().append(true).open(file)?.write_all(text.as_bytes())
 }
 
-pub(super) fn locked(error: &journal::LockError, out: &Out) -> Exit {
-    let exit = match error {
-        journal::LockError::Held { .. } => Exit::Locked,
-        journal::LockError::Io { .. } => Exit::NotReady,
-    };
-    out.fail(error, exit)
+pub(super) fn locked(error: &journal::LockError, state: &StateDir, out: &Out) -> Exit {
+    match error {
+        journal::LockError::Held { .. } => {
+            let exit = out.fail(error, Exit::Locked);
+            let run = holder(error, state);
+            // Not wrapped, so that they can be pasted.
+            out.remark(&format!("follow it with `dr watch {run}`, stop it with `dr cancel {run}`"));
+            exit
+        }
+        journal::LockError::Io { .. } => out.fail(error, Exit::NotReady),
+    }
 }
 
 fn ask(question: &str, out: &Out) -> bool {

@@ -26,6 +26,9 @@ const POLL: Duration = Duration::from_millis(150);
 
 pub(super) fn runs(args: &Runs, state_dir: Option<&Path>, out: &Out) -> Exit {
     let state = StateDir::resolve(state_dir, Path::new("."));
+    if let Err(error) = state.readable() {
+        return out.fail(&error, Exit::NotReady);
+    }
     let place = state.to_name();
     let (summaries, unreadable) = match history::list(&Archive::new(&state), place.as_deref()) {
         Ok(listed) => listed,

@@ -9,8 +9,10 @@ use super::exit::Exit;
 use super::out::Out;
 use crate::app::start::Tools;
 use crate::engine::Preflight;
+use crate::event::Finding;
 use crate::id::StepId;
 use crate::plan::Plan;
+use crate::plugin::called;
 use crate::report;
 
 /// Asks the targets of a plan, `given` the files that hold its secret inputs. A plugin that cannot be used is shown.
@@ -27,12 +29,14 @@ pub(super) fn ask(
 
 /// The findings as data, beside the plan.
 pub(super) fn as_json(found: &Preflight) -> Value {
+    let slow = &found.slow;
     let missing: Vec<_> = found.missing.iter().map(|secret| &secret.name).collect();
     json!({
         "ready": found.is_ready(),
         "steps": found.looked,
         "unseen": found.unseen,
         "missing_secrets": missing,
+        "slow_secrets": slow,
     })
 }
 
@@ -48,12 +52,23 @@ pub(super) fn look_ahead(
     if found.looked.iter().any(|finding| matters(&finding.status)) {
         out.remark(&report::preflight(&found.looked, &found.unseen, &out.error_screen()));
     }
+    remark_slow(&found, out);
     if found.is_ready() {
         return Ok(found);
     }
     let exit = refuse(&found, out);
     out.remark("not started: nothing was done");
     Err(exit)
+}
+
+/// Says which secrets are not known to be there.
+pub(super) fn remark_slow(found: &Preflight, out: &Out) {
+    for name in &found.slow {
+        out.remark(&format!(
+            "note: {} was not had within the time of the preflight; what needs it asks its sources again",
+            called(name)
+        ));
+    }
 }
 
 /// Says why a run could not start.
@@ -63,9 +78,20 @@ pub(super) fn refuse(found: &Preflight, out: &Out) -> Exit {
     }
     let denied: Vec<&str> = found.denied.iter().map(StepId::as_str).collect();
     if !denied.is_empty() {
+        // Who knows why says so beside the step; a key that is not the known one is no permission.
+        let is_advised = |finding: &&Finding| {
+            found.denied.contains(&finding.step)
+                && finding.lines.iter().any(|line| line.starts_with("help: "))
+        };
+        let help = if found.looked.iter().filter(is_advised).count() == denied.len() {
+            "do what the help beside each of them says, or start with `--skip-preflight`"
+        } else {
+            "see above why: mend the login, the known key or the permissions, or start with \
+             `--skip-preflight`"
+        };
         out.refuse(
             &format!("the targets of {} refuse us", denied.join(", ")),
-            "mend the permissions, or start with `--skip-preflight`",
+            help,
             Exit::NotReady,
         );
     }

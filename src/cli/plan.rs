@@ -66,6 +66,7 @@ pub(super) fn run(args: &PlanArgs, state_dir: Option<&Path>, out: &Out) -> Exit 
             _ => out.remark(&found(out.error_screen())),
         }
     }
+    observe::remark_slow(&found, out);
     if !found.is_ready() {
         return observe::refuse(&found, out);
     }

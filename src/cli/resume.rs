@@ -70,10 +70,10 @@ pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
     let now = clock.wall();
     let mut locks = match Locks::take(&store, &past.plan, &dir.id(), now) {
         Ok(locks) => locks,
-        Err(error) => return locked(&error, out),
+        Err(error) => return locked(&error, &state, out),
     };
     if let Err(error) = locks.take_run(&dir, now) {
-        return locked(&error, out);
+        return locked(&error, &state, out);
     }
     for Outlived { program, step, killed } in end_calls(&dir) {
         let how = if killed { "it was ended" } else { "it has ended now" };

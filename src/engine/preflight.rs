@@ -33,6 +33,9 @@ pub struct Preflight {
     pub unseen: Vec<StepId>,
     /// Secrets that no source gives.
     pub missing: Vec<SecretError>,
+    /// Secrets whose sources had not answered at the deadline. They never block: a step that needs one asks
+    /// again.
+    pub slow: Vec<String>,
     /// Steps whose target refuses us.
     pub denied: Vec<StepId>,
     /// Steps whose target did not answer. They never block.
@@ -69,7 +72,7 @@ pub async fn preflight(
     let mut tried = JoinSet::new();
     for name in secrets.names().map(str::to_owned).collect::<Vec<_>>() {
         let secrets = Arc::clone(secrets);
-        tried.spawn(async move { timeout_at(until, secrets.get(&name)).await });
+        tried.spawn(async move { (timeout_at(until, secrets.get(&name)).await, name) });
     }
     let mut asked: Vec<(&Step, Answer)> = Vec::new();
     let mut unseen = Vec::new();
@@ -98,11 +101,13 @@ pub async fn preflight(
     while keep_next(&mut previews, &mut asked).await {}
     let mut found = Preflight { unseen, ..Preflight::default() };
     while let Some(joined) = tried.join_next().await {
-        // A source that is slow now is asked again by the step that needs it.
-        if let Ok(Ok(Err(error))) = joined {
-            found.missing.push(error);
+        match joined {
+            Ok((Ok(Err(error)), _)) => found.missing.push(error),
+            Ok((Err(_), name)) => found.slow.push(name),
+            Ok((Ok(Ok(_)), _)) | Err(_) => {}
         }
     }
+    found.slow.sort();
     found.missing.sort_by(|one, other| one.name.cmp(&other.name));
     let answers: Vec<_> =
         asked.into_iter().map(|(step, answer)| (step, answer.finding(limit))).collect();

@@ -45,10 +45,7 @@ pub enum LockError {
     #[error("{what} is locked by {}", holder.as_ref().map_or_else(|| "another process".to_owned(), ToString::to_string))]
     #[diagnostic(
         code(DR3110),
-        help(
-            "follow it with `dr watch`, stop it with `dr cancel`; the lock goes with its process, \
-             and it covers this machine only"
-        )
+        help("the lock goes with its process, and it covers this machine only")
     )]
     Held {
         /// What it protects: `shop_failover@production`, or a run.

@@ -14,5 +14,5 @@ pub use open_calls::{OpenCalls, Outlived, end_outlived};
 pub use process::ProcessPlugin;
 pub use registry::Registry;
 pub use secret_source::Tried;
-pub use secrets::{SecretError, SecretStore};
+pub use secrets::{SecretError, SecretStore, called};
 pub use vault::{Vault, VaultError, read_identity};

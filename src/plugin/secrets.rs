@@ -13,7 +13,10 @@ use crate::plan::{SecretSource, secret_input};
 /// Why a secret is not to be had. Names every source that was tried.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
 #[error("{}{}", nowhere(.name), listed(.tried))]
-#[diagnostic(code(DR3201), help("make one of its sources available, then go on with `dr resume`"))]
+#[diagnostic(
+    code(DR3201),
+    help("make one of its sources available, then give the same command again")
+)]
 pub struct SecretError {
     /// The secret.
     pub name: String,
@@ -22,9 +25,15 @@ pub struct SecretError {
 }
 
 fn nowhere(name: &str) -> String {
+    format!("no source gives {}", called(name))
+}
+
+/// What people call a secret.
+#[must_use]
+pub fn called(name: &str) -> String {
     match secret_input(name) {
-        Some(input) => format!("no source gives the secret input `{input}`"),
-        None => format!("no source gives the secret `{name}`"),
+        Some(input) => format!("the secret input `{input}`"),
+        None => format!("the secret `{name}`"),
     }
 }
 
@@ -45,7 +54,7 @@ impl From<SecretError> for CallError {
         let message = nowhere(&error.name);
         let causes = error.tried.iter().map(|tried| format!("{} {}", tried.source, tried.why));
         let causes = causes.collect();
-        let help = Some("make one of its sources available, then `dr resume`".to_owned());
+        let help = Some("make one of its sources available, then resume the run".to_owned());
         Self { class, code: "secret_unavailable".to_owned(), message, help, causes }
     }
 }

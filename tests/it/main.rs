@@ -41,6 +41,7 @@ mod sealed;
 mod secret_inputs;
 mod secrets;
 mod services;
+mod spoken;
 mod ssh_faults;
 mod terminals;
 mod verify;
