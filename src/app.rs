@@ -5,6 +5,7 @@ pub mod archive;
 mod audience;
 #[cfg(test)]
 mod crash_tests;
+pub mod evidence;
 pub mod files;
 #[cfg(test)]
 mod fold_tests;

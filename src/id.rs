@@ -104,6 +104,7 @@ impl Digest {
 }
 
 /// Makes a [`Digest`] of what comes piece by piece.
+#[derive(Clone)]
 pub struct Digester(Context);
 
 impl Default for Digester {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use dr_plugin::Secret;
 use dr_testkit::{SHIPPED, Shipped, cases};
 
-use super::session::evidence_of;
+use super::evidence::evidence_of;
 use super::source::Examined;
 use super::verify::verify;
 use crate::bundle;

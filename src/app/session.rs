@@ -1,7 +1,6 @@
 //! One session of a run: the engine carries it out, a reporter shows it, and evidence is written at
 //! its end, however it ended.
 
-use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,18 +8,17 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use super::audience::Audience;
+use super::evidence::{EvidenceError, keep_evidence};
 use super::state::dir_to_name;
 use crate::engine::{Engine, EngineError, Handle, RunContext};
 use crate::event::{Finding, Record};
-use crate::evidence::{Evidence, Gathering, JournalHead};
-use crate::journal::{JournalError, Masker, Replay, RunDir, Writer};
+use crate::journal::{Masker, RunDir, Writer};
 use crate::machine::{Ending, Machine, PlanFault, Session};
 use crate::plan::Plan;
 use crate::plugin::{Registry, SecretStore};
 use crate::report::Reporter;
 use crate::time::{Clock, Now};
 use crate::view::View;
-use crate::{bundle, evidence, journal};
 
 /// What a session needs.
 pub struct Parts {
@@ -123,44 +121,6 @@ async fn carry_out(parts: Parts) -> Result<Done, SessionError> {
     // If the reporter broke: the run does not depend on it.
     let (view, lines) = shown.await.unwrap_or_else(|_| (View::new(&parts.plan), None));
     Ok(Done { ending: ending?, view, evidence_error, lines })
-}
-
-/// Why a session's evidence could not be written.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
-pub enum EvidenceError {
-    /// The journal cannot be read back.
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Journal(#[from] JournalError),
-    /// A file cannot be written.
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Bundle(#[from] bundle::BundleError),
-}
-
-/// Writes `evidence.json`, `report.md` and the sums of the run's files, from its plan and journal
-/// alone.
-///
-/// # Errors
-/// [`EvidenceError`].
-pub fn keep_evidence(dir: &RunDir, plan: &Arc<Plan>) -> Result<(), EvidenceError> {
-    let mut gathering = Gathering::new(plan);
-    let replay = journal::scan(&dir.journal(), true, |record| gathering.take(&record))?;
-    if let Some(evidence) = gathering.evidence(&head_of(&replay)) {
-        // The process ends with it: taking a large one apart first takes longer than writing it.
-        bundle::write(dir.path(), &ManuallyDrop::new(evidence))?;
-    }
-    Ok(())
-}
-
-/// What a run proves; `None` before its first record.
-#[must_use]
-pub fn evidence_of(plan: &Arc<Plan>, replay: &Replay) -> Option<Evidence> {
-    evidence::build(plan, &replay.records, &head_of(replay))
-}
-
-fn head_of(replay: &Replay) -> JournalHead {
-    JournalHead { count: replay.head.seq, sum: replay.head.sum().to_owned() }
 }
 
 /// Feeds view and audience until the session is over. Gives the file that took the rest of the

@@ -127,10 +127,17 @@ impl Locks {
     /// # Errors
     /// [`LockError`].
     pub fn take_run(&mut self, dir: &RunDir, since: Timestamp) -> Result<(), LockError> {
-        let lock = RunLock::acquire(&dir.lock(), &dir.id().to_string(), &holder(&dir.id(), since))?;
-        self.run = Some(lock);
+        self.run = Some(hold_run(dir, since)?);
         Ok(())
     }
+}
+
+/// Takes the lock of a run alone: nobody goes on with it meanwhile.
+///
+/// # Errors
+/// [`LockError`].
+pub fn hold_run(dir: &RunDir, since: Timestamp) -> Result<RunLock, LockError> {
+    RunLock::acquire(&dir.lock(), &dir.id().to_string(), &holder(&dir.id(), since))
 }
 
 fn holder(run: &RunId, since: Timestamp) -> Holder {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::evidence::{evidence_of, lacking};
 use super::past::read_plan;
-use super::session::evidence_of;
 use crate::bundle;
 use crate::event::EventKind;
 use crate::evidence::Evidence;
@@ -27,6 +27,10 @@ pub struct Verification {
     pub records: u64,
     /// Sum of the last of them: to be compared with one that was kept elsewhere.
     pub head: String,
+    /// What the evidence lacks and `dr report` makes, because the session that should have written
+    /// it could not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<&'static str>,
     /// Files that are no evidence: nothing is known of them.
     pub unlisted: Vec<String>,
 }
@@ -75,12 +79,17 @@ pub fn verify(dir: &RunDir) -> Verification {
         }
         (Err(_), Ok(_)) => {}
     }
+    let lacks = match (&replay, &plan) {
+        (Ok(replay), Ok(plan)) if !dir.is_live() => lacking(dir, plan, replay),
+        _ => Vec::new(),
+    };
     Verification {
         run: dir.id().to_string(),
         verifies: checks.iter().all(|check| check.problems.is_empty()),
         checks,
         records,
         head,
+        lacks,
         unlisted: bundle::unlisted(path).unwrap_or_default(),
     }
 }
@@ -110,7 +119,8 @@ fn complete(replay: &Replay) -> Vec<String> {
     }
 }
 
-fn planned(plan: &Plan, replay: &Replay) -> Vec<String> {
+/// Whether the plan is that of the run.
+pub(super) fn planned(plan: &Plan, replay: &Replay) -> Vec<String> {
     let mut problems = Vec::new();
     let is = digest(plan);
     if is != plan.digest {

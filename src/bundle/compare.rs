@@ -19,12 +19,12 @@ const BESIDE: [&str; 6] = ["SHA256SUMS", "SHA256SUMS.sig", "run.lock", "inbox", 
 /// A file cannot be read.
 pub fn compare(dir: &Path) -> Result<Vec<String>, BundleError> {
     let Some(bytes) = read(&dir.join("SHA256SUMS"))? else {
-        return Ok(vec!["there is no SHA256SUMS".to_owned()]);
+        let sums = std::iter::once("there is no SHA256SUMS".to_owned());
+        return Ok(sums.chain(not_there(dir)).collect());
     };
     let now: Vec<String> = sums(dir)?.iter().map(ToString::to_string).collect();
     let whole = now.iter().fold(String::new(), |whole, line| whole + line + "\n");
-    let missing = NEEDED.iter().filter(|name| !dir.join(name).is_file());
-    let mut problems: Vec<String> = missing.map(|name| format!("{name} is missing")).collect();
+    let mut problems: Vec<String> = not_there(dir).collect();
     if bytes == whole.as_bytes() {
         return Ok(problems);
     }
@@ -51,6 +51,11 @@ pub fn compare(dir: &Path) -> Result<Vec<String>, BundleError> {
         problems.push("SHA256SUMS is not as dr writes it".to_owned());
     }
     Ok(problems)
+}
+
+fn not_there(dir: &Path) -> impl Iterator<Item = String> {
+    let missing = NEEDED.iter().filter(|name| !dir.join(name).is_file());
+    missing.map(|name| format!("{name} is missing"))
 }
 
 /// What lies at the top of a run's folder and is neither evidence nor known to be there for the

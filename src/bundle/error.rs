@@ -3,12 +3,8 @@ use std::path::{Path, PathBuf};
 
 /// The evidence could not be written. The run itself is not touched by that: its journal holds
 /// everything, and the evidence can be computed from it again.
-#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[derive(Debug, thiserror::Error)]
 #[error("cannot write the evidence at {}: {source}", path.display())]
-#[diagnostic(
-    code(DR4001),
-    help("nothing is lost: `dr report RUN` computes the evidence from the journal again")
-)]
 pub struct BundleError {
     /// What could not be read or written.
     pub path: PathBuf,
@@ -17,7 +13,7 @@ pub struct BundleError {
 }
 
 impl BundleError {
-    pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self { path, source }
     }

@@ -28,8 +28,8 @@ pub struct Written {
 }
 
 /// Writes the evidence of a session into the run's folder: `evidence.json`, `report.md`,
-/// `report.html`, `junit.xml`, `VERIFY.txt`, and `SHA256SUMS` over them and what they are computed from. What an earlier
-/// session left is first kept in `sessions/N/`. Done again, it gives the same files.
+/// `report.html`, `junit.xml`, `VERIFY.txt`, and last `SHA256SUMS` over them and what they are computed from.
+/// What an earlier session left is first kept in `sessions/N/`. Done again, it gives the same files.
 ///
 /// # Errors
 /// A file cannot be read or written. No file is ever half written.
@@ -88,6 +88,12 @@ const DOCUMENTS: [(&str, Make); 5] = [
         out.write_all(b"\n")
     }),
 ];
+
+/// The names of the documents.
+pub(super) const NAMES: [&str; 5] = {
+    let [(report, _), (page, _), (junit, _), (verify, _), (evidence, _)] = DOCUMENTS;
+    [report, page, junit, verify, evidence]
+};
 
 /// As much of earlier evidence as tells whose it is.
 #[derive(Deserialize)]

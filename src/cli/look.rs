@@ -11,9 +11,9 @@ use super::execute::reporter;
 use super::exit::Exit;
 use super::out::Out;
 use crate::app::archive::Archive;
+use crate::app::evidence::{complete, evidence_of};
 use crate::app::outputs::{self, Kept};
 use crate::app::past::Past;
-use crate::app::session::evidence_of;
 use crate::app::state::StateDir;
 use crate::journal::Tail;
 use crate::report::{self, Beside, Log};
@@ -203,6 +203,7 @@ pub(super) fn report(args: &Report, state_dir: Option<&Path>, out: &Out) -> Exit
         out.remark("nothing was recorded yet");
         return Exit::Done;
     };
+    let completed = complete(&past.dir, SystemClock.wall());
     match args.format {
         ReportFormat::Markdown => out.result(&evidence::markdown(&evidence)),
         ReportFormat::Html => out.result(&evidence::html(&evidence)),
@@ -211,5 +212,21 @@ pub(super) fn report(args: &Report, state_dir: Option<&Path>, out: &Out) -> Exit
             out.result(&serde_json::to_string_pretty(&evidence).unwrap_or_default());
         }
     }
-    Exit::Done
+    match completed {
+        Ok(files) => {
+            tell_completed(&files, out);
+            Exit::Done
+        }
+        Err(error) => out.fail(&error, Exit::NotReady),
+    }
+}
+
+/// Says what the evidence had lacked.
+pub(super) fn tell_completed(files: &[&str], out: &Out) {
+    if !files.is_empty() {
+        out.remark(&format!(
+            "note: the evidence was not complete; written from the journal: {}",
+            files.join(", ")
+        ));
+    }
 }

@@ -9,10 +9,12 @@ use super::args::Resume;
 use super::detach::{self, Leaving};
 use super::execute::{finish, locked, may_skip, reporter};
 use super::exit::Exit;
+use super::look::tell_completed;
 use super::observe::look_ahead;
 use super::out::Out;
 use super::prompt::type_secret;
 use super::secret_input::{files, is_secret};
+use crate::app::evidence::complete;
 use crate::app::past::Past;
 use crate::app::request::request;
 use crate::app::session::{self, Parts};
@@ -21,7 +23,7 @@ use crate::app::state::StateDir;
 use crate::app::{folder, identity, who};
 use crate::event::{EventKind, FORMAT, LossAccepted, Request, RequestKind, RunStarted, StepState};
 use crate::id::StepId;
-use crate::journal;
+use crate::journal::{self, JournalError, RunDir};
 use crate::machine::Session;
 use crate::plugin::Outlived;
 use crate::time::{Clock, SystemClock};
@@ -52,6 +54,9 @@ pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
     };
     if past.is_live() {
         return hand_over(&past, requests, out);
+    }
+    if let Err(over @ JournalError::Over { .. }) = past.replay.for_resume() {
+        return at_rest(&dir, &over, out);
     }
     let begun = begun(&past).cloned();
     if let Some(folder) = begun.as_ref().and_then(|begun| begun.folder.as_deref())
@@ -100,7 +105,7 @@ pub(super) fn run(args: &Resume, state_dir: Option<&Path>, out: &Out) -> Exit {
             past.replay = replay;
             journal
         }
-        Err(error @ journal::JournalError::Over { .. }) => return out.fail(&error, Exit::Usage),
+        Err(error @ JournalError::Over { .. }) => return out.fail(&error, Exit::Usage),
         Err(error) => return out.fail(&error, Exit::Invalid),
     };
     if let Some(torn) = &past.replay.torn {
@@ -171,6 +176,17 @@ fn begun(past: &Past) -> Option<&RunStarted> {
 /// `path` for whatever folder is the current one later.
 fn from_here(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Nothing follows a final verdict. What its session could not write any more is written now.
+fn at_rest(dir: &RunDir, over: &JournalError, out: &Out) -> Exit {
+    match complete(dir, SystemClock.wall()) {
+        Ok(files) => tell_completed(&files, out),
+        Err(error) => {
+            out.fail(&error, Exit::NotReady);
+        }
+    }
+    out.fail(over, Exit::Usage)
 }
 
 /// A resume looks only at steps that were not started.

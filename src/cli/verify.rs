@@ -6,7 +6,7 @@ use std::path::Path;
 use super::args::{ListFormat, Verify};
 use super::exit::Exit;
 use super::out::Out;
-use crate::app::state::StateDir;
+use crate::app::state::{StateDir, spoken};
 use crate::app::verify::{Verification, verify};
 use crate::journal::RunDir;
 
@@ -18,6 +18,18 @@ use crate::journal::RunDir;
     help("compare the folder with a copy, and the head with one that was kept elsewhere")
 )]
 struct Unverified(String);
+
+/// The evidence of a run was never whole.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error(
+    "the evidence of run {run} is not complete: {lacks} could not be written when its session ended"
+)]
+#[diagnostic(code(DR4003), help("{help}"))]
+struct Incomplete {
+    run: String,
+    lacks: String,
+    help: String,
+}
 
 pub(super) fn run(args: &Verify, state_dir: Option<&Path>, out: &Out) -> Exit {
     let path = Path::new(&args.run);
@@ -38,7 +50,24 @@ pub(super) fn run(args: &Verify, state_dir: Option<&Path>, out: &Out) -> Exit {
     if found.verifies {
         return Exit::Done;
     }
-    out.fail(&Unverified(found.run), Exit::Unverified)
+    // Without sums nothing but plan and journal is vouched for, and these hold.
+    if !found.lacks.contains(&"SHA256SUMS") {
+        return out.fail(&Unverified(found.run), Exit::Unverified);
+    }
+    let incomplete =
+        Incomplete { lacks: found.lacks.join(", "), help: completing(&dir), run: found.run };
+    out.fail(&incomplete, Exit::Unverified)
+}
+
+/// What completes the evidence of a run: a copy of its folder is no run.
+fn completing(dir: &RunDir) -> String {
+    let is_run = dir.path().parent().and_then(Path::file_name).is_some_and(|name| name == "runs");
+    if is_run {
+        format!("`dr report {}` writes what is missing from plan and journal", spoken(dir))
+    } else {
+        "`dr report RUN` where the run was made writes what is missing; then copy its folder again"
+            .to_owned()
+    }
 }
 
 fn shown(found: &Verification) -> String {
