@@ -64,8 +64,8 @@ impl Reader for Archive<'_> {
 
     fn load(&self, run: &RunId) -> Result<history::Past, String> {
         let past = Past::read(self.state.store().run(run), true).map_err(|it| it.to_string())?;
-        let alive = past.is_live();
-        Ok(history::Past { plan: past.plan, records: past.replay.records, alive })
+        let (alive, damage) = (past.is_live(), past.damage());
+        Ok(history::Past { plan: past.plan, records: past.replay.records, alive, damage })
     }
 }
 

@@ -10,7 +10,7 @@ use crate::journal::{self, JournalError, Replay, RunDir};
 use crate::machine::{Input, Machine};
 use crate::plan::Plan;
 use crate::time::{Clock as _, Now, SystemClock};
-use crate::view::View;
+use crate::view::{Damage, View};
 
 /// A run read from its folder.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub enum PastError {
         /// What is wrong.
         reason: String,
     },
-    /// The journal is damaged.
+    /// The journal cannot be read, or is damaged.
     #[error(transparent)]
     #[diagnostic(transparent)]
     Journal(#[from] JournalError),
@@ -58,7 +58,7 @@ impl Past {
             Ok(replay) => replay,
             // Killed between making the folder and the first record.
             Err(_) if !dir.journal().exists() => journal::decode(b"", accept_loss)?,
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error.of_run(spoken(&dir)).into()),
         };
         Ok(Self { dir, plan: expanded(plan, &replay.records), replay })
     }
@@ -70,6 +70,7 @@ impl Past {
         for record in self.records() {
             view.apply_record(record);
         }
+        let view = view.damaged(self.damage());
         if self.is_live() { view } else { view.unattended() }
     }
 
@@ -102,6 +103,13 @@ impl Past {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Where its journal does not hold any more, if it is damaged.
+    #[must_use]
+    pub fn damage(&self) -> Option<Damage> {
+        let lost = self.replay.lost.as_ref()?;
+        Some(Damage { run: self.dir.id(), record: lost.record, offset: lost.offset })
     }
 
     /// The state directory, if a command has to name it.

@@ -290,7 +290,8 @@ pub(super) fn open_to_look(state_dir: Option<&Path>, run: &str, out: &Out) -> Re
     let past = Past::read(dir, true).map_err(|error| out.fail(&error, Exit::Invalid))?;
     if let Some(lost) = &past.replay.lost {
         let Lost { record, offset, why, .. } = lost.clone();
-        out.fail(&JournalError::Damaged { record, offset, why }, Exit::Invalid);
+        let run = Some(past.spoken());
+        out.fail(&JournalError::Damaged { record, offset, why, run }, Exit::Invalid);
         out.remark("only what comes before is shown");
     }
     Ok(past)

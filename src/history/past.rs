@@ -4,7 +4,7 @@ use std::sync::Arc;
 use crate::event::Record;
 use crate::id::RunId;
 use crate::plan::Plan;
-use crate::view::{RunSummary, View};
+use crate::view::{Damage, RunSummary, View};
 
 /// One run of the past, or one that goes on.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub struct Past {
     pub records: Vec<Record>,
     /// Whether a process works on it now.
     pub alive: bool,
+    /// Where its journal does not hold any more: the records are those before.
+    pub damage: Option<Damage>,
 }
 
 /// Gives runs of a state directory.
@@ -49,7 +51,7 @@ impl Past {
         for record in &self.records {
             view.apply_record(record);
         }
-        view
+        view.damaged(self.damage.clone())
     }
 }
 

@@ -20,13 +20,13 @@ impl Reader for Shelf {
 }
 
 fn past(records: Vec<Record>) -> Past {
-    Past { plan: plan(), records, alive: false }
+    Past { plan: plan(), records, alive: false, damage: None }
 }
 
 fn drill(records: Vec<Record>) -> Past {
     let mut plan = Arc::unwrap_or_clone(plan());
     plan.mode = Mode::Drill;
-    Past { plan: Arc::new(plan), records, alive: false }
+    Past { plan: Arc::new(plan), records, alive: false, damage: None }
 }
 
 /// A run in which the first web host took this long.

@@ -19,9 +19,10 @@ pub enum JournalError {
     #[diagnostic(
         code(DR3102),
         help(
-            "nothing after this record can be trusted; find out what changed the file, or continue \
-             with `dr resume --accept-loss`, which treats every unfinished step that is not pure as \
-             unknown"
+            "nothing from this record on can be trusted; find out what changed the file, or continue \
+             with `dr resume {} --accept-loss`, which treats every unfinished step that is not pure \
+             as unknown",
+            run.as_deref().unwrap_or("RUN")
         )
     )]
     Damaged {
@@ -31,6 +32,8 @@ pub enum JournalError {
         offset: u64,
         /// What does not hold.
         why: String,
+        /// The run as a command names it, where more than the file is known.
+        run: Option<String>,
     },
     /// A record is of a kind that this version does not know.
     #[error("record {record} is of the kind `{kind}`, which this version of dr does not know")]
@@ -68,4 +71,17 @@ pub enum JournalError {
         /// The final verdict.
         verdict: &'static str,
     },
+}
+
+impl JournalError {
+    /// The same of a run that a command names like this.
+    #[must_use]
+    pub fn of_run(self, spoken: String) -> Self {
+        match self {
+            Self::Damaged { record, offset, why, .. } => {
+                Self::Damaged { record, offset, why, run: Some(spoken) }
+            }
+            other => other,
+        }
+    }
 }

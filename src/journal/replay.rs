@@ -192,7 +192,7 @@ impl Replay {
             let before = self.length;
             match self.extend_into(&bytes, &mut take) {
                 Ok(()) => {}
-                Err(JournalError::Damaged { record, offset, why }) if accept_loss => {
+                Err(JournalError::Damaged { record, offset, why, .. }) if accept_loss => {
                     let rest = std::io::copy(&mut from, &mut std::io::sink());
                     let end = before + bytes.len() as u64 + rest.map_err(Fault::Read)?;
                     self.lost = Some(Lost { record, offset, bytes: end - offset, why });
@@ -233,7 +233,7 @@ impl Replay {
                 Ok(Entry::Unknown(unknown)) => self.unknown.push(unknown),
                 Err(why) => {
                     let (record, offset) = (self.head.seq + 1, self.length);
-                    return Err(JournalError::Damaged { record, offset, why });
+                    return Err(JournalError::Damaged { record, offset, why, run: None });
                 }
             }
             self.last = self.length;

@@ -61,6 +61,10 @@ pub(super) fn heading(out: &mut String, screen: &Screen, text: &str) {
 }
 
 fn standing(view: &View, alive: bool) -> (Tone, String, String) {
+    if let Some(damage) = view.damage() {
+        let reason = format!("{damage}; shown is what comes before");
+        return (Tone::Bad, "damaged".to_owned(), reason);
+    }
     match view.phase() {
         Phase::Finished(finished) => (
             verdict_tone(finished.verdict),

@@ -2,7 +2,7 @@ use dr_plugin::ErrorClass;
 
 use crate::plan::{FAILED_INSIDE, undone_by};
 
-use super::{GateView, Open, Phase, QuestionView, StepView, View, clean_line};
+use super::{Damage, GateView, Open, Phase, QuestionView, StepView, View, clean_line};
 use crate::event::{CancelRequest, RequestKind, RunFinished, SkipReason, StepState, Verdict};
 use crate::plan::Gate;
 
@@ -33,6 +33,9 @@ const NAMED: usize = 5;
 #[must_use]
 pub fn what_now(view: &View, alive: bool) -> Vec<Advice> {
     let run = view.spoken();
+    if let Some(damage) = view.damage() {
+        return past_damage(view, damage, alive);
+    }
     match view.phase() {
         Phase::New => vec![Advice::say("nothing has been recorded yet: no step was started")],
         Phase::Finished(finished) => {
@@ -74,6 +77,22 @@ pub fn what_now(view: &View, alive: bool) -> Vec<Advice> {
             advice
         }
     }
+}
+
+/// What the journal no longer tells may have been done.
+fn past_damage(view: &View, damage: &Damage, alive: bool) -> Vec<Advice> {
+    let mut advice = vec![Advice::say(format!(
+        "put journal.jsonl back from a copy, if there is one: {damage}, and what the run did from \
+         there on is not known"
+    ))];
+    advice.extend(view.past_damage(damage).filter(|_| !alive).map(|command| {
+        Advice::run(
+            "or, once you have looked at what it had done, go on without what follows: steps that \
+             were not over by then are looked up, repeated only if they may be, else asked about",
+            command,
+        )
+    }));
+    advice
 }
 
 fn alive_now(view: &View, run: &str) -> Vec<Advice> {

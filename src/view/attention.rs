@@ -18,6 +18,11 @@ impl View {
     /// whether a process works on it.
     #[must_use]
     pub fn attention(&self, alive: bool, run: &RunId) -> Option<Attention> {
+        if let Some(damage) = self.damage() {
+            let why = vec![format!("{damage}: what it did from there on is not known")];
+            let commands = self.past_damage(damage).filter(|_| !alive).into_iter().collect();
+            return Some(Attention { why, commands });
+        }
         if self.verdict().is_some_and(Verdict::is_final) {
             return None;
         }

@@ -17,7 +17,7 @@ mod waiting;
 pub use crate::markup::{clean, clean_line, value_text};
 pub use advice::{Advice, input_options, quote, what_now};
 pub use attention::Attention;
-pub use model::{CancelView, Open, PauseView, Phase, SessionView, UnwindingView, View};
+pub use model::{CancelView, Damage, Open, PauseView, Phase, SessionView, UnwindingView, View};
 pub use progress::{Counts, RiskView, RunSummary, ServiceState, ServiceView};
 pub use spans::SpanView;
 pub use step::{Answered, AttemptView, GateView, QuestionView, ResetView, SkipView, StepView};

@@ -42,6 +42,26 @@ pub struct View {
     pub(super) projector: OnceLock<Arc<Projector>>,
     /// What a command has to say before the run's name: `--state-dir DIR `, or nothing.
     pub(super) place: String,
+    pub(super) damage: Option<Damage>,
+}
+
+/// Where the record of a run stops to be believed. What comes before is shown.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Damage {
+    /// The run, by its folder: its first record may be the damaged one.
+    #[serde(skip)]
+    pub run: RunId,
+    /// Number of the first record that is not as it was written.
+    pub record: u64,
+    /// Where its line begins in the journal.
+    pub offset: u64,
+}
+
+impl std::fmt::Display for Damage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { record, offset, .. } = self;
+        write!(f, "its journal is damaged at record {record} (byte {offset})")
+    }
 }
 
 /// What the journal says about the run as a whole.
@@ -190,6 +210,7 @@ impl View {
             elapsed_ms: 0,
             projector: OnceLock::new(),
             place: String::new(),
+            damage: None,
         };
         for step in &plan.steps {
             view.index.insert(step.id.clone(), view.steps.len());
@@ -243,6 +264,27 @@ impl View {
             format!("--state-dir {} ", quote(&folder.display().to_string()))
         });
         self
+    }
+
+    /// Says that the journal does not hold from there on, so that what follows is not known.
+    #[must_use]
+    pub fn damaged(mut self, damage: Option<Damage>) -> Self {
+        self.damage = damage;
+        self
+    }
+
+    /// Where the journal does not hold any more, if it is damaged.
+    #[must_use]
+    pub fn damage(&self) -> Option<&Damage> {
+        self.damage.as_ref()
+    }
+
+    /// The command that goes on without what a damaged journal no longer tells; none if the run is
+    /// over by what it does tell.
+    #[must_use]
+    pub fn past_damage(&self, damage: &Damage) -> Option<String> {
+        let over = self.verdict().is_some_and(Verdict::is_final);
+        (!over).then(|| format!("dr resume {} --accept-loss", self.spoken_as(&damage.run)))
     }
 
     /// The run as a command of a shell names it.

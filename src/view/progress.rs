@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{Attention, Phase, StepView, View};
+use super::{Attention, Damage, Phase, StepView, View};
 use crate::event::{Achieved, Actor, SkipReason, StepState, Verdict};
 use crate::id::{RunId, ServiceId, StepId};
 use crate::plan::{Progress, Projection, Projector};
@@ -121,6 +121,9 @@ pub struct RunSummary {
     pub held_open: Vec<StepId>,
     /// How many services recovered, of how many.
     pub recovered: (usize, usize),
+    /// Where its journal does not hold any more: the rest is told by what comes before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damage: Option<Damage>,
     /// Set if somebody should look at it now.
     pub attention: Option<Attention>,
 }
@@ -129,14 +132,16 @@ impl RunSummary {
     /// Whether `dr resume` can go on with it.
     #[must_use]
     pub fn resumable(&self) -> bool {
-        !self.alive && !self.verdict.is_some_and(Verdict::is_final)
+        !self.alive && self.damage.is_none() && !self.verdict.is_some_and(Verdict::is_final)
     }
 
-    /// One word for where it stands: a verdict, `running`, `paused`, or `interrupted`.
+    /// One word for where it stands: a verdict, `running`, `paused`,
+    /// `interrupted`, or `damaged`.
     #[must_use]
     pub fn state(&self) -> &'static str {
         match self.verdict {
             Some(verdict) => verdict.as_str(),
+            None if self.damage.is_some() => "damaged",
             None if self.alive => "running",
             None if self.paused => "paused",
             None => "interrupted",
@@ -294,6 +299,7 @@ impl View {
             open,
             held_open: self.left_open(alive).into_iter().map(|(step, _)| step.id.clone()).collect(),
             recovered: (recovered.count(), services.len()),
+            damage: self.damage().cloned(),
             attention: self.attention(alive, &self.run()),
         }
     }

@@ -163,7 +163,15 @@ fn a_damaged_journal_is_shown_refused_and_given_up_on_request() {
     for look in ["show", "report", "logs", "watch"] {
         dr.args([look, "last"]).run().says("DR3102");
     }
-    dr.args(["show", "last"]).run().code(0).says("only what comes before is shown");
+    let run = dr.last_run().file_name().unwrap().to_str().unwrap().to_owned();
+    let go_on = format!("dr resume {run} --accept-loss");
+    let ended = dr.args(["show", "last"]).run().code(0).says("only what comes before is shown");
+    let ended = ended.says(&go_on).prints("damaged after").prints(&go_on);
+    assert!(!ended.stdout.contains("nothing is lost"), "{ended}");
+    let ended = dr.args(["runs"]).run().code(0).prints("damaged !").prints(&go_on);
+    ended.prints("its journal is damaged at record");
+    let runs = dr.args(["runs", "--format", "json"]).run().code(0).json();
+    assert!(runs[0]["damage"]["record"].is_u64(), "{runs}");
     dr.args(["approve", "last", "act"]).run().code(3).says("DR3102");
     dr.args(["resume", "last"]).run().code(3).says("--accept-loss");
     std::fs::write(dr.path("mended"), "").unwrap();
