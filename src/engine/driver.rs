@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, mpsc as sync_mpsc};
 use std::time::Duration;
 
-use dr_plugin::{Keyed, Plugin};
+use dr_plugin::{Call, Keyed, Plugin};
 use tokio::task::JoinSet;
 
 use super::at_once::at_once;
@@ -11,6 +11,7 @@ use super::batch::{Batch, Landed};
 use super::flights::Flights;
 use super::handle::{Ends, Handle, Incoming, ends};
 use super::inbox::{Inbox, remove};
+use super::leftovers::leftovers;
 use super::panic::caught;
 use super::session_clock::SessionClock;
 use super::timers::Timers;
@@ -67,6 +68,8 @@ pub struct Engine<L> {
     pub(super) chores: JoinSet<()>,
     history: Vec<Record>,
     preflight: Option<Vec<Finding>>,
+    /// What earlier sessions did not come to clean up.
+    leftovers: Vec<(Arc<dyn Plugin>, Call)>,
     signals: bool,
 }
 
@@ -74,6 +77,14 @@ pub(super) struct UsedPlugin {
     pub(super) plugin: Arc<dyn Plugin>,
     /// Actions of which something is kept for a second call with the same key.
     keyed: HashSet<String>,
+}
+
+/// Tells plugins of attempts whose results are on record, one after the other, beside the run.
+async fn tidy(calls: Vec<(Arc<dyn Plugin>, Call)>) {
+    for (plugin, call) in calls {
+        let _ = caught(plugin.forget(&call)).await;
+        tokio::task::yield_now().await;
+    }
 }
 
 impl<L: Logic> Engine<L> {
@@ -113,6 +124,7 @@ impl<L: Logic> Engine<L> {
         let captures = captures(&plan);
         let shared =
             Shared { run, dir, registry, secrets, masker, settings, inputs, captures, volatile };
+        let leftovers = leftovers(&context.history, &plan, &shared);
         let engine = Self {
             logic,
             journal,
@@ -126,6 +138,7 @@ impl<L: Logic> Engine<L> {
             chores: JoinSet::new(),
             history: context.history,
             preflight: context.preflight,
+            leftovers,
             signals: context.signals,
         };
         Ok((engine, handle))
@@ -178,6 +191,10 @@ impl<L: Logic> Engine<L> {
             Some(inbox) => Some(inbox.watch(self.ends.sender.clone()).map_err(system)?),
             None => None,
         };
+        let leftovers = std::mem::take(&mut self.leftovers);
+        if !leftovers.is_empty() {
+            self.chores.spawn(tidy(leftovers));
+        }
         let ending = self.drive(batch).await;
         drop(watched);
         self.close().await;

@@ -14,6 +14,7 @@ mod error;
 mod flights;
 mod handle;
 mod inbox;
+mod leftovers;
 mod logic;
 mod output;
 mod panic;

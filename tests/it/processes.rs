@@ -218,3 +218,33 @@ fn a_copy_that_still_runs_is_ended_before_the_step_runs_again() {
     let pids: Vec<&str> = told.lines().filter_map(|line| line.split(' ').nth(1)).collect();
     assert_eq!(pids[1], pids[2]);
 }
+
+#[test]
+fn jobs_whose_results_are_on_record_leave_nothing_after_a_resume() {
+    const LEAVES: &str = "
+runbook: leaves
+steps:
+  - { id: one, needs: [], uses: local.script, with: { script: 'cp -r ~/.local/state/dr/jobs ~/left' } }
+  - { id: two, needs: [one], uses: local.script, with: { script: 'test -e mended' } }
+";
+    let dr = dr().runbook(LEAVES).file("home/keep", "");
+    dr.args(["execute", "runbook.yaml"]).run().code(5);
+    // As if `dr` had died once between the record of the first result and the removal of its job, and
+    // once within a removal.
+    let jobs = dr.path("home/.local/state/dr/jobs");
+    let names = || -> Vec<_> {
+        std::fs::read_dir(&jobs).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    };
+    assert!(names().is_empty(), "{:?}", names());
+    std::fs::remove_dir(&jobs).unwrap();
+    std::fs::rename(dr.path("home/left"), &jobs).unwrap();
+    let left = names();
+    assert_eq!(left.len(), 1, "{left:?}");
+    std::fs::write(jobs.join(&left[0]).join("rc"), "exit 0 1\n").unwrap();
+    std::fs::create_dir_all(jobs.join(format!(".gone.other.{}/half", i32::MAX))).unwrap();
+    let own = format!(".gone.mine.{}", std::process::id());
+    std::fs::create_dir(jobs.join(&own)).unwrap();
+    std::fs::write(dr.path("mended"), "").unwrap();
+    dr.args(["resume", "last", "--retry", "two"]).run().code(0);
+    assert_eq!(names(), [own.as_str()], "the process of that one lives");
+}

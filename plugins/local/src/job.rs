@@ -91,6 +91,26 @@ impl LocalJob {
         })
     }
 
+    /// Whether anything is kept of it under its own name.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.path("").exists()
+    }
+
+    /// Removes folders of jobs that were to be removed by a process that has ended meanwhile:
+    /// `.gone.JOB.PROCESS`.
+    pub(crate) fn sweep(&self) {
+        for entry in std::fs::read_dir(&self.jobs).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let process = name.to_str().filter(|name| name.starts_with(".gone."));
+            let process = process.and_then(|name| name.rsplit_once('.')?.1.parse().ok());
+            let Some(process) = process.and_then(rustix::process::Pid::from_raw) else { continue };
+            let ended = rustix::process::test_kill_process(process) == Err(rustix::io::Errno::SRCH);
+            if ended && let Err(error) = std::fs::remove_dir_all(entry.path()) {
+                tracing::debug!(%error, "the job's folder is left");
+            }
+        }
+    }
+
     /// Removes the folder of a job that is over, without asking the runner.
     fn remove(&self) -> bool {
         let aside = self.jobs.join(format!(".gone.{}.{}", self.folder, std::process::id()));

@@ -1,4 +1,5 @@
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ struct Local {
     joined: Mutex<HashSet<String>>,
     programs: Programs,
     left_overs: LeftOvers,
+    /// Whether what ended processes left was looked for.
+    swept: AtomicBool,
 }
 
 /// A call of this plugin, read.
@@ -118,7 +121,12 @@ impl Plugin for Local {
         }
         if let (Ok(Work { as_job: true, .. }), Ok(job)) = (read(call), job(call)) {
             self.joined().remove(&folder_name(&call.key));
-            forget_job(&job).await;
+            if job.is_kept() {
+                forget_job(&job).await;
+            } else if !self.swept.swap(true, Ordering::Relaxed) {
+                // Removed before, perhaps by a process that did not come to its end.
+                job.sweep();
+            }
         }
     }
 }
