@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::id::RunId;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, ToSecond};
 
 /// [`is_held`] takes the lock for an instant, and a new holder needs one to say who it is: a lock
 /// counts as held by somebody else only after it was tried so often,
@@ -34,7 +34,7 @@ pub struct Holder {
 impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { run, user, host, pid, since } = self;
-        write!(f, "run {run} by {user}@{host} (process {pid}) since {since}")
+        write!(f, "run {run} by {user}@{host} (process {pid}) since {}", ToSecond(*since))
     }
 }
 

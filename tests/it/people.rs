@@ -226,7 +226,11 @@ fn a_second_run_is_told_who_holds_the_lock() {
     let dr = dr().runbook(SLOW);
     let run = dr.args(["execute", "runbook.yaml", "--format", "json"]).spawn();
     run.event(kind("attempt_started"));
-    dr.args(["execute", "runbook.yaml"]).run().code(9).says("slow@default is locked by run");
+    dr.args(["execute", "runbook.yaml"])
+        .run()
+        .code(9)
+        .says("slow@default is locked by run")
+        .says("`dr watch 2");
     std::fs::write(dr.path("go"), "").unwrap();
     run.finish().code(0);
     assert_eq!(std::fs::read_dir(dr.path(".dr/runs")).unwrap().count(), 1);
