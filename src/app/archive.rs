@@ -8,6 +8,7 @@ use crate::history::{self, Durations, Reader};
 use crate::id::RunId;
 use crate::planner::Estimates;
 use crate::runbook::Document;
+use crate::view::Phase;
 use crate::words::Mode;
 
 /// Why there are no past runs to be read.
@@ -67,6 +68,17 @@ impl Reader for Archive<'_> {
         let (alive, damage) = (past.is_live(), past.damage());
         Ok(history::Past { plan: past.plan, records: past.replay.records, alive, damage })
     }
+}
+
+/// The last run of a runbook in its environment, if it was interrupted: its process ended without
+/// a word, and what it had started may still be at work.
+#[must_use]
+pub fn interrupted(state: &StateDir, runbook: &str, environment: &str) -> Option<Past> {
+    let runs = Archive::of(state, runbook).runs().unwrap_or_default();
+    let read = |run: &RunId| Past::read(state.store().run(run), true).ok();
+    let last =
+        runs.iter().rev().filter_map(read).find(|past| past.plan.environment == environment)?;
+    (!last.is_live() && *last.view().phase() == Phase::Open).then_some(last)
 }
 
 /// The runbook's name in a run's id, between the moment and the random digits.

@@ -16,6 +16,7 @@ use super::prompt::type_secret;
 use super::sealed as cli_sealed;
 use super::secret_input::{files, is_secret};
 use super::zone;
+use crate::app::archive::interrupted;
 use crate::app::request::{random, request};
 use crate::app::sealed::{self, Claim};
 use crate::app::session::{self, Done, Parts, SessionError};
@@ -69,6 +70,14 @@ pub(super) fn run(args: &Execute, state_dir: Option<&Path>, out: &Out) -> Exit {
         Ok(locks) => locks,
         Err(error) => return locked(&error, &state, out),
     };
+    if let Some(past) = interrupted(&state, &plan.runbook, &plan.environment) {
+        out.remark(&format!(
+            "note: run {} of this runbook and environment was interrupted, and what it had started \
+             may still be at work; `dr resume {}` goes on with it. This is a new run",
+            past.dir.id(),
+            past.spoken()
+        ));
+    }
     let tools = match Tools::new(&plan, &given) {
         Ok(tools) => tools,
         Err(error) => return out.fail(&error, Exit::NotReady),

@@ -211,3 +211,23 @@ fn what_was_done_in_a_lost_part_of_the_journal_is_not_repeated() {
     }
     dr.args(["report", "last"]).run().code(0).prints("are lost");
 }
+
+#[test]
+fn a_new_run_tells_of_one_that_was_interrupted() {
+    let dr = dr();
+    let runbook = format!(
+        "runbook: slow\nsteps:\n  - {{ id: act, needs: [], uses: local.script, effect: idempotent, \
+         with: {{ script: 'test -e {} || sleep 60' }} }}\n",
+        dr.path("quick").display()
+    );
+    let dr = dr.runbook(&runbook);
+    let running = dr.args(["execute", "runbook.yaml", "--format", "json"]).spawn();
+    running.event(|event| event["type"] == "attempt_started");
+    running.kill();
+    let first = dr.last_run().file_name().unwrap().to_str().unwrap().to_owned();
+    std::fs::write(dr.path("quick"), "").unwrap();
+    let ended = dr.args(["execute", "runbook.yaml"]).run().code(0);
+    ended.says(&format!("note: run {first} of this runbook")).says(&format!("`dr resume {first}`"));
+    let ended = dr.args(["execute", "runbook.yaml"]).run().code(0);
+    assert!(!ended.stderr.contains("interrupted"), "the last one was not\n{ended}");
+}
