@@ -49,7 +49,7 @@ pub enum EngineError {
         source: std::io::Error,
     },
     /// A third interrupt: nothing more was waited for. Like a crash, for the run.
-    #[error("left at once, with {running} attempts running")]
+    #[error("left at once, with {running} {} running", if *running == 1 { "attempt" } else { "attempts" })]
     #[diagnostic(
         code(DR3304),
         help("jobs go on by themselves; `dr resume` finds out what became of them")

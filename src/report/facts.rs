@@ -1,5 +1,5 @@
 use super::wording::{
-    attempt_name, error_text, paused_for, request_word, signed_short, skip_reason, state_tone,
+    attempt_name, error_text, lost_text, paused_for, request_word, skip_reason, state_tone,
     verdict_tone,
 };
 use crate::event::{
@@ -504,7 +504,7 @@ fn run_finished(finished: &RunFinished) -> Vec<Fact> {
             (Some(_), None) => "not measured",
             (None, None) => "no objective",
         };
-        let lost = service.rpa_ms.map_or_else(|| "none".to_owned(), signed_short);
+        let lost = service.rpa_ms.map_or_else(|| "none".to_owned(), lost_text);
         let why = service.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
         let bad = service.met_rto == Some(false) || service.met_rpo == Some(false);
         // On a screen the summary that follows says it.

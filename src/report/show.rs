@@ -96,7 +96,8 @@ fn head(out: &mut String, view: &View, beside: Beside<'_>, screen: &Screen) {
     let _ =
         writeln!(out, "{} in {}, {}, {}", plan.runbook, plan.environment, plan.mode, plan.style);
     let elapsed = beside.now.map_or(view.elapsed_ms(), |now| now.elapsed_ms);
-    let after = seconds(elapsed);
+    let goes_on = beside.alive && *view.phase() == Phase::Open;
+    let after = if goes_on { seconds(elapsed) } else { Millis(elapsed).short() };
     let _ = writeln!(out, "{} after {after}: {reason}", screen.paint(tone, &word));
     let mut rows = Vec::new();
     if let Some(started) = view.started() {

@@ -2,9 +2,7 @@ use std::fmt::Write as _;
 
 use super::screen::wrap;
 use super::show::{Beside, heading, indented};
-use super::wording::{
-    attempt_name, error_text, request_word, signed_short, skip_reason, state_tone,
-};
+use super::wording::{attempt_name, error_text, request_word, skip_reason, state_tone};
 use super::{Screen, Tone, fit};
 use crate::event::{Outcome, StepState};
 use crate::time::Millis;
@@ -180,7 +178,8 @@ fn step_rows(
         let incident = view.started().map(|started| started.incident_at);
         let lost = incident.map(|incident| {
             let ms = incident.as_millisecond() - point.as_millisecond();
-            format!(", {} before the incident", signed_short(ms))
+            let way = if ms < 0 { "after" } else { "before" };
+            format!(", {} {way} the incident", Millis(ms.unsigned_abs()).short())
         });
         rows.push((
             "recovers",

@@ -5,11 +5,13 @@ use crate::event::{Purpose, RequestKind, SkipReason, StepState, Verdict};
 use crate::time::Millis;
 use crate::view::clean_line;
 
-/// A signed length of time, in short.
-#[must_use]
-pub(super) fn signed_short(ms: i64) -> String {
-    let sign = if ms < 0 { "-" } else { "" };
-    format!("{sign}{}", Millis(ms.unsigned_abs()).short())
+/// How much data a service has lost: what lies between the recovery point and the incident, if
+/// anything.
+pub(super) fn lost_text(rpa_ms: i64) -> String {
+    match u64::try_from(rpa_ms) {
+        Ok(lost) if lost > 0 => Millis(lost).short(),
+        _ => "nothing".to_owned(),
+    }
 }
 
 /// Why a paused run does not go on by itself.
@@ -98,5 +100,16 @@ pub(super) fn verdict_tone(verdict: Verdict) -> Tone {
         Verdict::Succeeded => Tone::Good,
         Verdict::ObjectiveMissed | Verdict::Cancelled => Tone::Warning,
         Verdict::Failed | Verdict::Unwound | Verdict::Stuck => Tone::Bad,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lost_text;
+
+    #[test]
+    fn data_that_is_newer_than_the_incident_is_no_loss() {
+        let told = [2_500, 0, -299_000].map(lost_text);
+        assert_eq!(told, ["2.5s", "nothing", "nothing"]);
     }
 }

@@ -383,6 +383,30 @@ fn failures(view: &View, run: &str) -> Vec<Advice> {
 /// What can be done about each step that left something half done: not about the step that it
 /// should have taken back, nor about why that was wanted.
 fn half_done(view: &View, run: &str) -> Vec<Advice> {
+    let mut advice = Vec::new();
+    for (step, left) in half_done_steps(view) {
+        let id = quote(step.id.as_str());
+        let cause = step.error.as_ref().map(|error| clean_line(&error.message));
+        let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+        let how = if left { "was left out" } else { "failed" };
+        let what = format!("{} {how}{cause}", step.id);
+        advice.push(Advice::run(what, format!("dr show {run} {id}")));
+        if !left {
+            advice.push(Advice::run(
+                "once the cause is mended",
+                format!("dr resume {run} --retry {id}"),
+            ));
+        }
+        advice.push(Advice::run(
+            "or, if you have done by hand what it should do",
+            format!("dr resume {run} --assume {id}=done --reason 'REASON'"),
+        ));
+    }
+    advice
+}
+
+/// The steps that left something half done, and whether each was left out instead of failing.
+pub(super) fn half_done_steps(view: &View) -> Vec<(&StepView, bool)> {
     let closes = |step: &StepView| {
         let planned = view.planned(step.id.as_str());
         planned.is_some_and(|planned| {
@@ -402,26 +426,7 @@ fn half_done(view: &View, run: &str) -> Vec<Advice> {
         parts.any(|part| view.step(part.id.as_str()).is_some_and(StepView::has_failed))
     };
     let steps = view.steps().iter().filter(|step| wrong(step) && !told_by_a_part(step));
-    let mut advice = Vec::new();
-    for step in steps {
-        let id = quote(step.id.as_str());
-        let cause = step.error.as_ref().map(|error| clean_line(&error.message));
-        let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
-        let how = if left(step) { "was left out" } else { "failed" };
-        let what = format!("{} {how}{cause}", step.id);
-        advice.push(Advice::run(what, format!("dr show {run} {id}")));
-        if !left(step) {
-            advice.push(Advice::run(
-                "once the cause is mended",
-                format!("dr resume {run} --retry {id}"),
-            ));
-        }
-        advice.push(Advice::run(
-            "or, if you have done by hand what it should do",
-            format!("dr resume {run} --assume {id}=done --reason 'REASON'"),
-        ));
-    }
-    advice
+    steps.map(|step| (step, left(step))).collect()
 }
 
 /// Steps that failed and were passed over then: the run cannot succeed without them.

@@ -1,4 +1,4 @@
-use super::advice::{input_options, quote};
+use super::advice::{half_done_steps, input_options, quote};
 use super::{Open, Phase, View};
 use crate::event::Verdict;
 use crate::id::RunId;
@@ -49,7 +49,6 @@ impl View {
             }
         }
         let resume = format!("dr resume {run}");
-        let failed = || self.steps().iter().find(|step| step.has_failed());
         match self.phase() {
             Phase::Paused(_) if !alive => {
                 if why.is_empty() {
@@ -62,8 +61,10 @@ impl View {
                 commands.insert(0, resume.clone());
             }
             Phase::Finished(finished) if finished.verdict == Verdict::Stuck => {
-                let failed = failed().map(|step| format!(": {} failed", step.id));
-                why.push(format!("something is half done{}", failed.unwrap_or_default()));
+                let first = half_done_steps(self).first().map(|(step, left)| {
+                    format!(": {} {}", step.id, if *left { "was left out" } else { "failed" })
+                });
+                why.push(format!("something is half done{}", first.unwrap_or_default()));
                 commands.push(show());
             }
             _ => {}
