@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use dr_plugin::{Call, CallKey, ErrorClass, Keyed, Plugin};
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::attempt::Shared;
 use crate::event::{AttemptFinished, EventKind, Next, Outcome, Purpose, Record};
 use crate::id::StepId;
-use crate::plan::Plan;
+use crate::plan::{Plan, Step};
 
 /// An attempt by what names it for ever.
 type Attempt<'a> = (&'a StepId, Purpose, u32);
@@ -19,6 +19,14 @@ pub(super) fn leftovers(
     plan: &Plan,
     shared: &Shared,
 ) -> Vec<(Arc<dyn Plugin>, Call)> {
+    if history.is_empty() {
+        return Vec::new();
+    }
+    let all = plan.steps.iter().flat_map(|step| std::iter::once(step).chain(step.undo_steps()));
+    let jobs: HashMap<&StepId, &Step> = all
+        .filter(|step| step.keyed == Keyed::Job && step.host.is_none())
+        .map(|step| (&step.id, step))
+        .collect();
     let mut inputs: BTreeMap<(&StepId, Purpose), &Value> = BTreeMap::new();
     let mut last: BTreeMap<&StepId, Attempt<'_>> = BTreeMap::new();
     let mut settled: BTreeMap<Attempt<'_>, Option<&Value>> = BTreeMap::new();
@@ -44,11 +52,8 @@ pub(super) fn leftovers(
         }
     }
     let call = |((step, purpose, attempt), input): (Attempt<'_>, Option<&Value>)| {
-        let planned = plan.step_or_undo(step.as_str())?;
+        let planned = *jobs.get(step)?;
         let uses = planned.uses.as_ref()?;
-        if planned.keyed != Keyed::Job || planned.host.is_some() {
-            return None;
-        }
         let plugin = Arc::clone(shared.registry.get(&uses.plugin)?);
         let settings = plan.settings_name(planned.include.as_ref(), &uses.plugin);
         let input = input?.clone();
